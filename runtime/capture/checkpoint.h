@@ -1,0 +1,48 @@
+// Checkpoints a job: freeze, capture, twin, thaw, write. The job runs on when this returns, whether
+// it succeeded or not. Supervisor's engine thread only (the one thread that traces).
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/image/writer.h"
+#include "runtime/proc/control_area.h"
+
+namespace ck::capture {
+
+struct CheckpointOptions {
+  std::string image_path;                     // must not exist
+  image::WriterOptions writer;
+  image::JobRecord job;                       // copied into the manifest
+  std::chrono::milliseconds timeout{30000};   // for the freeze
+  std::function<Status()> before_rename;      // the incarnation check; see Writer::commit
+  // ckpt --stop: after the freeze the job never runs again; it is killed when the image is safe,
+  // and goes on if the checkpoint fails.
+  bool stop = false;
+  image::Progress* progress = nullptr;
+};
+
+struct CheckpointReport {
+  std::chrono::nanoseconds pause{};   // first thread stopped to last thread released
+  std::chrono::nanoseconds total{};
+  image::WriteReport image;
+};
+
+Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area, const CheckpointOptions& options);
+
+// What in the job would not survive a restart here. Stops nothing; may be called from any process
+// of the same user.
+struct Finding {
+  RealPid pid;
+  std::string object;   // "fd 7 -> socket:[1234]"
+  std::string reason;
+  std::string advice;
+  bool fatal = true;    // false: survives, with a difference the user should know
+};
+Result<std::vector<Finding>> survey(RealPid root);
+
+}  // namespace ck::capture

@@ -1,0 +1,44 @@
+// The supervisor's end of the control area (abi/control_area.h): creates the file, maps it, holds
+// the owner's mutex, hands out thread slots, runs mailbox calls. Engine only; one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "runtime/abi/control_area.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+
+namespace ck {
+
+class ControlArea {
+ public:
+  // A new area file in `directory` (a tmpfs such as /dev/shm), mode 0600. `agent_path`: libckrun.so.
+  // The calling thread becomes the owner (see AreaHeader::owner_word_offset): it must outlive the job.
+  static Result<ControlArea> create(const std::string& directory, const std::string& agent_path,
+                                    unsigned slots, int request_signal);
+  // Opens the area of a job whose supervisor died, and becomes its owner.
+  static Result<ControlArea> adopt(const std::string& path);
+
+  ControlArea(ControlArea&&) noexcept;
+  ControlArea& operator=(ControlArea&&) noexcept;
+  ~ControlArea();  // unmaps; removes the file only after remove_file_at_end(true)
+
+  abi::AreaHeader* header() const { return header_; }
+  abi::ThreadSlot* slot(unsigned index) const { return abi::slot_at(header_, index); }
+  unsigned slot_count() const { return header_->slot_count; }
+  int fd() const { return fd_.get(); }
+  const std::string& path() const { return path_; }
+  void remove_file_at_end(bool remove) { remove_file_ = remove; }
+
+ private:
+  ControlArea() = default;
+  UniqueFd fd_;
+  std::string path_;
+  abi::AreaHeader* header_ = nullptr;
+  bool remove_file_ = true;
+};
+
+}  // namespace ck

@@ -1,0 +1,40 @@
+// Starts a program under the agent: the first life of a job. Supervisor only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/proc/control_area.h"
+
+namespace ck::process {
+
+// The job's root process as its supervisor sees it, however it came to be (launched here, restored
+// here, or restored behind the init process of a namespace).
+class RootProcess {
+ public:
+  virtual ~RootProcess() = default;
+  virtual RealPid pid() const = 0;
+  // Readable (poll) once the process has ended.
+  virtual int exit_fd() const = 0;
+  // After exit_fd() is readable: a wait status (waitpid(2)), for WIFEXITED and friends. Call from
+  // the thread that launched or restored the process.
+  virtual Result<int> take_exit_status() = 0;
+};
+
+struct LaunchOptions {
+  std::vector<std::string> command;       // command[0] is looked up in PATH if it has no slash
+  std::vector<std::string> environment;   // "NAME=value"; agent variables are added here
+};
+
+// Looks `command` up and tells whether the agent can live in it. Refuses, with the reason, what is
+// statically linked, not x86-64, without glibc's loader, setuid, setgid, or with file capabilities.
+// Follows #! lines. Returns the path to execute. Error kinds: kNotFound, kPermission, kRefused.
+Result<std::string> preflight(const std::string& command, const std::string& path_variable);
+
+// Starts the program; returns after exec has succeeded (an exec error is returned as such).
+Result<std::unique_ptr<RootProcess>> launch(const LaunchOptions& options, const ControlArea& area);
+
+}  // namespace ck::process
