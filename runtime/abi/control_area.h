@@ -79,8 +79,13 @@ struct alignas(64) ThreadSlot {
   uint64_t clone_size;
   uint64_t child_slot;   // engine: address of the slot that the child will serve
   int64_t clone_result;  // injected code
-  uint64_t jump_to;      // engine
-  uint64_t pad[6];
+  uint64_t jump_to;      // engine: entry of the other serve loop
+  uint64_t jump_slot;    // engine: this slot, and the area's header, as that loop's mapping of the
+  uint64_t jump_header;  //   area sees them
+  uint32_t orphan_exits;  // engine: what the thread does when the supervisor has died. 0: goes on by
+                          //   itself; 1: the process ends (a twin, a half-restored process)
+  uint32_t pad32;
+  uint64_t pad[3];
 
   SignalFrame frame;                           // engine
   alignas(64) uint8_t xstate[kXstateBytes];    // engine: XSAVE image, as in a signal frame
@@ -117,12 +122,11 @@ struct AreaHeader {
   // The supervisor's life. A pthread robust mutex's lock word lies at owner_word_offset: while the
   // supervisor lives it holds its tid; when it dies the kernel sets FUTEX_OWNER_DIED there.
   uint64_t owner_word_offset;
-  uint32_t self_release_ok;  // engine: while 1, parked threads go on by themselves when the
-                             // supervisor has died (0 during a restart: they exit instead)
 
   // `kill -USR2 PROGRAM`: the agent's handler adds one and wakes; the supervisor waits here.
   uint32_t requests;
   int32_t request_signal;
+  uint32_t pad32;
 
   char path[kPathBytes];     // of the area file, for programs started by exec
   char agent[kPathBytes];    // path of the agent library, for the same
@@ -136,6 +140,14 @@ inline ThreadSlot* slot_at(void* area, uint32_t index) {
   return reinterpret_cast<ThreadSlot*>(static_cast<char*>(area) + kSlotsOffset +
                                        static_cast<uint64_t>(index) * kSlotStride);
 }
+
+// What a freshly started restorer leaves in its slot's data before it parks.
+struct RestorerHello {
+  uint64_t area;        // where it has mapped the control area
+  uint64_t code_begin;  // its code, position-independent and without data: may be copied anywhere
+  uint64_t code_end;
+  uint64_t serve;       // entry of its serve loop, inside that code
+};
 
 // Environment of the program: where its control area is. LD_PRELOAD names the agent.
 inline constexpr char kAreaVariable[] = "CKRUN_AREA";

@@ -10,7 +10,7 @@ namespace ck::abi {
 enum TimeoutForm : uint32_t {
   kNoTimeout = 0,     // the call blocks for good; noted for its number alone
   kMilliseconds = 1,  // args[index] is a count of milliseconds (poll, epoll_wait)
-  kTimespec = 2,      // args[index] points to a struct timespec (nanosleep, sigtimedwait, futex, …)
+  kTimespec = 2,      // args[index] points to the record's own timespec (nanosleep, futex, …)
 };
 
 inline constexpr uint64_t kTimedCallMagic = 0x6c6c616364656d74;  // "tmedcall"
@@ -21,6 +21,7 @@ struct TimedCall {
   uint32_t form;         // TimeoutForm
   uint32_t index;        // of the time-out among the arguments
   int64_t deadline_ns;   // CLOCK_MONOTONIC
+  int64_t timespec[2];   // what the call was given; the engine writes here what remains
   TimedCall* outer;      // the record that this one interrupted (a signal handler), or null
 };
 

@@ -24,7 +24,7 @@ class ControlArea {
 
   ControlArea(ControlArea&&) noexcept;
   ControlArea& operator=(ControlArea&&) noexcept;
-  ~ControlArea();  // unmaps; removes the file only after remove_file_at_end(true)
+  ~ControlArea();  // removes the file, unless remove_file_at_end(false); the mapping stays
 
   abi::AreaHeader* header() const { return header_; }
   abi::ThreadSlot* slot(unsigned index) const { return abi::slot_at(header_, index); }

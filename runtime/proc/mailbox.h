@@ -11,6 +11,8 @@
 //   CK_TRY(box.run());  // box.result(fd), …
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +24,8 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/proc/control_area.h"
+
+struct clone_args;
 
 namespace ck::proc {
 
@@ -86,8 +90,9 @@ class Mailbox {
 
   // clone3 in the process; the child serves `child_slot`. Returns its virtual tid.
   Result<pid_t> clone(const struct clone_args& args, unsigned child_slot);
-  // The thread leaves its serve loop for another one; returns once it is parked there.
-  Status jump(Address serve);
+  // The thread leaves its serve loop for another one, where the area is mapped at `area_there`;
+  // returns once it is parked there.
+  Status jump(Address serve, Address area_there);
 
   void clear();
   RealPid pid() const { return pid_; }
@@ -102,18 +107,12 @@ class Mailbox {
  private:
   CallRef start_call(long number);
   void set_argument(unsigned call, unsigned position, CallRef ref);
+  // Integers only: an address in the process is a put() or a number, never a pointer of ours.
   template <typename T>
+    requires std::is_integral_v<T>
   void set_argument(unsigned call, unsigned position, T value) {
-    if constexpr (std::is_pointer_v<T>) {
-      static_assert(!std::is_pointer_v<T>, "pass an address in the process: put() or an integer");
-    } else {
-      set_plain(call, position, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
-    }
+    set_plain(call, position, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
   }
-  void set_argument(unsigned call, unsigned position, std::uint64_t value) {
-    set_plain(call, position, value);
-  }
-  void set_argument(unsigned call, unsigned position, std::nullptr_t) { set_plain(call, position, 0); }
   void set_plain(unsigned call, unsigned position, std::uint64_t value);
   Result<std::int64_t> finish_single(const std::string& what, CallRef ref);
   Status command(std::uint32_t state);

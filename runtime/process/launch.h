@@ -1,6 +1,8 @@
 // Starts a program under the agent: the first life of a job. Supervisor only.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,7 +26,15 @@ class RootProcess {
   virtual Result<int> take_exit_status() = 0;
 };
 
+// What a program inherits of its parent's signal state; the supervisor changes its own.
+struct SignalState {
+  std::uint64_t blocked = 0;   // bit n-1: signal n
+  std::uint64_t ignored = 0;
+  static SignalState current();
+};
+
 struct LaunchOptions {
+  SignalState signals;                    // as they were when ckrun started
   std::vector<std::string> command;       // command[0] is looked up in PATH if it has no slash
   std::vector<std::string> environment;   // "NAME=value"; agent variables are added here
 };

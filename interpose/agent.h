@@ -1,0 +1,19 @@
+// The agent's state in a process. Set by the constructor, read-only afterwards; a copy goes along
+// with fork and into images. No libc may be needed to read it.
+#pragma once
+
+#include "runtime/abi/control_area.h"
+#include "runtime/abi/timed_call.h"
+
+namespace ck::agent {
+
+// Null where the process is not under control (no CKRUN_AREA, or the area is not usable).
+extern abi::AreaHeader* area;
+
+// The innermost blocking call of this thread that the wrappers know of.
+extern __thread abi::TimedCall* timed_call __attribute__((tls_model("initial-exec")));
+
+// Installs the handler of the request signal, where the program has left it at its default.
+void arm_request_signal();
+
+}  // namespace ck::agent

@@ -1,0 +1,195 @@
+#include "runtime/capture/trace.h"
+
+#include <elf.h>
+#include <linux/ptrace.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+#include <utility>
+
+#include "runtime/proc/status.h"
+
+namespace ck::capture {
+
+namespace {
+
+constexpr unsigned kMaxXstate = 65536;
+constexpr int kPeekAtOnce = 32;
+// PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13; glibc's ptrace.h is older.
+constexpr int kGetRseqConfiguration = 0x420f;
+
+long trace(long request, RealPid tid, unsigned long address = 0, unsigned long data = 0) {
+  return ::syscall(SYS_ptrace, request, tid.value, address, data);
+}
+
+template <typename T>
+unsigned long raw(T* pointer) {
+  return reinterpret_cast<unsigned long>(pointer);
+}
+
+Error cannot_seize(RealPid tid, RealPid process, int errnum) {
+  Error error = sys_error("trace thread " + to_string(tid) + " of process " + to_string(process), errnum);
+  const Result<proc::ProcessStatus> status = proc::read_status(tid);
+  if (!status.ok()) return error;
+  if (status->tracer.value != 0)
+    return make_error(ErrorKind::kTryAgain,
+                      "process " + to_string(process) + " is traced by process " +
+                          to_string(status->tracer),
+                      "detach the debugger first");
+  return std::move(error).with_hint("the process is undumpable, of another user, or Yama forbids it");
+}
+
+}  // namespace
+
+Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid process) {
+  if (trace(PTRACE_SEIZE, tid) != 0) {
+    if (errno == ESRCH) return std::optional<TracedThread>();
+    const int failure = errno;
+    const Result<proc::ProcessStatus> status = proc::read_status(tid);
+    if (!status.ok() || status->state == 'Z' || status->state == 'X') return std::optional<TracedThread>();
+    return cannot_seize(tid, process, failure);
+  }
+  TracedThread thread(tid, process);
+  if (trace(PTRACE_INTERRUPT, tid) != 0 && errno != ESRCH) return thread.failed("PTRACE_INTERRUPT");
+  return std::optional<TracedThread>(std::move(thread));
+}
+
+TracedThread::TracedThread(TracedThread&& other) noexcept
+    : tid_(std::exchange(other.tid_, RealPid())), process_(other.process_), stopped_(other.stopped_) {}
+
+TracedThread& TracedThread::operator=(TracedThread&& other) noexcept {
+  std::swap(tid_, other.tid_);
+  std::swap(process_, other.process_);
+  std::swap(stopped_, other.stopped_);
+  return *this;
+}
+
+TracedThread::~TracedThread() {
+  if (!tid_) return;
+  // Only a stopped thread can be detached; it was told to stop, so this ends with its wait or death.
+  if (!stopped_) (void)wait_stopped(std::chrono::steady_clock::now() + std::chrono::seconds(1));
+  if (tid_) (void)detach();
+}
+
+Error TracedThread::failed(const char* request) const {
+  return sys_error(std::string(request) + " thread " + to_string(tid_) + " of process " +
+                   to_string(process_));
+}
+
+Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
+  // The leader's end is the supervisor's to collect; another thread's end is nobody else's.
+  const int ended = tid_ == process_ ? 0 : WEXITED;
+  auto nap = std::chrono::microseconds(5);
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info, WSTOPPED | ended | __WALL | WNOHANG) != 0) {
+      tid_ = RealPid();
+      return Stop::kGone;
+    }
+    if (info.si_pid == 0) {
+      if (std::chrono::steady_clock::now() >= deadline) {
+        const Result<proc::ProcessStatus> status = proc::read_status(tid_);
+        if (!status.ok() || status->state == 'Z' || status->state == 'X') {
+          tid_ = RealPid();
+          return Stop::kGone;
+        }
+        return make_error(ErrorKind::kTryAgain,
+                          "thread " + to_string(tid_) + " of process " + to_string(process_) +
+                              " does not stop (state " + status->state + ")",
+                          "it waits in the kernel for a disk, a file system or a vfork child");
+      }
+      std::this_thread::sleep_for(nap);
+      nap = std::min(nap * 2, std::chrono::microseconds(1000));
+      continue;
+    }
+    if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
+      tid_ = RealPid();
+      return Stop::kGone;
+    }
+    const int event = info.si_status >> 8;
+    const int signal = info.si_status & 0xff;
+    if (event == PTRACE_EVENT_STOP) {
+      stopped_ = true;
+      return signal == SIGTRAP ? Stop::kTrapped : Stop::kGroupStopped;
+    }
+    // A signal on its way to the program: let it through, the stop that was asked for follows.
+    if (trace(PTRACE_CONT, tid_, 0, event == 0 ? static_cast<unsigned long>(signal) : 0) != 0 &&
+        errno != ESRCH)
+      return failed("PTRACE_CONT");
+  }
+}
+
+Result<user_regs_struct> TracedThread::registers() const {
+  user_regs_struct registers{};
+  if (trace(PTRACE_GETREGS, tid_, 0, raw(&registers)) != 0) return failed("PTRACE_GETREGS");
+  return registers;
+}
+
+Status TracedThread::set_registers(const user_regs_struct& registers) const {
+  if (trace(PTRACE_SETREGS, tid_, 0, raw(&registers)) != 0) return failed("PTRACE_SETREGS");
+  return {};
+}
+
+Result<std::vector<std::byte>> TracedThread::xstate() const {
+  std::vector<std::byte> bytes(kMaxXstate);
+  iovec vector{bytes.data(), bytes.size()};
+  if (trace(PTRACE_GETREGSET, tid_, NT_X86_XSTATE, raw(&vector)) != 0)
+    return failed("PTRACE_GETREGSET NT_X86_XSTATE");
+  bytes.resize(vector.iov_len);
+  return bytes;
+}
+
+Result<std::uint64_t> TracedThread::signal_mask() const {
+  std::uint64_t mask = 0;
+  if (trace(PTRACE_GETSIGMASK, tid_, sizeof mask, raw(&mask)) != 0) return failed("PTRACE_GETSIGMASK");
+  return mask;
+}
+
+Status TracedThread::set_signal_mask(std::uint64_t mask) const {
+  if (trace(PTRACE_SETSIGMASK, tid_, sizeof mask, raw(&mask)) != 0) return failed("PTRACE_SETSIGMASK");
+  return {};
+}
+
+Result<RseqState> TracedThread::rseq() const {
+  struct {
+    std::uint64_t pointer;
+    std::uint32_t size, signature, flags, pad;
+  } configuration{};
+  if (trace(kGetRseqConfiguration, tid_, sizeof configuration, raw(&configuration)) < 0) {
+    if (errno == EIO || errno == EINVAL) return RseqState{};  // a kernel without rseq
+    return failed("PTRACE_GET_RSEQ_CONFIGURATION");
+  }
+  return RseqState{configuration.pointer, configuration.size, configuration.signature};
+}
+
+Result<std::vector<QueuedSignal>> TracedThread::queued_signals(bool of_process) const {
+  std::vector<QueuedSignal> result;
+  for (;;) {
+    siginfo_t infos[kPeekAtOnce];
+    __ptrace_peeksiginfo_args args{};
+    args.off = result.size();
+    args.flags = of_process ? PTRACE_PEEKSIGINFO_SHARED : 0;
+    args.nr = kPeekAtOnce;
+    const long count = trace(PTRACE_PEEKSIGINFO, tid_, raw(&args), raw(infos));
+    if (count < 0) return failed("PTRACE_PEEKSIGINFO");
+    for (long i = 0; i < count; ++i) {
+      const auto* bytes = reinterpret_cast<const std::byte*>(&infos[i]);
+      result.push_back({infos[i].si_signo, {bytes, bytes + sizeof infos[i]}});
+    }
+    if (count < kPeekAtOnce) return result;
+  }
+}
+
+Status TracedThread::detach() {
+  const bool gone = trace(PTRACE_DETACH, tid_) != 0;
+  if (gone && errno != ESRCH) return failed("PTRACE_DETACH");
+  tid_ = RealPid();
+  return {};
+}
+
+}  // namespace ck::capture

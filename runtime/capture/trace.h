@@ -1,0 +1,65 @@
+// One thread of another process, traced: the ptrace calls that a freeze needs, as a type that always
+// detaches. Engine thread only (ptrace requests must come from the thread that seized).
+#pragma once
+
+#include <sys/user.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+
+namespace ck::capture {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+struct RseqState {
+  std::uint64_t address = 0;  // 0: not registered
+  std::uint32_t size = 0;
+  std::uint32_t signature = 0;
+};
+
+struct QueuedSignal {
+  int number = 0;
+  std::vector<std::byte> siginfo;  // siginfo_t, as PTRACE_PEEKSIGINFO gives it
+};
+
+class TracedThread {
+ public:
+  enum class Stop { kTrapped, kGroupStopped, kGone };
+
+  // Seizes and asks it to stop; does not wait. Nothing, without an error: the thread is gone.
+  static Result<std::optional<TracedThread>> seize(RealPid tid, RealPid process);
+  TracedThread(TracedThread&& other) noexcept;
+  TracedThread& operator=(TracedThread&& other) noexcept;
+  ~TracedThread();  // detaches; the thread goes on
+
+  // Waits for the stop; signals that arrive before are delivered as if nobody traced. An Error of
+  // kind kTryAgain at the deadline (the thread is in an uninterruptible wait).
+  Result<Stop> wait_stopped(Deadline deadline);
+
+  RealPid tid() const { return tid_; }
+  Result<user_regs_struct> registers() const;
+  Status set_registers(const user_regs_struct& registers) const;
+  Result<std::vector<std::byte>> xstate() const;     // XSAVE image, standard format
+  Result<std::uint64_t> signal_mask() const;         // the true one, not that of a sigsuspend
+  Status set_signal_mask(std::uint64_t mask) const;
+  Result<RseqState> rseq() const;
+  Result<std::vector<QueuedSignal>> queued_signals(bool of_process) const;
+  Status detach();  // the thread runs on
+
+ private:
+  TracedThread(RealPid tid, RealPid process) : tid_(tid), process_(process) {}
+  Error failed(const char* request) const;
+
+  RealPid tid_;
+  RealPid process_;
+  bool stopped_ = false;
+};
+
+}  // namespace ck::capture

@@ -1,0 +1,120 @@
+#include "runtime/proc/control_area.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <cstring>
+
+namespace ck {
+
+using abi::AreaHeader;
+
+namespace {
+
+static_assert(sizeof(pthread_mutex_t) <= sizeof(AreaHeader::owner_mutex));
+
+pthread_mutex_t* owner_mutex(AreaHeader* header) {
+  return reinterpret_cast<pthread_mutex_t*>(header->owner_mutex);
+}
+
+// glibc keeps the lock word first (nptl/pthread_mutex_init, __data.__lock at offset 0): the kernel
+// marks that word when its holder dies (robust futexes, get_robust_list(2)).
+void become_first_owner(AreaHeader* header) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(owner_mutex(header), &attributes);
+  pthread_mutexattr_destroy(&attributes);
+  pthread_mutex_lock(owner_mutex(header));
+  header->owner_word_offset = offsetof(AreaHeader, owner_mutex);
+}
+
+Result<AreaHeader*> map_whole(int fd, std::size_t size, const std::string& path) {
+  void* where = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (where == MAP_FAILED) return sys_error("map control area " + path);
+  return static_cast<AreaHeader*>(where);
+}
+
+std::string random_name() {
+  unsigned char bytes[8];
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) std::memset(bytes, 0, sizeof bytes);
+  std::string name = "/ckrun-";
+  for (unsigned char byte : bytes) {
+    name += "0123456789abcdef"[byte >> 4];
+    name += "0123456789abcdef"[byte & 15];
+  }
+  return name;
+}
+
+}  // namespace
+
+Result<ControlArea> ControlArea::create(const std::string& directory, const std::string& agent_path,
+                                        unsigned slots, int request_signal) {
+  ControlArea area;
+  area.path_ = directory + random_name();
+  if (area.path_.size() >= abi::kPathBytes || agent_path.size() >= abi::kPathBytes)
+    return make_error(ErrorKind::kUsage, "path of control area or agent is too long: " + agent_path);
+  area.fd_.reset(::open(area.path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!area.fd_) return sys_error("create control area " + area.path_);
+  const std::size_t size = abi::kSlotsOffset + std::size_t{slots} * abi::kSlotStride;
+  if (::ftruncate(area.fd_.get(), static_cast<off_t>(size)) != 0)
+    return sys_error("size control area " + area.path_);
+  area.header_ = CK_TRY(map_whole(area.fd_.get(), size, area.path_));
+  AreaHeader* header = area.header_;
+  header->version = abi::kVersion;
+  header->slot_count = slots;
+  header->slots_offset = abi::kSlotsOffset;
+  header->size = size;
+  header->request_signal = request_signal;
+  std::strcpy(header->path, area.path_.c_str());
+  std::strcpy(header->agent, agent_path.c_str());
+  become_first_owner(header);
+  header->magic = abi::kMagic;
+  return area;
+}
+
+Result<ControlArea> ControlArea::adopt(const std::string& path) {
+  ControlArea area;
+  area.path_ = path;
+  area.fd_.reset(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!area.fd_) return sys_error("open control area " + path);
+  struct stat status{};
+  if (::fstat(area.fd_.get(), &status) != 0) return sys_error("stat control area " + path);
+  if (status.st_uid != ::geteuid() && ::geteuid() != 0)
+    return make_error(ErrorKind::kPermission, "control area " + path + " belongs to another user");
+  const std::size_t size = static_cast<std::size_t>(status.st_size);
+  if (size < sizeof(AreaHeader)) return make_error(ErrorKind::kRefused, path + " is no control area");
+  area.header_ = CK_TRY(map_whole(area.fd_.get(), size, path));
+  const AreaHeader* header = area.header_;
+  if (header->magic != abi::kMagic || header->version != abi::kVersion || header->size != size)
+    return make_error(ErrorKind::kRefused, path + " is a control area of another version of ckrun");
+  const int locked = ::pthread_mutex_trylock(owner_mutex(area.header_));
+  if (locked == EOWNERDEAD) {
+    ::pthread_mutex_consistent(owner_mutex(area.header_));
+  } else if (locked != 0) {
+    area.remove_file_ = false;
+    return make_error(ErrorKind::kTryAgain, "control area " + path + " has a living supervisor");
+  }
+  return area;
+}
+
+ControlArea::ControlArea(ControlArea&& other) noexcept { *this = std::move(other); }
+
+ControlArea& ControlArea::operator=(ControlArea&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(path_, other.path_);
+  std::swap(header_, other.header_);
+  std::swap(remove_file_, other.remove_file_);
+  return *this;
+}
+
+// The mapping and the held mutex stay: agents must not take an orderly end for a free lock.
+ControlArea::~ControlArea() {
+  if (fd_ && remove_file_) ::unlink(path_.c_str());
+}
+
+}  // namespace ck
