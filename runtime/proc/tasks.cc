@@ -1,0 +1,30 @@
+#include "runtime/proc/tasks.h"
+
+#include "runtime/proc/proc_file.h"
+#include "runtime/proc/text_cursor.h"
+
+namespace ck::proc {
+
+Result<std::vector<RealPid>> read_threads(RealPid pid) {
+  std::vector<RealPid> threads;
+  for (int tid : CK_TRY(list_proc_numbers(pid, "task"))) threads.emplace_back(tid);
+  return threads;
+}
+
+Result<std::vector<RealPid>> read_children(RealPid pid) {
+  std::vector<RealPid> children;
+  for (RealPid tid : CK_TRY(read_threads(pid))) {
+    Result<std::string> text = read_proc(pid, "task/" + to_string(tid) + "/children");
+    if (!text.ok()) {
+      if (text.error().errnum == ENOENT || text.error().errnum == ESRCH) continue;  // has ended
+      return std::move(text).error();
+    }
+    TextCursor cursor(*text);
+    for (cursor.blanks(); !cursor.at_end() && !cursor.failed(); cursor.blanks()) {
+      children.emplace_back(cursor.number<pid_t>());
+    }
+  }
+  return children;
+}
+
+}  // namespace ck::proc

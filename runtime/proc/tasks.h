@@ -1,0 +1,15 @@
+// Threads and children of a process. Both lists are snapshots: unless the process is stopped they
+// may be out of date when they arrive. Any thread may call.
+#pragma once
+
+#include <vector>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+
+namespace ck::proc {
+
+Result<std::vector<RealPid>> read_threads(RealPid pid);   // by number
+Result<std::vector<RealPid>> read_children(RealPid pid);  // of all its threads, zombies included
+
+}  // namespace ck::proc

@@ -1,0 +1,3 @@
+// main() of every unit test program.
+#define BOOST_TEST_MODULE CK_UNIT_TEST
+#include <boost/test/unit_test.hpp>
