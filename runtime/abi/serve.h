@@ -125,10 +125,20 @@ CK_SERVE_INLINE bool wait_for_command(ThreadSlot* slot, const AreaHeader* header
                                      __ATOMIC_ACQUIRE);
 }
 
+// Only an expected arrival parks: a release that was ordered before the thread arrived holds.
+CK_SERVE_INLINE void arrive(ThreadSlot* slot) {
+  uint32_t state = kArriving;
+  if (!__atomic_compare_exchange_n(&slot->state, &state, kParked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    state = kJump;
+    __atomic_compare_exchange_n(&slot->state, &state, kParked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  }
+  gate(__NR_futex, address_of(&slot->state), FUTEX_WAKE, 0x7fffffff);
+}
+
 [[noreturn]] CK_SERVE_SECTION void serve(ThreadSlot* slot, AreaHeader* header) {
   uint64_t all = ~0ull;  // already so, unless the supervisor died while it diverted this thread
   gate(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, address_of(&all), 0, sizeof all);
-  set_state(slot, kParked);
+  arrive(slot);
   for (;;) {
     switch (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE)) {
       case kParked:

@@ -1,7 +1,6 @@
 #include "runtime/capture/trace.h"
 
 #include <elf.h>
-#include <linux/ptrace.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -183,6 +182,17 @@ Result<std::vector<QueuedSignal>> TracedThread::queued_signals(bool of_process) 
     }
     if (count < kPeekAtOnce) return result;
   }
+}
+
+Status TracedThread::resume() {
+  if (trace(PTRACE_CONT, tid_) != 0) return failed("PTRACE_CONT");
+  stopped_ = false;
+  return {};
+}
+
+Status TracedThread::interrupt() {
+  if (trace(PTRACE_INTERRUPT, tid_) != 0) return failed("PTRACE_INTERRUPT");
+  return {};
 }
 
 Status TracedThread::detach() {

@@ -51,7 +51,9 @@ class TracedThread {
   Status set_signal_mask(std::uint64_t mask) const;
   Result<RseqState> rseq() const;
   Result<std::vector<QueuedSignal>> queued_signals(bool of_process) const;
-  Status detach();  // the thread runs on
+  Status detach();     // the thread runs on
+  Status resume();     // the same, still traced
+  Status interrupt();  // after resume(): asks it to stop again
 
  private:
   TracedThread(RealPid tid, RealPid process) : tid_(tid), process_(process) {}

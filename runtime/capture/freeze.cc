@@ -1,0 +1,333 @@
+#include "runtime/capture/freeze.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+#include "runtime/base/log.h"
+#include "runtime/capture/frame.h"
+#include "runtime/proc/tasks.h"
+
+namespace ck::capture {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+// Longer than any thread takes to reach a stop, unless it is in an uninterruptible wait.
+constexpr milliseconds kStopTime{250};
+constexpr std::chrono::microseconds kBetweenAttempts{300};
+
+template <typename T>
+bool peek(RealPid pid, std::uint64_t address, T& value) {
+  iovec here{&value, sizeof value};
+  iovec there{reinterpret_cast<void*>(address), sizeof value};
+  return ::process_vm_readv(pid.value, &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof value);
+}
+
+template <typename T>
+bool poke(RealPid pid, std::uint64_t address, const T& value) {
+  iovec here{const_cast<T*>(&value), sizeof value};
+  iovec there{reinterpret_cast<void*>(address), sizeof value};
+  return ::process_vm_writev(pid.value, &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof value);
+}
+
+const proc::Mapping* mapping_at(const std::vector<proc::Mapping>& mappings, std::uint64_t address) {
+  auto after = std::upper_bound(mappings.begin(), mappings.end(), address,
+                                [](std::uint64_t a, const proc::Mapping& m) { return a < m.begin; });
+  if (after == mappings.begin()) return nullptr;
+  --after;
+  return after->contains(address) ? &*after : nullptr;
+}
+
+// The record of the blocking call that the thread is in, if it is a true one (see timed_call.h).
+struct FoundRecord {
+  std::uint64_t address = 0;
+  abi::TimedCall call{};
+};
+
+std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& registers,
+                                       std::int64_t tls_offset) {
+  FoundRecord found;
+  if (!peek(pid, registers.fs_base + static_cast<std::uint64_t>(tls_offset), found.address) ||
+      found.address < registers.rsp || !peek(pid, found.address, found.call) ||
+      found.call.magic != abi::kTimedCallMagic)
+    return std::nullopt;
+  const auto number = static_cast<std::int64_t>(registers.orig_rax);
+  if (number != found.call.number && number != SYS_restart_syscall) return std::nullopt;
+  return found;
+}
+
+std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
+  switch (index) {
+    case 0: return &frame.rdi;
+    case 1: return &frame.rsi;
+    case 2: return &frame.rdx;
+    case 3: return &frame.r10;
+    case 4: return &frame.r8;
+    case 5: return &frame.r9;
+    default: return nullptr;
+  }
+}
+
+// A relative time-out would start anew with the call: it gets what remains.
+void set_remaining_time(RealPid pid, const FoundRecord& record, std::int64_t now, abi::SignalFrame& frame) {
+  const std::int64_t remaining = std::max<std::int64_t>(record.call.deadline_ns - now, 0);
+  std::uint64_t* place = argument(frame, record.call.index);
+  if (place == nullptr) return;
+  if (record.call.form == abi::kMilliseconds) {
+    *place = static_cast<std::uint64_t>((remaining + 999'999) / 1'000'000);
+  } else if (record.call.form == abi::kTimespec) {
+    const std::int64_t timespec[2] = {remaining / 1'000'000'000, remaining % 1'000'000'000};
+    (void)poke(pid, record.address + offsetof(abi::TimedCall, timespec), timespec);
+  }
+}
+
+// A thread that the scheduler takes out of an rseq critical section goes to its abort handler; the
+// diversion hides the section from the kernel, so the same is done here (linux/rseq.h).
+void leave_rseq_section(RealPid pid, const RseqState& rseq, abi::SignalFrame& frame) {
+  constexpr std::uint64_t kSectionPointer = 8;  // offset of rseq_cs in struct rseq
+  struct {
+    std::uint32_t version, flags;
+    std::uint64_t start, length, abort;
+  } section{};
+  std::uint64_t pointer = 0;
+  if (rseq.address == 0 || !peek(pid, rseq.address + kSectionPointer, pointer) || pointer == 0 ||
+      !peek(pid, pointer, section))
+    return;
+  if (frame.rip - section.start < section.length) frame.rip = section.abort;
+  (void)poke(pid, rseq.address + kSectionPointer, std::uint64_t{0});
+}
+
+void set_state(abi::ThreadSlot& slot, std::uint32_t state) {
+  __atomic_store_n(&slot.state, state, __ATOMIC_RELEASE);
+  ::syscall(SYS_futex, &slot.state, 1 /* FUTEX_WAKE */, INT32_MAX, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+std::int64_t monotonic_of(RealPid pid) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  std::int64_t seconds = 0;
+  std::int64_t nanoseconds = 0;
+  std::ifstream offsets("/proc/" + to_string(pid) + "/timens_offsets");
+  std::string clock;
+  if (!(offsets >> clock >> seconds >> nanoseconds) || clock != "monotonic") seconds = nanoseconds = 0;
+  return (now.tv_sec + seconds) * 1'000'000'000 + now.tv_nsec + nanoseconds;
+}
+
+Result<std::unique_ptr<FrozenProcess>> FrozenProcess::freeze(RealPid pid, ControlArea& area,
+                                                             unsigned first_slot, Deadline deadline) {
+  std::unique_ptr<FrozenProcess> process(new FrozenProcess(pid, area, first_slot));
+  std::string obstacle;
+  for (;;) {
+    if (CK_TRY(process->attempt(deadline, obstacle))) return process;
+    spdlog::debug("freeze of {}: {}; again", pid.value, obstacle);
+    if (steady_clock::now() >= deadline)
+      return make_error(ErrorKind::kTryAgain, "process " + to_string(pid) + " cannot be frozen: " + obstacle,
+                        "try again, or give it more time with --timeout");
+    std::this_thread::sleep_for(kBetweenAttempts);
+  }
+}
+
+Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
+  threads.clear();
+  std::vector<TracedThread> traced;
+  if (!CK_TRY(stop_all(traced, deadline, obstacle))) return false;
+  if (!CK_TRY(find_agent(obstacle))) return false;
+  if (!CK_TRY(can_park(traced, obstacle))) return false;
+  if (first_slot_ + traced.size() + 1 > area_.slot_count())
+    return make_error(ErrorKind::kRefused,
+                      "process " + to_string(pid) + " has " + std::to_string(traced.size()) +
+                          " threads, its control area has room for " + std::to_string(area_.slot_count()),
+                      "start the job with a larger ckrun --max-threads");
+  const std::int64_t now = monotonic_of(pid);
+  pending = CK_TRY(traced.front().queued_signals(true));
+  for (const TracedThread& thread : traced) CK_TRY(prepare(thread, now));
+  CK_TRY(divert(traced));
+  for (std::size_t i = 0; i < threads.size(); ++i) CK_TRY(mailbox(i).wait_parked());
+  return true;
+}
+
+// Until a look at the list of threads finds no new one: a stopped thread starts no other.
+Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline deadline,
+                                     std::string& obstacle) {
+  leader_exited = false;
+  job_stopped = false;
+  const Deadline stop_by = std::min(deadline, steady_clock::now() + kStopTime);
+  std::vector<RealPid> seen;
+  for (std::size_t settled = 0;;) {
+    std::vector<RealPid> tids = CK_TRY(proc::read_threads(pid));
+    // The leader first: it stands first in the image.
+    std::stable_partition(tids.begin(), tids.end(), [&](RealPid tid) { return tid == pid; });
+    bool found_new = false;
+    for (RealPid tid : tids) {
+      if (std::find(seen.begin(), seen.end(), tid) != seen.end()) continue;
+      seen.push_back(tid);
+      found_new = true;
+      std::optional<TracedThread> thread = CK_TRY(TracedThread::seize(tid, pid));
+      if (thread) traced.push_back(std::move(*thread));
+      else if (tid == pid) leader_exited = true;
+    }
+    for (; settled < traced.size(); ++settled) {
+      Result<TracedThread::Stop> stop = traced[settled].wait_stopped(stop_by);
+      if (!stop.ok()) {
+        obstacle = stop.error().message;
+        return false;
+      }
+      if (*stop == TracedThread::Stop::kGroupStopped) job_stopped = true;
+      if (*stop == TracedThread::Stop::kGone) {
+        obstacle = "a thread ended meanwhile";
+        return false;
+      }
+    }
+    if (!found_new) break;
+  }
+  if (traced.empty())
+    return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " has ended");
+  return true;
+}
+
+// The entry of this process in the area, if the program that runs now has made it.
+Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
+  status = CK_TRY(proc::read_status(pid));
+  virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
+  mappings = CK_TRY(proc::read_maps(pid));
+  struct stat area_file{};
+  if (::fstat(area_.fd(), &area_file) != 0) return sys_error("stat control area " + area_.path());
+  for (const abi::ProcessEntry& entry : area_.header()->processes) {
+    if (entry.pid != virtual_pid.value || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
+    const proc::Mapping* area_mapping = mapping_at(mappings, entry.area);
+    const proc::Mapping* code = mapping_at(mappings, entry.serve);
+    if (area_mapping == nullptr || area_mapping->inode != area_file.st_ino || code == nullptr ||
+        !(code->prot & PROT_EXEC))
+      break;
+    agent = entry;
+    return true;
+  }
+  obstacle = "its agent is not ready (the program is being started, or runs without the agent)";
+  return false;
+}
+
+Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const {
+  for (const TracedThread& thread : traced) {
+    const user_regs_struct registers = CK_TRY(thread.registers());
+    const proc::Mapping* code = mapping_at(mappings, registers.rip);
+    if (registers.rip >= agent.code_begin && registers.rip < agent.code_end) {
+      obstacle = "thread " + to_string(thread.tid()) + " is still leaving the last freeze";
+      return false;
+    }
+    if (code != nullptr && code->path == "[vdso]") {
+      obstacle = "thread " + to_string(thread.tid()) + " is in the vdso";
+      return false;
+    }
+    if (registers.cs == 0x23)
+      return make_error(ErrorKind::kRefused,
+                        "thread " + to_string(thread.tid()) + " of process " + to_string(pid) +
+                            " runs 32-bit code");
+  }
+  return true;
+}
+
+Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic_now) {
+  const user_regs_struct registers = CK_TRY(traced.registers());
+  const std::vector<std::byte> xstate = CK_TRY(traced.xstate());
+  FrozenThread thread;
+  thread.real = traced.tid();
+  thread.slot = first_slot_ + static_cast<unsigned>(threads.size());
+  thread.fs_base = registers.fs_base;
+  thread.gs_base = registers.gs_base;
+  thread.xstate_size = static_cast<std::uint32_t>(xstate.size());
+  thread.rseq = CK_TRY(traced.rseq());
+  thread.pending = CK_TRY(traced.queued_signals(false));
+  const proc::ProcessStatus of_thread = CK_TRY(proc::read_status(thread.real));
+  thread.tid = VirtualPid(of_thread.ns_pid.empty() ? thread.real.value : of_thread.ns_pid.back());
+
+  abi::ThreadSlot& slot = *area_.slot(thread.slot);
+  slot.tid = thread.tid.value;
+  slot.self_released = 0;
+  slot.orphan_exits = 0;
+  slot.eintr_signals = 0;
+  const std::uint64_t address = agent.area + abi::kSlotsOffset + std::uint64_t{thread.slot} * abi::kSlotStride;
+  CK_TRY(build_frame(slot, address, registers, xstate, CK_TRY(traced.signal_mask())));
+
+  const std::optional<FoundRecord> record = find_record(pid, registers, agent.timed_call);
+  std::uint8_t code[7] = {};
+  (void)peek(pid, registers.rip - sizeof code, code);
+  const InterruptedCall call = examine(registers, record ? &record->call : nullptr, code);
+  thread.restart = call.restart;
+  const auto result = static_cast<std::int64_t>(registers.rax);
+  if (call.restart != RestartClass::kNone) {
+    restart_call(slot.frame, call.number);
+    if (record && record->call.number == call.number)
+      set_remaining_time(pid, *record, monotonic_now, slot.frame);
+  } else if (static_cast<std::int64_t>(registers.orig_rax) >= 0 && result <= -512 && result >= -516) {
+    slot.frame.rax = static_cast<std::uint64_t>(-EINTR);
+  }
+  leave_rseq_section(pid, thread.rseq, slot.frame);
+  threads.push_back(std::move(thread));
+  return {};
+}
+
+Status FrozenProcess::divert(std::vector<TracedThread>& traced) {
+  frozen_ = true;
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    const std::uint64_t address =
+        agent.area + abi::kSlotsOffset + std::uint64_t{threads[i].slot} * abi::kSlotStride;
+    user_regs_struct registers = CK_TRY(traced[i].registers());
+    registers.orig_rax = static_cast<unsigned long long>(-1);  // no restart by the kernel
+    registers.rip = agent.serve;
+    registers.rdi = address;
+    registers.rsi = agent.area;
+    registers.rsp = address + offsetof(abi::ThreadSlot, stack) + abi::kStackBytes - 8;
+    registers.rbp = 0;
+    registers.eflags &= ~0x400ull;  // direction flag, as a function expects it
+    set_state(slot(i), abi::kArriving);
+    // In this order: should the supervisor die in between, the thread arrives in the loop, which
+    // blocks all signals itself; the other way round it would run on with them blocked.
+    CK_TRY(traced[i].set_registers(registers));
+    CK_TRY(traced[i].set_signal_mask(~std::uint64_t{0}));
+    if (!job_stopped) CK_TRY(traced[i].detach());
+    else CK_TRY(traced[i].resume());
+  }
+  if (job_stopped) held_ = std::move(traced);
+  return {};
+}
+
+proc::Mailbox FrozenProcess::mailbox(std::size_t thread) const {
+  return proc::Mailbox(area_, threads[thread].slot, agent.area, threads[thread].real);
+}
+
+Status FrozenProcess::thaw() {
+  if (!frozen_) return {};
+  frozen_ = false;
+  for (std::size_t i = 0; i < threads.size(); ++i)
+    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree) set_state(slot(i), abi::kRelease);
+  // Detached, a thread of a stopped program stops again.
+  for (TracedThread& thread : held_) {
+    CK_TRY(thread.interrupt());
+    CK_TRY(thread.wait_stopped(steady_clock::now() + kStopTime));
+    CK_TRY(thread.detach());
+  }
+  held_.clear();
+  return {};
+}
+
+void FrozenProcess::kill() {
+  ::kill(pid.value, SIGKILL);
+  frozen_ = false;
+}
+
+FrozenProcess::~FrozenProcess() { (void)thaw(); }
+
+}  // namespace ck::capture
