@@ -11,6 +11,7 @@
 #include "runtime/proc/stat.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
+#include "tests/unit/child.h"
 
 namespace {
 
@@ -18,21 +19,6 @@ using namespace ck;
 using namespace ck::proc;
 
 const RealPid kSelf(::getpid());
-
-// A child that only waits, for as long as the object lives.
-struct Child {
-  RealPid pid;
-  Child() : pid(::fork()) {
-    if (pid.value == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      for (;;) ::pause();
-    }
-  }
-  ~Child() {
-    ::kill(pid.value, SIGKILL);
-    ::waitpid(pid.value, nullptr, 0);
-  }
-};
 
 BOOST_AUTO_TEST_SUITE(status)
 
@@ -110,10 +96,10 @@ BOOST_AUTO_TEST_CASE(exit_code_of_a_zombie) {
 }
 
 BOOST_AUTO_TEST_CASE(threads_and_children) {
-  Child first, second;
+  ck::test::Child first, second;
   auto children = read_children(kSelf).value();
   BOOST_TEST(children.size() == 2u);
-  BOOST_TEST((std::count(children.begin(), children.end(), second.pid) == 1));
+  BOOST_TEST((std::count(children.begin(), children.end(), second.pid()) == 1));
   std::jthread other([](std::stop_token stop) {
     while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   });
