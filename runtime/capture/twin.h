@@ -1,0 +1,27 @@
+// A copy-on-write twin of a frozen process: its memory at the moment of the freeze, to be read while
+// the program runs on. Engine thread only.
+#pragma once
+
+#include <memory>
+
+#include "runtime/capture/freeze.h"
+
+namespace ck::capture {
+
+class Twin {
+ public:
+  // Takes slot process.slots_end(). The process must be frozen. Memory that a fork would leave out
+  // or wipe (MADV_DONTFORK, MADV_WIPEONFORK) is made to come along for that moment.
+  static Result<std::unique_ptr<Twin>> fork(FrozenProcess& process);
+  ~Twin();  // ends it
+
+  RealPid pid() const { return pid_; }
+  // False: it was killed (out of memory, perhaps); what was read from it since is worthless.
+  bool alive() const;
+
+ private:
+  explicit Twin(RealPid pid) : pid_(pid) {}
+  RealPid pid_;
+};
+
+}  // namespace ck::capture

@@ -1,0 +1,40 @@
+// What a mapping is, for the image: pure decisions over what /proc/PID/smaps says. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/image/image.pb.h"
+#include "runtime/proc/maps.h"
+
+namespace ck::memory {
+
+enum class Class {
+  kSkip,            // the kernel's own, or the control area
+  kAnonymous,       // private pages, read from the twin
+  kPrivateFile,     // a file by path; pages that were written are read from the twin
+  kSharedFile,      // a file by path; nothing to read
+  kSharedMemory,    // MAP_SHARED | MAP_ANONYMOUS, memfd: content belongs to an object
+  kDeletedPrivate,  // a private mapping of an unlinked file: all of it is read, as anonymous memory
+  kDeletedShared,   // a shared mapping of an unlinked file: content belongs to an object
+  kVdso,
+  kVvar,
+  kUnsupported,
+};
+
+struct Classified {
+  Class kind = Class::kSkip;
+  std::string reason;  // kUnsupported only
+};
+
+// `area_inode`: of the control area's file.
+Classified classify(const proc::Mapping& mapping, ino_t area_inode);
+
+bool needs_object(Class kind);
+
+// Everything of the record but the object.
+image::MappingRecord to_record(const proc::Mapping& mapping, Class kind);
+
+}  // namespace ck::memory

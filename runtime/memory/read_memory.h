@@ -1,0 +1,57 @@
+// Feeds the memory of a process to an image writer: which pages (what to read) comes from the page
+// scan, the bytes (how to read) from /proc/PID/mem. Engine thread only.
+#pragma once
+
+#include <vector>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/image/writer.h"
+#include "runtime/proc/mem.h"
+#include "runtime/proc/pagemap.h"
+
+namespace ck::memory {
+
+// /proc/PID/mem as a source: offsets are addresses. Not process_vm_readv: on a copy-on-write twin it
+// pins pages and so makes the kernel copy each one.
+class MemorySource : public image::ByteSource {
+ public:
+  static Result<std::unique_ptr<MemorySource>> open(RealPid pid);
+  Status read(std::uint64_t offset, std::span<std::byte> into) const override;
+
+ protected:
+  explicit MemorySource(proc::ProcMem memory) : memory_(std::move(memory)) {}
+  proc::ProcMem memory_;
+};
+
+// The same seen as an object: its byte `object_offset` is at `address`.
+class MappedObjectSource : public image::ByteSource {
+ public:
+  MappedObjectSource(const MemorySource& memory, std::uint64_t address, std::uint64_t object_offset)
+      : memory_(memory), shift_(address - object_offset) {}
+  Status read(std::uint64_t offset, std::span<std::byte> into) const override {
+    return memory_.read(offset + shift_, into);
+  }
+
+ private:
+  const MemorySource& memory_;
+  std::uint64_t shift_;
+};
+
+// Collects runs into chunks and hands these to the writer.
+class ChunkFeeder {
+ public:
+  ChunkFeeder(image::Writer& writer, image::StreamId stream, const image::ByteSource& source)
+      : writer_(writer), stream_(stream), source_(source) {}
+  Status add(std::uint64_t begin, std::uint64_t end);
+  Status flush();
+
+ private:
+  image::Writer& writer_;
+  image::StreamId stream_;
+  const image::ByteSource& source_;
+  std::vector<image::Run> runs_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace ck::memory
