@@ -17,7 +17,7 @@ namespace ck::image {
 
 struct VerifyReport {
   std::uint64_t chunks = 0;
-  std::uint64_t bytes = 0;   // of content, decompressed
+  std::uint64_t bytes = 0;  // of content, decompressed
 };
 
 class Reader {
@@ -29,7 +29,7 @@ class Reader {
   virtual ~Reader() = default;
 
   virtual const std::string& path() const = 0;
-  virtual int fd() const = 0;                       // for raw chunks: pread at ChunkRecord.offset
+  virtual int fd() const = 0;  // for raw chunks: pread at ChunkRecord.offset
   virtual const Manifest& manifest() const = 0;
   virtual std::uint64_t file_bytes() const = 0;
 

@@ -49,8 +49,13 @@ struct Run {
 struct WriterOptions {
   Codec codec = Codec::kZstd;
   int level = 1;
-  unsigned threads = 0;      // 0: one a core
+  unsigned threads = 0;  // 0: one a core
 };
+
+// What becomes of pages of zeros. A page that is left out reads as zero after a restore only where
+// nothing else is underneath: anonymous memory and objects. In a private file mapping the file's
+// content would show instead, so pages written there must be kept (they compress to nothing).
+enum class ZeroPages { kLeaveOut, kKeep };
 
 // Told now and then from any thread: bytes of input done so far. Must be cheap and thread-safe.
 class Progress {
@@ -61,10 +66,10 @@ class Progress {
 };
 
 struct WriteReport {
-  std::uint64_t bytes_in = 0;       // read from the sources
-  std::uint64_t zero_bytes = 0;     // of these, left out
+  std::uint64_t bytes_in = 0;    // read from the sources
+  std::uint64_t zero_bytes = 0;  // of these, left out
   std::uint64_t duplicate_bytes = 0;
-  std::uint64_t image_bytes = 0;    // size of the file
+  std::uint64_t image_bytes = 0;  // size of the file
 };
 
 class Writer {
@@ -77,17 +82,19 @@ class Writer {
   virtual ~Writer() = default;
 
   // Queues runs (multiples of 4096 bytes except an object's last one; in order; at most kChunkBytes
-  // together) for reading, zero elimination, compression and writing. `source` must stay valid until
-  // finish_chunks(). Blocks while the queue is full, so memory stays bounded. Returns the first error
-  // that any worker has met.
-  virtual Status add(StreamId stream, const ByteSource& source, std::vector<Run> runs) = 0;
+  // together) for reading, zero elimination, compression and writing. `source` must stay valid
+  // until finish_chunks(). Blocks while the queue is full, so memory stays bounded. Returns the
+  // first error that any worker has met.
+  virtual Status add(StreamId stream, const ByteSource& source, std::vector<Run> runs,
+                     ZeroPages zeros = ZeroPages::kLeaveOut) = 0;
 
   // Waits until all that was added is written. Sources may go after that.
   virtual Status finish_chunks() = 0;
 
   // Adds the chunk index to `manifest`, writes manifest and footer, fsyncs, renames, fsyncs the
   // folder. `before_rename` is the caller's last word (the incarnation check); its error aborts.
-  virtual Result<WriteReport> commit(Manifest manifest, const std::function<Status()>& before_rename = {}) = 0;
+  virtual Result<WriteReport> commit(Manifest manifest,
+                                     const std::function<Status()>& before_rename = {}) = 0;
 };
 
 }  // namespace ck::image
