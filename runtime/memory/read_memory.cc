@@ -35,7 +35,7 @@ Status ChunkFeeder::add(std::uint64_t begin, std::uint64_t end) {
 Status ChunkFeeder::flush() {
   if (runs_.empty()) return {};
   bytes_ = 0;
-  return writer_.add(stream_, source_, std::exchange(runs_, {}));
+  return writer_.add(stream_, source_, std::exchange(runs_, {}), zeros_);
 }
 
 }  // namespace ck::memory

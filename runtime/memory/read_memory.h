@@ -41,8 +41,10 @@ class MappedObjectSource : public image::ByteSource {
 // Collects runs into chunks and hands these to the writer.
 class ChunkFeeder {
  public:
-  ChunkFeeder(image::Writer& writer, image::StreamId stream, const image::ByteSource& source)
-      : writer_(writer), stream_(stream), source_(source) {}
+  // `zeros`: kKeep where the restart does not find zeros under the pages by itself.
+  ChunkFeeder(image::Writer& writer, image::StreamId stream, const image::ByteSource& source,
+              image::ZeroPages zeros = image::ZeroPages::kLeaveOut)
+      : writer_(writer), stream_(stream), source_(source), zeros_(zeros) {}
   Status add(std::uint64_t begin, std::uint64_t end);
   Status flush();
 
@@ -50,6 +52,7 @@ class ChunkFeeder {
   image::Writer& writer_;
   image::StreamId stream_;
   const image::ByteSource& source_;
+  image::ZeroPages zeros_;
   std::vector<image::Run> runs_;
   std::uint64_t bytes_ = 0;
 };
