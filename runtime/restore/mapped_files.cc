@@ -1,0 +1,117 @@
+#include "runtime/restore/mapped_files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cstring>
+
+#include "runtime/proc/pass_descriptor.h"
+
+namespace ck::restore {
+
+using proc::Mailbox;
+
+namespace {
+
+bool same_identity(const image::ObjectRecord& object, const struct stat& status) {
+  return object.device() == status.st_dev && object.inode() == status.st_ino &&
+         object.size() == static_cast<std::uint64_t>(status.st_size) &&
+         object.mtime_ns() == status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+// On another host, or after a reinstallation, the numbers of device and inode say nothing.
+bool same_time_and_size(const image::ObjectRecord& object, const struct stat& status) {
+  return object.size() == static_cast<std::uint64_t>(status.st_size) &&
+         object.mtime_ns() == status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
+Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index, const image::MappingRecord& mapping) {
+  const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
+  bool same = false;
+  if (object.kind() == image::ObjectRecord::PATH) CK_TRY(check_same(index, mapping, same));
+  const bool writable = mapping.shared() && mapping.writable_file();
+  const auto key = std::make_pair(index, writable);
+  if (const auto found = open_.find(key); found != open_.end()) return found->second;
+  const int fd = CK_TRY(same ? open_path(box, index, writable) : from_image(box, index));
+  open_[key] = fd;
+  return fd;
+}
+
+Result<int> MappedFiles::open_path(Mailbox& box, std::uint32_t index, bool writable) {
+  const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
+  return static_cast<int>(CK_TRY(box.call("open " + object.path(), SYS_openat, AT_FDCWD,
+                                          box.put_string(object.path()),
+                                          (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)));
+}
+
+Result<int> MappedFiles::from_image(Mailbox& box, std::uint32_t index) {
+  return proc::pass_descriptor(box, channel_, channel_fd_, objects_.fd(index));
+}
+
+Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& mapping, bool& same) {
+  if (const auto known = same_.find(index); known != same_.end()) {
+    same = known->second;
+    return {};
+  }
+  const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
+  struct stat status{};
+  const bool there = ::stat(object.path().c_str(), &status) == 0;
+  same = there && same_identity(object, status);
+  if (!same && object.has_content()) {
+    same = there && CK_TRY(has_same_content(index));
+    if (!same)
+      warnings_.push_back(object.path() + (there ? " is another one here" : " is not here") +
+                          "; the image's own copy is used");
+  } else if (!same && !there) {
+    return make_error(ErrorKind::kNotFound, "the job maps " + object.path() + ", which is not here",
+                      "put the file back where it was");
+  } else if (!same && mapping.shared()) {
+    if (static_cast<std::uint64_t>(status.st_size) < object.size())
+      return make_error(ErrorKind::kRefused, object.path() + ", which the job maps, has become shorter");
+    warnings_.push_back(object.path() + ", which the job maps, has changed since the checkpoint");
+    same = true;
+  } else if (!same) {
+    same = same_time_and_size(object, status);
+    if (!same)
+      return make_error(ErrorKind::kRefused,
+                        object.path() + ", which the job maps privately, has changed since the checkpoint",
+                        "put the file back as it was");
+  }
+  same_[index] = same;
+  return {};
+}
+
+// Compares the file with the image's copy, chunk by chunk.
+Result<bool> MappedFiles::has_same_content(std::uint32_t index) const {
+  const image::Manifest& manifest = reader_.manifest();
+  const image::ObjectRecord& object = manifest.objects(static_cast<int>(index) - 1);
+  UniqueFd fd(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status{};
+  if (!fd || ::fstat(fd.get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != object.size())
+    return false;
+  const image::StreamId stream{image::StreamId::Kind::kObject, index - 1};
+  std::vector<std::byte> kept(image::kChunkBytes);
+  std::vector<std::byte> found(image::kChunkBytes);
+  for (int i = 0; i < manifest.chunks_size(); ++i) {
+    const image::ChunkRecord& chunk = manifest.chunks(i);
+    if (!(image::StreamId::unpack(chunk.stream()) == stream)) continue;
+    CK_TRY(reader_.read_chunk(static_cast<std::size_t>(i), std::span(kept).first(chunk.raw_size())));
+    std::size_t at = 0;
+    for (int run = 0; run < chunk.run_begin_size(); ++run) {
+      const std::size_t length = chunk.run_length(run);
+      if (::pread(fd.get(), found.data(), length, static_cast<off_t>(chunk.run_begin(run))) !=
+              static_cast<ssize_t>(length) ||
+          std::memcmp(found.data(), kept.data() + at, length) != 0)
+        return false;
+      at += length;
+    }
+  }
+  return true;
+}
+
+}  // namespace ck::restore

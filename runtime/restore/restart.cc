@@ -1,0 +1,227 @@
+#include "runtime/restore/restart.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "runtime/base/log.h"
+#include "runtime/memory/restored_objects.h"
+#include "runtime/proc/cpu.h"
+#include "runtime/resources/restore.h"
+#include "runtime/restore/bootstrap.h"
+#include "runtime/restore/restore_memory.h"
+#include "runtime/restore/restore_process.h"
+#include "runtime/restore/restore_threads.h"
+#include "runtime/restore/spawn.h"
+
+namespace ck::restore {
+
+using proc::Mailbox;
+
+namespace {
+
+constexpr unsigned kFirstSlot = 0;
+
+proc::CpuFacts cpu_of(const image::HostRecord& host) {
+  proc::CpuFacts facts;
+  facts.model = host.cpu_model();
+  facts.xcr0 = host.xfeatures();
+  for (const image::CpuidLeaf& leaf : host.cpuid())
+    facts.leaves.push_back({leaf.leaf(), leaf.subleaf(), leaf.eax(), leaf.ebx(), leaf.ecx(), leaf.edx()});
+  return facts;
+}
+
+Status check_cpu(const image::HostRecord& host) {
+  const std::vector<std::string> missing = proc::missing_features(cpu_of(host), proc::read_cpu());
+  if (missing.empty()) return {};
+  std::string names;
+  for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
+  return make_error(ErrorKind::kRefused,
+                    "this CPU lacks what the job may be using: " + names + " (it ran on " + host.cpu_model() + ")",
+                    "restart on a host whose CPU has these features");
+}
+
+// Everything that can be known before anything is started.
+Status check_before(const image::Manifest& manifest, const ControlArea& area) {
+  CK_TRY(check_cpu(manifest.host()));
+  if (manifest.processes_size() != 1)
+    return make_error(ErrorKind::kRefused, "the image holds " + std::to_string(manifest.processes_size()) +
+                                               " processes; one is supported for now");
+  const image::ProcessRecord& process = manifest.processes(0);
+  if (process.agent().version() != abi::kVersion)
+    return make_error(ErrorKind::kRefused, "the job's agent speaks version " +
+                                               std::to_string(process.agent().version()) + ", this ckrun version " +
+                                               std::to_string(abi::kVersion),
+                      "restart it with the version of ckrun that wrote the image");
+  if (static_cast<unsigned>(process.threads_size()) + 2 > area.slot_count())
+    return make_error(ErrorKind::kRefused, "the job has too many threads for its control area");
+  if (process.agent().area_size() != area.header()->size)
+    return make_error(ErrorKind::kBug, "the control area must have the size that the image names");
+  const uid_t owner = process.credentials().uids(0);
+  if (owner != ::getuid())
+    return make_error(ErrorKind::kPermission, "the job ran as user " + std::to_string(owner) + ", you are user " +
+                                                  std::to_string(::getuid()));
+  return {};
+}
+
+class Restart {
+ public:
+  Restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options)
+      : reader_(reader),
+        manifest_(reader.manifest()),
+        process_(manifest_.processes(0)),
+        area_(area),
+        options_(options) {}
+
+  ~Restart() {
+    if (!spawned_ || done_) return;
+    // Nothing half-restored stays.
+    if (spawned_->root->pid()) {
+      ::kill(spawned_->root->pid().value, SIGKILL);
+      (void)spawned_->root->take_exit_status();
+    }
+  }
+
+  Result<Restarted> run() {
+    CK_TRY(spawn());
+    const RealPid pid = spawned_->root->pid();
+    Mailbox box(area_, kFirstSlot, 0, pid);
+    CK_TRY(box.wait_parked().ok() ? Status() : restorer_died());
+    const Camp camp = CK_TRY(move_to_camp(box, area_, spawned_->helpers.area(), process_));
+    CK_TRY(restore_memory(box, camp));
+    CK_TRY(enter_agent(box, camp));
+    CK_TRY(restore_descriptors(box));
+    CK_TRY(set_attributes(box, process_, warnings_));
+    CK_TRY(make_threads(box, area_, kFirstSlot, process_));
+    CK_TRY(set_thread_state(area_, kFirstSlot, process_, pid, manifest_.host(), warnings_));
+    CK_TRY(set_final_state(box, process_, warnings_));
+    CK_TRY(release(box));
+    done_ = true;
+    Restarted restarted;
+    restarted.pids = mode_;
+    restarted.root = std::move(spawned_->root);
+    restarted.warnings = std::move(warnings_);
+    return restarted;
+  }
+
+ private:
+  Status restorer_died() const {
+    return make_error(ErrorKind::kSystem, "the restorer " + options_.restorer_path + " does not run here");
+  }
+
+  Status spawn() {
+    abi::ThreadSlot& slot = *area_.slot(kFirstSlot);
+    slot.state = abi::kArriving;
+    slot.orphan_exits = 1;
+    slot.self_released = 0;
+    if (options_.pids != PidsMode::kNamespace) {
+      auto real = spawn_real(manifest_, area_, options_.restorer_path, kFirstSlot);
+      if (real.ok() || options_.pids == PidsMode::kReal) {
+        mode_ = PidsMode::kReal;
+        spawned_ = CK_TRY(std::move(real));
+        if (!spawned_->own_time_namespace)
+          warnings_.push_back("CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
+        return {};
+      }
+      spdlog::debug("not the real way: {}", real.error().text());
+    }
+    mode_ = PidsMode::kNamespace;
+    spawned_ = CK_TRY(spawn_in_namespace(manifest_, area_, options_.restorer_path, kFirstSlot));
+    return {};
+  }
+
+  Status restore_memory(Mailbox& box, const Camp& camp) {
+    const std::vector<MapStep> steps = plan_memory(manifest_, 0);
+    objects_.emplace(CK_TRY(memory::RestoredObjects::create(manifest_)));
+    CK_TRY(objects_->fill(reader_));
+    MappedFiles files(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(), warnings_);
+    CK_TRY(map_all(box, steps, files));
+    if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
+    CK_TRY(fill_memory(reader_, 0, box.pid(), options_.threads, options_.progress));
+    CK_TRY(place_vdso(box, camp, process_));
+    CK_TRY(finish_mappings(box, steps));
+    CK_TRY(box.call("close the mapped files", SYS_close_range, 0, spawned_->helpers.base - 1, 0));
+    CK_TRY(set_memory_layout(box, process_, warnings_));
+    return objects_->finish();
+  }
+
+  std::uint64_t memory_bytes() const {
+    std::uint64_t total = 0;
+    for (const image::ChunkRecord& chunk : manifest_.chunks())
+      if (image::StreamId::unpack(chunk.stream()).kind == image::StreamId::Kind::kMemory) total += chunk.raw_size();
+    return total;
+  }
+
+  // From here on the process is as it would be in a checkpoint: parked in its own agent.
+  Status enter_agent(Mailbox& box, const Camp& camp) {
+    const image::AgentRecord& agent = process_.agent();
+    CK_TRY(box.call("map the control area", SYS_mmap, agent.area(), area_.header()->size, 3 /* read, write */,
+                    0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */, spawned_->helpers.area(), 0));
+    abi::ProcessEntry& entry = area_.header()->processes[0];
+    entry.area = agent.area();
+    entry.serve = agent.serve();
+    entry.code_begin = agent.code_begin();
+    entry.code_end = agent.code_end();
+    entry.timed_call = agent.timed_call();
+    entry.ready = 1;
+    entry.pid = process_.pid();
+    CK_TRY(box.jump(agent.serve(), agent.area()));
+    return leave_camp(box, camp);
+  }
+
+  Status restore_descriptors(Mailbox& box) {
+    resources::RestoreContext context;
+    context.mailbox = &box;
+    context.objects = &*objects_;
+    context.channel = spawned_->channel.get();
+    context.channel_fd = spawned_->helpers.channel();
+    context.base = spawned_->helpers.base;
+    for (int stream = 0; stream < 3; ++stream) context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
+    context.rollback_files = options_.rollback_files;
+    context.warnings = &warnings_;
+    CK_TRY(resources::restore_descriptors(context, manifest_, process_));
+    CK_TRY(box.call("close the restorer's descriptors", SYS_close_range, context.base, ~0u, 0));
+    return resources::restore_locks(context, manifest_, process_);
+  }
+
+  // The commit: from the first store on, every thread goes on by itself even if we die now.
+  Status release(Mailbox& box) {
+    const int threads = process_.threads_size();
+    for (int i = 0; i < threads; ++i) area_.slot(kFirstSlot + static_cast<unsigned>(i))->orphan_exits = 0;
+    CK_TRY(spawned_->commit());
+    for (int i = threads - 1; i >= 0; --i) {
+      if (process_.threads(i).exited()) continue;
+      abi::ThreadSlot& slot = *area_.slot(kFirstSlot + static_cast<unsigned>(i));
+      __atomic_store_n(&slot.state, abi::kRelease, __ATOMIC_RELEASE);
+      ::syscall(SYS_futex, &slot.state, 1 /* FUTEX_WAKE */, INT32_MAX, nullptr, nullptr, 0);
+    }
+    if (process_.threads(0).exited()) {
+      box.clear();
+      box.add(SYS_exit, 0);  // the leader alone, as it was
+      (void)box.run();
+    }
+    if (process_.stopped()) ::kill(spawned_->root->pid().value, SIGSTOP);
+    return {};
+  }
+
+  const image::Reader& reader_;
+  const image::Manifest& manifest_;
+  const image::ProcessRecord& process_;
+  ControlArea& area_;
+  const RestartOptions& options_;
+  std::unique_ptr<Spawned> spawned_;
+  std::optional<memory::RestoredObjects> objects_;
+  PidsMode mode_ = PidsMode::kReal;
+  std::vector<std::string> warnings_;
+  bool done_ = false;
+};
+
+}  // namespace
+
+Result<Restarted> restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options) {
+  CK_TRY(check_before(reader.manifest(), area));
+  return Restart(reader, area, options).run();
+}
+
+}  // namespace ck::restore

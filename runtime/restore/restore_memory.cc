@@ -1,0 +1,168 @@
+#include "runtime/restore/restore_memory.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "runtime/proc/mem.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+
+namespace ck::restore {
+
+using proc::Mailbox;
+
+namespace {
+
+// Runs the list when it is nearly full, so that callers just add.
+class Batch {
+ public:
+  Batch(Mailbox& box, std::string what) : box_(box), what_(std::move(what)) { box_.clear(); }
+  template <typename... Args>
+  Status add(long number, Args... args) {
+    if (box_.calls_left() == 0) CK_TRY(flush());
+    box_.add(number, args...);
+    return {};
+  }
+  Status flush() {
+    CK_TRY(box_.run());
+    CK_TRY(box_.expect_all(what_));
+    box_.clear();
+    return {};
+  }
+
+ private:
+  Mailbox& box_;
+  std::string what_;
+};
+
+std::vector<std::uint32_t> chunks_of(const image::Manifest& manifest, image::StreamId stream) {
+  std::vector<std::uint32_t> result;
+  for (int i = 0; i < manifest.chunks_size(); ++i)
+    if (image::StreamId::unpack(manifest.chunks(i).stream()) == stream) result.push_back(static_cast<std::uint32_t>(i));
+  return result;
+}
+
+Status fill_chunk(const image::Reader& reader, std::uint32_t index, const proc::ProcMem& memory,
+                  std::vector<std::byte>& buffer) {
+  const image::ChunkRecord& chunk = reader.manifest().chunks(static_cast<int>(index));
+  const std::span<std::byte> content = std::span(buffer).first(chunk.raw_size());
+  CK_TRY(reader.read_chunk(index, content));
+  std::size_t at = 0;
+  for (int run = 0; run < chunk.run_begin_size(); ++run) {
+    CK_TRY(memory.write(chunk.run_begin(run), content.subspan(at, chunk.run_length(run))));
+    at += chunk.run_length(run);
+  }
+  return {};
+}
+
+// Before pages come: they decide in which size pages are allocated.
+Status advise_page_size(Batch& batch, const std::vector<MapStep>& steps) {
+  for (const MapStep& step : steps) {
+    const image::MappingRecord& mapping = *step.mapping;
+    const std::uint64_t size = mapping.end() - mapping.begin();
+    if (mapping.advice() & image::ADVICE_HUGEPAGE) CK_TRY(batch.add(SYS_madvise, mapping.begin(), size, MADV_HUGEPAGE));
+    if (mapping.advice() & image::ADVICE_NOHUGEPAGE)
+      CK_TRY(batch.add(SYS_madvise, mapping.begin(), size, MADV_NOHUGEPAGE));
+  }
+  return batch.flush();
+}
+
+constexpr struct {
+  image::Advice advice;
+  int madvise;
+} kLateAdvice[] = {
+    {image::ADVICE_DONTFORK, MADV_DONTFORK},     {image::ADVICE_DONTDUMP, MADV_DONTDUMP},
+    {image::ADVICE_WIPEONFORK, MADV_WIPEONFORK}, {image::ADVICE_SEQUENTIAL, MADV_SEQUENTIAL},
+    {image::ADVICE_RANDOM, MADV_RANDOM},         {image::ADVICE_MERGEABLE, MADV_MERGEABLE},
+};
+
+// Names are for people; a kernel without CONFIG_ANON_VMA_NAME refuses them, which does no harm.
+Status name_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
+  constexpr std::string_view kPrefix = "[anon:";
+  for (const MapStep& step : steps) {
+    const image::MappingRecord& mapping = *step.mapping;
+    if (!mapping.name().starts_with(kPrefix)) continue;
+    const std::string name(mapping.name().substr(kPrefix.size(), mapping.name().size() - kPrefix.size() - 1));
+    box.clear();
+    box.add(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.begin(), mapping.end() - mapping.begin(),
+            box.put_string(name));
+    CK_TRY(box.run());
+  }
+  return {};
+}
+
+}  // namespace
+
+Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& files) {
+  Batch batch(box, "make a mapping of the image");
+  for (const MapStep& step : steps) {
+    const image::MappingRecord& mapping = *step.mapping;
+    int fd = -1;
+    if (step.object != 0) {
+      CK_TRY(batch.flush());
+      fd = CK_TRY(files.descriptor(box, step.object, mapping));
+      box.clear();
+    }
+    CK_TRY(batch.add(SYS_mmap, mapping.begin(), mapping.end() - mapping.begin(), step.first_protection,
+                     step.flags, fd, mapping.offset()));
+  }
+  CK_TRY(batch.flush());
+  return advise_page_size(batch, steps);
+}
+
+Status fill_memory(const image::Reader& reader, std::uint32_t index, RealPid pid, unsigned threads,
+                   image::Progress* progress) {
+  const std::vector<std::uint32_t> chunks =
+      chunks_of(reader.manifest(), {image::StreamId::Kind::kMemory, index});
+  const proc::ProcMem memory = CK_TRY(proc::ProcMem::open(pid));
+  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  Status first_failure;
+  auto work = [&] {
+    std::vector<std::byte> buffer(image::kChunkBytes);
+    for (std::size_t i; (i = next.fetch_add(1)) < chunks.size();) {
+      Status filled = fill_chunk(reader, chunks[i], memory, buffer);
+      if (progress != nullptr) progress->advance(reader.manifest().chunks(static_cast<int>(chunks[i])).raw_size());
+      if (filled.ok()) continue;
+      const std::lock_guard lock(mutex);
+      if (first_failure.ok()) first_failure = std::move(filled);
+      next = chunks.size();
+    }
+  };
+  std::vector<std::jthread> pool;
+  for (unsigned i = 1; i < threads; ++i) pool.emplace_back(work);
+  work();
+  pool.clear();
+  return first_failure;
+}
+
+Status finish_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
+  Batch batch(box, "set protection or advice of a mapping");
+  for (const MapStep& step : steps) {
+    const image::MappingRecord& mapping = *step.mapping;
+    const std::uint64_t begin = mapping.begin();
+    const std::uint64_t size = mapping.end() - begin;
+    for (const auto& row : kLateAdvice)
+      if (mapping.advice() & row.advice) CK_TRY(batch.add(SYS_madvise, begin, size, row.madvise));
+    if (needs_protect(step)) CK_TRY(batch.add(SYS_mprotect, begin, size, mapping.protection()));
+    if (mapping.locked()) CK_TRY(batch.add(SYS_mlock2, begin, size, mapping.lock_on_fault() ? MLOCK_ONFAULT : 0));
+  }
+  CK_TRY(batch.flush());
+  return name_mappings(box, steps);
+}
+
+}  // namespace ck::restore

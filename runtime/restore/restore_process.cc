@@ -1,0 +1,243 @@
+#include "runtime/restore/restore_process.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "runtime/proc/proc_file.h"
+
+#ifndef PR_TIMER_CREATE_RESTORE_IDS
+#define PR_TIMER_CREATE_RESTORE_IDS 77
+#define PR_TIMER_CREATE_RESTORE_IDS_OFF 0
+#define PR_TIMER_CREATE_RESTORE_IDS_ON 1
+#endif
+
+namespace ck::restore {
+
+using proc::Mailbox;
+
+namespace {
+
+constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
+
+struct KernelSigaction {
+  std::uint64_t handler, flags, restorer, mask;
+};
+
+Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
+  box.clear();
+  for (const image::SignalActionRecord& action : process.signal_actions()) {
+    if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
+    const KernelSigaction kernel{action.handler(), action.flags(), action.restorer(), action.mask()};
+    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel), 0, 8);
+  }
+  CK_TRY(box.run());
+  return box.expect_all("set signal dispositions");
+}
+
+Status set_folders(Mailbox& box, const image::ProcessRecord& process) {
+  if (process.root() != "/" && !process.root().empty())
+    CK_TRY(box.call("chroot to " + process.root(), SYS_chroot, box.put_string(process.root())));
+  Result<std::int64_t> changed =
+      box.call("enter the working directory " + process.cwd(), SYS_chdir, box.put_string(process.cwd()));
+  if (!changed.ok()) return std::move(changed).error().with_hint("make the directory again, then restart");
+  return {};
+}
+
+// Lower limits always work; raising a hard limit needs a right that the restart may not have.
+void set_limits(RealPid pid, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+  for (const image::LimitRecord& limit : process.limits()) {
+    rlimit64 wanted{limit.soft(), limit.hard()};
+    rlimit64 now{};
+    const auto resource = static_cast<__rlimit_resource>(limit.resource());
+    if (::prlimit64(pid.value, resource, &wanted, nullptr) == 0) continue;
+    if (::prlimit64(pid.value, resource, nullptr, &now) == 0) {
+      wanted.rlim_max = std::min(wanted.rlim_max, now.rlim_max);
+      wanted.rlim_cur = std::min(wanted.rlim_cur, wanted.rlim_max);
+      (void)::prlimit64(pid.value, resource, &wanted, nullptr);
+    }
+    warnings.push_back("resource limit " + std::to_string(limit.resource()) +
+                       " is lower here than where the job came from");
+  }
+}
+
+timespec to_timespec(std::int64_t nanoseconds) {
+  return {static_cast<time_t>(nanoseconds / 1'000'000'000), static_cast<long>(nanoseconds % 1'000'000'000)};
+}
+
+sigevent event_of(const image::PosixTimerRecord& timer) {
+  sigevent event{};
+  event.sigev_notify = timer.notify();
+  event.sigev_signo = timer.signal();
+  event.sigev_value.sival_ptr = reinterpret_cast<void*>(timer.value());
+  event._sigev_un._tid = timer.tid();
+  return event;
+}
+
+// Linux 6.16 takes the id; before that ids count up, so timers are made and deleted until it comes.
+Status create_timer(Mailbox& box, const image::PosixTimerRecord& timer) {
+  box.clear();
+  const Mailbox::Address id = box.put_value<std::int32_t>(timer.id());
+  const Mailbox::Address event = box.put_value(event_of(timer));
+  const auto told = box.add(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0);
+  told.stop_on_error();
+  const auto created = box.add(SYS_timer_create, timer.clock(), event, id);
+  box.add(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_OFF, 0, 0, 0);
+  CK_TRY(box.run());
+  if (box.result(told) >= 0) {
+    if (box.result(created) == 0 && box.value_at<std::int32_t>(id) == timer.id()) return {};
+    return sys_error("create POSIX timer " + std::to_string(timer.id()),
+                     static_cast<int>(-box.result(created)));
+  }
+  for (int tries = 0; tries < kMaxTimerId; ++tries) {
+    box.clear();
+    const Mailbox::Address next_id = box.reserve(4);
+    const Mailbox::Address next_event = box.put_value(event_of(timer));
+    CK_TRY(box.call("create a POSIX timer", SYS_timer_create, timer.clock(), next_event, next_id));
+    const int got = box.value_at<std::int32_t>(next_id);
+    if (got == timer.id()) return {};
+    CK_TRY(box.call("delete a POSIX timer", SYS_timer_delete, got));
+    if (got > timer.id()) break;
+  }
+  return make_error(ErrorKind::kRefused, "POSIX timer id " + std::to_string(timer.id()) + " cannot be had");
+}
+
+Status start_timers(Mailbox& box, const image::ProcessRecord& process) {
+  for (const image::PosixTimerRecord& timer : process.posix_timers()) {
+    if (timer.remaining_ns() == 0) continue;
+    box.clear();
+    const itimerspec setting{to_timespec(timer.interval_ns()), to_timespec(timer.remaining_ns())};
+    CK_TRY(box.call("arm a POSIX timer", SYS_timer_settime, timer.id(), 0, box.put_value(setting), 0));
+  }
+  for (const image::IntervalTimerRecord& timer : process.interval_timers()) {
+    auto to_timeval = [](std::int64_t us) { return timeval{us / 1'000'000, us % 1'000'000}; };
+    box.clear();
+    const itimerval setting{to_timeval(timer.interval_us()), to_timeval(timer.remaining_us())};
+    CK_TRY(box.call("arm an interval timer", SYS_setitimer, timer.which(), box.put_value(setting), 0));
+  }
+  return {};
+}
+
+Status set_capabilities(Mailbox& box, const image::CredentialsRecord& saved) {
+  const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const auto low = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask); };
+  const auto high = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask >> 32); };
+  box.clear();
+  const Mailbox::Address version = box.put_value(header);
+  const Mailbox::Address present = box.reserve(2 * sizeof(__user_cap_data_struct));
+  box.add(SYS_capget, version, present);
+  CK_TRY(box.run());
+  CK_TRY(box.expect_all("ask for capabilities"));
+  const auto now_low = box.value_at<__user_cap_data_struct>(present);
+  const auto now_high = box.value_at<__user_cap_data_struct>(present + sizeof(__user_cap_data_struct));
+  // Rights that the restart does not have cannot be given; fewer is all that can be set.
+  const std::uint64_t may = now_low.permitted | std::uint64_t{now_high.permitted} << 32;
+  const std::uint64_t permitted = saved.cap_permitted() & may;
+  const std::uint64_t effective = saved.cap_effective() & may;
+  const std::uint64_t inheritable = saved.cap_inheritable() & may;
+  const __user_cap_data_struct wanted[2] = {{low(effective), low(permitted), low(inheritable)},
+                                            {high(effective), high(permitted), high(inheritable)}};
+  box.clear();
+  box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  box.add(SYS_capset, box.put_value(header), box.put_value(wanted));
+  for (int capability = 0; capability < 64; ++capability)
+    if ((saved.cap_ambient() & permitted & inheritable) >> capability & 1)
+      box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  CK_TRY(box.run());
+  return box.expect_all("set capabilities");
+}
+
+Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
+  for (const image::SignalRecord& signal : process.pending()) {
+    box.clear();
+    CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_sigqueueinfo, process.pid(),
+                    signal.number(), box.put(std::as_bytes(std::span(signal.siginfo())))));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+  const image::MemoryLayoutRecord& layout = process.layout();
+  box.clear();
+  const Mailbox::Address auxv = box.put(std::as_bytes(std::span(layout.auxv())));
+  prctl_mm_map map{};
+  map.start_code = layout.start_code();
+  map.end_code = layout.end_code();
+  map.start_data = layout.start_data();
+  map.end_data = layout.end_data();
+  map.start_brk = layout.start_brk();
+  map.brk = layout.brk();
+  map.start_stack = layout.start_stack();
+  map.arg_start = layout.arg_start();
+  map.arg_end = layout.arg_end();
+  map.env_start = layout.env_start();
+  map.env_end = layout.env_end();
+  map.auxv = reinterpret_cast<__u64*>(auxv);
+  map.auxv_size = static_cast<__u32>(layout.auxv().size());
+  map.exe_fd = static_cast<__u32>(-1);
+  const Mailbox::Address plain = box.put_value(map);
+  const Mailbox::Address path = box.put_string(process.exe());
+  const auto exe = box.add(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  CK_TRY(box.run());
+  if (const std::int64_t fd = box.result(exe); fd >= 0) {
+    map.exe_fd = static_cast<__u32>(fd);
+    box.clear();
+    const Mailbox::Address auxv_again = box.put(std::as_bytes(std::span(layout.auxv())));
+    map.auxv = reinterpret_cast<__u64*>(auxv_again);
+    const auto set = box.add(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map), sizeof map, 0);
+    box.add(SYS_close, fd);
+    CK_TRY(box.run());
+    if (box.result(set) >= 0) return {};
+    map.exe_fd = static_cast<__u32>(-1);
+  }
+  (void)plain;
+  box.clear();
+  const Mailbox::Address auxv_again = box.put(std::as_bytes(std::span(layout.auxv())));
+  map.auxv = reinterpret_cast<__u64*>(auxv_again);
+  warnings.push_back("/proc/self/exe of the job does not lead to " + process.exe());
+  CK_TRY(box.call("set the memory layout", SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map), sizeof map, 0));
+  return {};
+}
+
+Status set_attributes(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+  CK_TRY(set_signal_actions(box, process));
+  CK_TRY(set_folders(box, process));
+  box.clear();
+  box.add(SYS_umask, process.umask());
+  box.add(SYS_personality, process.personality());
+  if (process.child_subreaper()) box.add(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (process.thp_disabled()) box.add(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  if (process.parent_death_signal() != 0) box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
+  if (process.no_new_privs()) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  CK_TRY(box.run());
+  CK_TRY(box.expect_all("set process attributes"));
+  set_limits(box.pid(), process, warnings);
+  return {};
+}
+
+Status set_final_state(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+  for (const image::PosixTimerRecord& timer : process.posix_timers()) CK_TRY(create_timer(box, timer));
+  CK_TRY(queue_signals(box, process));
+  CK_TRY(start_timers(box, process));
+  UniqueFd score;
+  if (Result<UniqueFd> opened = proc::open_proc(box.pid(), "oom_score_adj", O_WRONLY); opened.ok())
+    score = std::move(*opened);
+  const std::string text = std::to_string(process.oom_score_adj());
+  if (!score || ::write(score.get(), text.data(), text.size()) < 0)
+    warnings.push_back("the job's oom_score_adj of " + text + " cannot be set here");
+  CK_TRY(set_capabilities(box, process.credentials()));
+  CK_TRY(box.call("set dumpable", SYS_prctl, PR_SET_DUMPABLE, process.dumpable() == 0 ? 0 : 1));
+  return {};
+}
+
+}  // namespace ck::restore

@@ -1,0 +1,25 @@
+// The attributes of a restored process, set by itself through the mailbox of its leader, in three
+// steps, for some forbid others. Main thread only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/image/image.pb.h"
+#include "runtime/proc/mailbox.h"
+
+namespace ck::restore {
+
+// prctl(PR_SET_MM_MAP): brk, argv, environment, auxv, /proc/self/exe. After all mappings.
+Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process,
+                         std::vector<std::string>& warnings);
+
+// Signal dispositions, umask, folders, personality, limits, timers' ids and the like.
+Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process,
+                      std::vector<std::string>& warnings);
+
+// What starts to run, or takes rights away: timers, pending signals, capabilities, dumpable. Last.
+Status set_final_state(proc::Mailbox& box, const image::ProcessRecord& process,
+                       std::vector<std::string>& warnings);
+
+}  // namespace ck::restore

@@ -1,0 +1,135 @@
+#include "runtime/restore/spawn_child.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+namespace ck::restore {
+
+namespace {
+
+constexpr int kRestorerOffset = 5;  // above HelperDescriptors' own
+constexpr int kLastSignal = 64;
+
+// Capabilities survive the restorer's exec only as ambient ones (capabilities(7)).
+void make_capabilities_ambient() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  ::syscall(SYS_capget, &header, data);
+  data[0].inheritable = data[0].permitted;
+  data[1].inheritable = data[1].permitted;
+  ::syscall(SYS_capset, &header, data);
+  for (int capability = 0; capability < 64; ++capability)
+    ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+}
+
+void reset_signals() {
+  struct {
+    std::uint64_t handler, flags, restorer, mask;
+  } const plain{};
+  for (int number = 1; number <= kLastSignal; ++number)
+    ::syscall(SYS_rt_sigaction, number, &plain, nullptr, sizeof plain.mask);
+  const std::uint64_t none = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+}
+
+std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+
+// This process's own clock, less the offset of its own time namespace.
+std::int64_t host_clock(clockid_t clock, const char* name) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  std::ifstream offsets("/proc/self/timens_offsets");
+  std::string which;
+  std::int64_t seconds = 0;
+  std::int64_t rest = 0;
+  while (offsets >> which >> seconds >> rest)
+    if (which == name) return nanoseconds(now) - (seconds * 1'000'000'000 + rest);
+  return nanoseconds(now);
+}
+
+std::string offset_line(const char* name, std::int64_t offset) {
+  std::int64_t seconds = offset / 1'000'000'000;
+  std::int64_t rest = offset % 1'000'000'000;
+  if (rest < 0) {
+    --seconds;
+    rest += 1'000'000'000;
+  }
+  return std::string(name) + " " + std::to_string(seconds) + " " + std::to_string(rest) + "\n";
+}
+
+}  // namespace
+
+std::string time_offsets(const image::ClockRecord& clocks) {
+  return offset_line("monotonic", clocks.monotonic_ns() - host_clock(CLOCK_MONOTONIC, "monotonic")) +
+         offset_line("boottime", clocks.boottime_ns() - host_clock(CLOCK_BOOTTIME, "boottime"));
+}
+
+Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area, int restorer_fd,
+                             int channel_fd, unsigned slot) {
+  ChildPlan plan;
+  plan.area_fd = area.fd();
+  plan.channel_fd = channel_fd;
+  plan.restorer_fd = restorer_fd;
+  int highest = std::max({area.fd(), restorer_fd, channel_fd});
+  for (const image::ProcessRecord& process : manifest.processes())
+    for (const image::DescriptorRecord& descriptor : process.descriptors())
+      highest = std::max(highest, descriptor.fd());
+  plan.helpers.base = highest + 1;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const auto needed = static_cast<rlim_t>(plan.helpers.base + kRestorerOffset + 1);
+  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < needed)
+    return make_error(ErrorKind::kRefused,
+                      "the job's descriptors reach " + std::to_string(highest) + ", the limit here is " +
+                          std::to_string(limit.rlim_max),
+                      "raise it with ulimit -Hn");
+  std::snprintf(plan.slot_text, sizeof plan.slot_text, "%u", slot);
+  std::snprintf(plan.area_text, sizeof plan.area_text, "%d", plan.helpers.area());
+  return plan;
+}
+
+void become_restorer(const ChildPlan& plan) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  reset_signals();
+  if (plan.keep_capabilities) make_capabilities_ambient();
+  for (int stream = 0; stream < 3; ++stream) ::dup3(stream, plan.helpers.base + stream, 0);
+  ::dup3(plan.area_fd, plan.helpers.area(), 0);
+  ::dup3(plan.channel_fd, plan.helpers.channel(), 0);
+  const int restorer = plan.helpers.base + kRestorerOffset;
+  ::dup3(plan.restorer_fd, restorer, O_CLOEXEC);
+  ::syscall(SYS_close_range, 0, plan.helpers.base - 1, 0);
+  ::syscall(SYS_close_range, restorer + 1, ~0u, 0);
+  char name[] = "ckrun-restorer";
+  char* const argv[] = {name, const_cast<char*>(plan.area_text), const_cast<char*>(plan.slot_text), nullptr};
+  char* const envp[] = {nullptr};
+  ::syscall(SYS_execveat, restorer, "", argv, envp, AT_EMPTY_PATH);
+  ::_exit(249);
+}
+
+pid_t clone_with_id(std::uint64_t flags, pid_t wanted) {
+  pid_t ids[1] = {wanted};
+  clone_args args{};
+  args.flags = flags;
+  args.exit_signal = SIGCHLD;
+  if (wanted != 0) {
+    args.set_tid = reinterpret_cast<std::uint64_t>(ids);
+    args.set_tid_size = 1;
+  }
+  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+}
+
+}  // namespace ck::restore

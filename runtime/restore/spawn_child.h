@@ -1,0 +1,36 @@
+// What runs between clone and exec in a child of a process that may have threads: system calls only,
+// no allocation. Everything it needs is prepared beforehand.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "runtime/restore/spawn.h"
+
+namespace ck::restore {
+
+struct ChildPlan {
+  int area_fd = -1;
+  int channel_fd = -1;
+  int restorer_fd = -1;
+  HelperDescriptors helpers;
+  bool keep_capabilities = false;  // an ordinary user's, inside a user namespace
+  char slot_text[16] = {};
+  char area_text[16] = {};
+};
+
+Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area, int restorer_fd,
+                             int channel_fd, unsigned slot);
+
+// Never returns: executes the restorer, or exits with 249.
+[[noreturn]] void become_restorer(const ChildPlan& plan);
+
+// clone3 with the id that the child shall have (0: any). Returns as fork(2) does.
+pid_t clone_with_id(std::uint64_t flags, pid_t wanted);
+
+// Offsets for a time namespace in which the job's clocks go on from where the image has them, as
+// text for /proc/self/timens_offsets. See time_namespaces(7).
+std::string time_offsets(const image::ClockRecord& clocks);
+
+}  // namespace ck::restore

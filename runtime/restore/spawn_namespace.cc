@@ -1,0 +1,291 @@
+// The namespace way: user, pid, mount and time namespaces of the job's own, entered without
+// privilege. Inside, an init process (pid 1) collects orphans, and a stand-in has the pid that the
+// job's supervisor had, so that the program's parent is who it was. Both do nothing but wait.
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+
+#include "runtime/base/log.h"
+#include "runtime/proc/status.h"
+#include "runtime/proc/tasks.h"
+#include "runtime/restore/spawn_child.h"
+
+namespace ck::restore {
+
+namespace {
+
+// What init and the stand-in tell the supervisor when they cannot go on.
+enum class Step : int { kTimeNamespace = 1, kMounts, kProc, kStandIn, kRoot };
+
+const char* describe(Step step) {
+  switch (step) {
+    case Step::kTimeNamespace: return "set the clocks of a time namespace";
+    case Step::kMounts: return "make mounts private";
+    case Step::kProc: return "mount /proc for the job's pid namespace";
+    case Step::kStandIn: return "start the stand-in for the supervisor";
+    case Step::kRoot: return "start the job's process with its pid";
+  }
+  return "enter namespaces";
+}
+
+struct Message {
+  enum Kind : int { kFailed = 1, kEnded = 2 } kind;
+  int step;
+  int value;  // errno, or the wait status of the job's process
+};
+
+struct InitPlan {
+  int go = -1;      // socket: 'g' once the id maps are written, 'c' at the commit; else end of file
+  int report = -1;  // write end of Messages
+  pid_t stand_in = 0;  // 0: init itself is the parent
+  pid_t root = 0;
+  char offsets[256] = {};
+  ChildPlan child;
+};
+
+void report(const InitPlan& plan, Message::Kind kind, Step step, int value) {
+  const Message message{kind, static_cast<int>(step), value};
+  (void)!::write(plan.report, &message, sizeof message);
+}
+
+[[noreturn]] void fail(const InitPlan& plan, Step step) {
+  report(plan, Message::kFailed, step, errno);
+  ::_exit(248);
+}
+
+void keep_only(std::initializer_list<int> wanted) {
+  unsigned from = 0;
+  for (int fd : wanted) {  // ascending
+    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, fd - 1, 0);
+    from = static_cast<unsigned>(fd) + 1;
+  }
+  ::syscall(SYS_close_range, from, ~0u, 0);
+}
+
+// Collects children until `awaited` ends; its wait status.
+int wait_for(pid_t awaited) {
+  for (;;) {
+    int status = 0;
+    const pid_t pid = static_cast<pid_t>(::syscall(SYS_wait4, -1, &status, __WALL, nullptr));
+    if (pid == awaited) return status;
+    if (pid < 0 && errno == ECHILD) return -1;
+  }
+}
+
+[[noreturn]] void become_parent(const InitPlan& plan) {
+  const pid_t root = clone_with_id(0, plan.root);
+  if (root < 0) fail(plan, Step::kRoot);
+  if (root == 0) become_restorer(plan.child);
+  keep_only({plan.report});
+  report(plan, Message::kEnded, Step::kRoot, wait_for(root));
+  ::_exit(0);
+}
+
+// Until the commit the supervisor's end is the job's end; closing the pipe says either.
+void watch_supervisor(const InitPlan& plan) {
+  char byte = 0;
+  if (::read(plan.go, &byte, 1) != 1) ::_exit(247);
+}
+
+void set_up_namespaces(const InitPlan& plan) {
+  watch_supervisor(plan);  // the id maps
+  if (::unshare(CLONE_NEWTIME) != 0) fail(plan, Step::kTimeNamespace);
+  const int offsets = ::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+  const auto length = static_cast<ssize_t>(std::strlen(plan.offsets));
+  if (offsets < 0 || ::write(offsets, plan.offsets, static_cast<std::size_t>(length)) != length)
+    fail(plan, Step::kTimeNamespace);
+  ::close(offsets);
+  // Host mounts still arrive here, ours do not leave.
+  if (::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) fail(plan, Step::kMounts);
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    fail(plan, Step::kProc);
+}
+
+// Signals from the terminal reach the whole foreground group; these two are none of its business.
+void block_signals() {
+  const std::uint64_t all = ~std::uint64_t{0};
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
+}
+
+[[noreturn]] void run_init(const InitPlan& plan) {
+  block_signals();
+  ::prctl(PR_SET_NAME, "ckrun-init");
+  set_up_namespaces(plan);
+  if (plan.stand_in == 0) become_parent(plan);
+  const pid_t stand_in = clone_with_id(0, plan.stand_in);
+  if (stand_in < 0) fail(plan, Step::kStandIn);
+  if (stand_in == 0) {
+    ::prctl(PR_SET_NAME, "ckrun-parent");
+    ::close(plan.go);
+    become_parent(plan);
+  }
+  keep_only({std::min(plan.go, plan.report), std::max(plan.go, plan.report)});
+  watch_supervisor(plan);  // the commit; the end of this process ends the namespace
+  ::close(plan.go);
+  ::close(plan.report);
+  wait_for(stand_in);
+  ::_exit(0);
+}
+
+// The job's process, of whose end its parent in the namespace tells.
+class NamespacedProcess : public process::RootProcess {
+ public:
+  NamespacedProcess(RealPid pid, pid_t init, UniqueFd report)
+      : pid_(pid), init_(init), report_(std::move(report)) {}
+  ~NamespacedProcess() override { end_namespace(); }
+  RealPid pid() const override { return pid_; }
+  int exit_fd() const override { return report_.get(); }
+  Result<int> take_exit_status() override {
+    Message message{};
+    const bool told = ::read(report_.get(), &message, sizeof message) == sizeof message &&
+                      message.kind == Message::kEnded && message.value >= 0;
+    end_namespace();
+    return told ? message.value : SIGKILL;  // nobody was left to tell
+  }
+
+ private:
+  void end_namespace() {
+    if (init_ <= 0) return;
+    ::kill(init_, SIGKILL);
+    ::waitpid(init_, nullptr, __WALL | __WNOTHREAD);
+    init_ = 0;
+  }
+  RealPid pid_;
+  pid_t init_;
+  UniqueFd report_;
+};
+
+struct SpawnedInNamespace : Spawned {
+  UniqueFd go;
+  Status commit() override {
+    // Where init itself is the parent, it no longer listens.
+    if (::send(go.get(), "c", 1, MSG_NOSIGNAL) != 1 && errno != EPIPE)
+      return sys_error("release the job's init process");
+    return {};
+  }
+};
+
+Status write_file(const std::string& path, const std::string& text) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return sys_error("write " + path);
+  return {};
+}
+
+// user_namespaces(7): an ordinary user may map only itself, and must give up setgroups(2) for it.
+Status write_id_maps(pid_t init) {
+  const std::string folder = "/proc/" + std::to_string(init);
+  if (::geteuid() == 0) {
+    CK_TRY(write_file(folder + "/uid_map", "0 0 4294967295"));
+    return write_file(folder + "/gid_map", "0 0 4294967295");
+  }
+  const std::string uid = std::to_string(::geteuid());
+  const std::string gid = std::to_string(::getegid());
+  CK_TRY(write_file(folder + "/setgroups", "deny"));
+  CK_TRY(write_file(folder + "/uid_map", uid + " " + uid + " 1"));
+  return write_file(folder + "/gid_map", gid + " " + gid + " 1");
+}
+
+Result<RealPid> child_with_id(RealPid parent, pid_t innermost) {
+  const Result<std::vector<RealPid>> children = proc::read_children(parent);
+  if (!children.ok()) return RealPid();
+  for (RealPid child : *children) {
+    const Result<proc::ProcessStatus> status = proc::read_status(child);
+    if (status.ok() && !status->ns_pid.empty() && status->ns_pid.back() == innermost) return child;
+  }
+  return RealPid();
+}
+
+Error failure(const Message& message) {
+  Error error = sys_error(describe(static_cast<Step>(message.step)), message.value);
+  error.kind = ErrorKind::kRefused;
+  return std::move(error).with_hint("this host limits user namespaces; see --pids in ckpt(1)");
+}
+
+// Waits until the job's process is there, or somebody reports why it is not.
+Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (std::chrono::steady_clock::now() < deadline) {
+    pollfd ready{report_fd, POLLIN, 0};
+    if (::poll(&ready, 1, 1) > 0) {
+      Message message{};
+      if (::read(report_fd, &message, sizeof message) == sizeof message && message.kind == Message::kFailed)
+        return failure(message);
+      return make_error(ErrorKind::kSystem, "the job's init process ended at once");
+    }
+    RealPid parent(init);
+    if (plan.stand_in != 0) parent = CK_TRY(child_with_id(parent, plan.stand_in));
+    if (!parent) continue;
+    const RealPid root = CK_TRY(child_with_id(parent, plan.root));
+    if (root) return root;
+  }
+  return make_error(ErrorKind::kTryAgain, "the job's process did not start within 30 seconds");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manifest,
+                                                    const ControlArea& area,
+                                                    const std::string& restorer, unsigned slot) {
+  auto spawned = std::make_unique<SpawnedInNamespace>();
+  UniqueFd program(::open(restorer.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!program) return sys_error("open restorer " + restorer);
+  int channel[2], go[2], report_pipe[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) return sys_error("socketpair");
+  spawned->channel.reset(channel[0]);
+  UniqueFd theirs(channel[1]);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go) != 0) return sys_error("socketpair");
+  UniqueFd go_reader(go[0]);
+  spawned->go.reset(go[1]);
+  if (::pipe2(report_pipe, O_CLOEXEC) != 0) return sys_error("pipe");
+  UniqueFd report_reader(report_pipe[0]);
+  UniqueFd report_writer(report_pipe[1]);
+
+  const image::ProcessRecord& process = manifest.processes(0);
+  InitPlan plan;
+  plan.child = CK_TRY(plan_child(manifest, area, program.get(), theirs.get(), slot));
+  plan.child.keep_capabilities = ::geteuid() != 0;
+  plan.go = go_reader.get();
+  plan.report = report_writer.get();
+  plan.root = process.pid();
+  plan.stand_in = process.ppid() > 1 && process.ppid() != process.pid() ? process.ppid() : 0;
+  if (plan.root <= 1)
+    return make_error(ErrorKind::kRefused, "the job's process was pid 1 of its namespace");
+  std::strncpy(plan.offsets, time_offsets(manifest.clocks()).c_str(), sizeof plan.offsets - 1);
+  spawned->helpers = plan.child.helpers;
+  spawned->own_time_namespace = true;
+
+  const pid_t init = clone_with_id(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS, 0);
+  if (init < 0) {
+    Error error = sys_error("make a user namespace");
+    error.kind = ErrorKind::kRefused;
+    return std::move(error).with_hint("this host forbids user namespaces to ordinary users");
+  }
+  if (init == 0) {
+    ::close(spawned->go.get());
+    run_init(plan);
+  }
+  go_reader.reset();
+  report_writer.reset();
+  Status mapped = write_id_maps(init);
+  if (mapped.ok() && ::send(spawned->go.get(), "g", 1, MSG_NOSIGNAL) != 1) mapped = sys_error("start the job's init process");
+  Result<RealPid> root = RealPid();
+  if (mapped.ok()) root = await_root(plan, init, report_reader.get());
+  spawned->root = std::make_unique<NamespacedProcess>(root.ok() ? *root : RealPid(), init, std::move(report_reader));
+  CK_TRY(std::move(mapped));
+  CK_TRY(std::move(root));
+  return std::unique_ptr<Spawned>(std::move(spawned));
+}
+
+}  // namespace ck::restore

@@ -1,0 +1,61 @@
+// The real way: the host's own pid namespace. Needs CAP_CHECKPOINT_RESTORE, and the ids free.
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/base/log.h"
+#include "runtime/process/child_process.h"
+#include "runtime/restore/spawn_child.h"
+
+namespace ck::restore {
+
+namespace {
+
+Status write_text(const char* path, const std::string& text) {
+  UniqueFd fd(::open(path, O_WRONLY | O_CLOEXEC));
+  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return sys_error(std::string("write ") + path);
+  return {};
+}
+
+// For children only; this process keeps its clocks.
+bool enter_time_namespace(const image::ClockRecord& clocks) {
+  if (::unshare(CLONE_NEWTIME) != 0) return false;
+  const Status written = write_text("/proc/self/timens_offsets", time_offsets(clocks));
+  if (!written.ok()) spdlog::warn("{}", written.error().text());
+  return written.ok();
+}
+
+Error cannot_clone(pid_t wanted, int errnum) {
+  Error error = sys_error("start a process with pid " + std::to_string(wanted), errnum);
+  error.kind = ErrorKind::kRefused;
+  if (errnum == EEXIST) return std::move(error).with_hint("the pid is in use; try --pids namespace");
+  return std::move(error).with_hint("needs root or CAP_CHECKPOINT_RESTORE; try --pids namespace");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest, const ControlArea& area,
+                                            const std::string& restorer, unsigned slot) {
+  auto spawned = std::make_unique<Spawned>();
+  UniqueFd program(::open(restorer.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!program) return sys_error("open restorer " + restorer);
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return sys_error("socketpair");
+  spawned->channel.reset(ends[0]);
+  UniqueFd theirs(ends[1]);
+  const ChildPlan plan = CK_TRY(plan_child(manifest, area, program.get(), theirs.get(), slot));
+  spawned->helpers = plan.helpers;
+  spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
+  const pid_t wanted = manifest.processes(0).pid();
+  const pid_t pid = clone_with_id(0, wanted);
+  if (pid < 0) return cannot_clone(wanted, errno);
+  if (pid == 0) become_restorer(plan);
+  spawned->root = CK_TRY(process::ChildProcess::watch(RealPid(pid)));
+  return spawned;
+}
+
+}  // namespace ck::restore
