@@ -109,7 +109,7 @@ class Mailbox {
   void set_argument(unsigned call, unsigned position, CallRef ref);
   // Integers only: an address in the process is a put() or a number, never a pointer of ours.
   template <typename T>
-    requires std::is_integral_v<T>
+    requires(std::is_integral_v<T> || std::is_enum_v<T>)
   void set_argument(unsigned call, unsigned position, T value) {
     set_plain(call, position, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
   }

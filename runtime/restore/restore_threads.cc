@@ -2,7 +2,6 @@
 
 #include <asm/prctl.h>
 #include <linux/sched.h>
-#include <linux/sched/types.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -20,6 +19,15 @@ namespace ck::restore {
 using proc::Mailbox;
 
 namespace {
+
+// struct sched_attr, sched_setattr(2); its header cannot be included beside glibc's.
+struct SchedulingAttributes {
+  std::uint32_t size, sched_policy;
+  std::uint64_t sched_flags;
+  std::int32_t sched_nice;
+  std::uint32_t sched_priority;
+  std::uint64_t sched_runtime, sched_deadline, sched_period;
+};
 
 constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                                        CLONE_SYSVSEM;
@@ -54,7 +62,7 @@ Status queue_signals(Mailbox& box, const image::ProcessRecord& process, const im
 
 // From outside: by the time a thread is released it may no longer have the right to.
 void set_scheduling(RealPid tid, const image::SchedulingRecord& saved, std::vector<std::string>& warnings) {
-  sched_attr attributes{};
+  SchedulingAttributes attributes{};
   attributes.size = sizeof attributes;
   attributes.sched_policy = saved.policy();
   attributes.sched_flags = saved.flags();
