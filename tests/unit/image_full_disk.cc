@@ -52,10 +52,13 @@ bool write_file(const char* path, const std::string& text) {
 // A private mount namespace: as root at once, else inside a user namespace.
 bool private_mounts() {
   const std::string uid = std::to_string(::getuid());
+  const std::string gid = std::to_string(::getgid());
   if (::unshare(CLONE_NEWNS) == 0)
     return ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  return write_file("/proc/self/uid_map", "0 " + uid + " 1");
+  return write_file("/proc/self/uid_map", "0 " + uid + " 1") &&
+         write_file("/proc/self/setgroups", "deny") &&
+         write_file("/proc/self/gid_map", "0 " + gid + " 1");
 }
 
 constexpr int kNotPossibleHere = 77;
