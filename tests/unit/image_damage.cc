@@ -68,24 +68,36 @@ BOOST_AUTO_TEST_CASE(truncation_at_every_length) {
   BOOST_TEST(refusal(path) != "accepted");
 }
 
+// Opens `path`, or takes `opened`, and reads all. True: refused; else the content was the same.
+bool refused_or_same(const SmallImage& image, const std::string& path, const Reader* opened) {
+  std::unique_ptr<Reader> fresh;
+  if (opened == nullptr) {
+    Result<std::unique_ptr<Reader>> reader = Reader::open(path, true);
+    if (!reader.ok()) return true;
+    fresh = std::move(reader).value();
+    opened = fresh.get();
+  }
+  const auto back = read_stream(*opened, kMemory, kBase, image.source.bytes().size());
+  if (!back.ok()) return true;
+  BOOST_REQUIRE((back.value() == image.source.bytes()));
+  return false;
+}
+
 BOOST_AUTO_TEST_CASE(a_flipped_bit_in_every_byte) {
   const SmallImage image;
   const std::string path = image.folder.file("flipped");
   spill(path, image.bytes);
+  const auto before = Reader::open(path, true);  // chunks are read from the file each time
+  BOOST_REQUIRE(before.ok());
+  Footer footer;
+  std::memcpy(&footer, image.bytes.data() + image.bytes.size() - sizeof footer, sizeof footer);
   const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   unsigned refused = 0;
   for (std::size_t at = 0; at < image.bytes.size(); ++at) {
     const char flipped = static_cast<char>(image.bytes[at] ^ (1 << (at % 8)));
     BOOST_REQUIRE(::pwrite(fd, &flipped, 1, static_cast<off_t>(at)) == 1);
-    const auto reader = Reader::open(path, true);
-    if (!reader.ok()) {
-      ++refused;
-    } else if (const auto back = read_stream(**reader, kMemory, kBase, image.source.bytes().size());
-               !back.ok()) {
-      ++refused;
-    } else {
-      BOOST_REQUIRE_MESSAGE(back.value() == image.source.bytes(), "byte " << at);
-    }
+    const bool in_chunks = at >= sizeof(Header) && at < footer.manifest_offset;
+    refused += refused_or_same(image, path, in_chunks ? before->get() : nullptr) ? 1 : 0;
     BOOST_REQUIRE(::pwrite(fd, &image.bytes[at], 1, static_cast<off_t>(at)) == 1);
   }
   ::close(fd);

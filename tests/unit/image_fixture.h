@@ -127,7 +127,7 @@ inline Result<WriteReport> write_small(const std::string& path, const MemorySour
 inline Result<Bytes> read_stream(const Reader& reader, StreamId stream, std::uint64_t begin,
                                  std::size_t size) {
   Bytes result(size);
-  Bytes content(kChunkBytes);
+  static Bytes content(kChunkBytes);
   for (int i = 0; i < reader.manifest().chunks_size(); ++i) {
     const ChunkRecord& chunk = reader.manifest().chunks(i);
     if (StreamId::unpack(chunk.stream()) != stream) continue;

@@ -15,7 +15,7 @@ using google::protobuf::Reflection;
 namespace {
 
 constexpr unsigned kSeed = 20240607;
-constexpr int kRounds = 3000;
+constexpr int kRounds = 2000;
 
 // A manifest with at least one of everything that has rules.
 Manifest rich_job() {
