@@ -60,7 +60,8 @@ std::optional<std::uint64_t> generation_number(std::string_view name) {
 
 Result<std::vector<Generation>> list_generations(const std::string& folder) {
   std::vector<Generation> generations;
-  for (const std::string& name : CK_TRY(names_in(folder))) {
+  const std::vector<std::string> names = CK_TRY(names_in(folder));
+  for (const std::string& name : names) {
     if (auto number = generation_number(name))
       generations.push_back({*number, folder + "/" + name});
   }
@@ -118,7 +119,8 @@ Result<Retention> keep_newest(const std::string& folder, unsigned keep) {
 }
 
 Status remove_leftovers(const std::string& folder) {
-  for (const std::string& name : CK_TRY(names_in(folder))) {
+  const std::vector<std::string> names = CK_TRY(names_in(folder));
+  for (const std::string& name : names) {
     if (!name.starts_with(kTemporaryPrefix) || !name.ends_with(kTemporarySuffix)) continue;
     const std::string path = folder + "/" + name;
     UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));

@@ -209,7 +209,7 @@ Result<VerifyReport> ImageReader::verify(unsigned threads, Progress* progress) c
   if (progress != nullptr) progress->begin("verify", total);
   Verification shared;
   const auto body = [&](unsigned) {
-    const auto content = std::make_unique<std::byte[]>(kChunkBytes);
+    const auto content = std::make_unique_for_overwrite<std::byte[]>(kChunkBytes);
     for (std::size_t i; (i = shared.next++) < count;) {
       Status status = read_chunk(i, {content.get(), kChunkBytes});
       if (!status.ok()) return shared.fail(i, std::move(status).error());
@@ -220,7 +220,8 @@ Result<VerifyReport> ImageReader::verify(unsigned threads, Progress* progress) c
   };
   {
     std::vector<std::jthread> workers;
-    CK_TRY(start_threads(thread_count(threads), body, workers));
+    const std::size_t useful = std::clamp<std::size_t>(count, 1, thread_count(threads));
+    CK_TRY(start_threads(static_cast<unsigned>(useful), body, workers));
   }
   if (shared.error) return *shared.error;
   return VerifyReport{count, shared.bytes};

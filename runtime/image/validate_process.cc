@@ -212,8 +212,8 @@ Status check_timers(const ProcessRecord& process) {
   for (const PosixTimerRecord& timer : process.posix_timers()) {
     if (timer.id() < 0 || !ids.insert(timer.id()).second || timer.signal() < 0 ||
         timer.signal() > kMaxSignal || timer.notify() < 0 || timer.notify() > SIGEV_THREAD_ID ||
-        timer.interval_ns() < 0 || timer.remaining_ns() < 0 || timer.tid() < 0 ||
-        timer.tid() > kMaxPid) {
+        timer.notify() == 3 || timer.interval_ns() < 0 || timer.remaining_ns() < 0 ||
+        timer.tid() < 0 || timer.tid() > kMaxPid) {
       return invalid("has an impossible timer");
     }
   }
