@@ -122,7 +122,7 @@ Result<Finished> parse_finished(const std::string& text) {
 }
 
 Result<JobDir> JobDir::create(const std::string& jobs_folder, JobInfo info) {
-  info.id = CK_TRY(make_id());
+  if (info.id.empty()) info.id = CK_TRY(make_id());
   if (info.name.empty()) {
     info.name = default_name(info.command.empty() ? "job" : info.command[0], info.id);
   }

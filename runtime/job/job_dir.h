@@ -38,8 +38,8 @@ Result<Finished> parse_finished(const std::string& json);
 
 class JobDir {
  public:
-  // Makes the folder and job.json. An empty info.name becomes one from the command; id, owner and
-  // time are set here. A job of that name must not exist.
+  // Makes the folder and job.json. An empty name becomes one from the command, an empty id a new
+  // one; owner and time are set here. A job of that name must not exist.
   static Result<JobDir> create(const std::string& jobs_folder, JobInfo info);
   // `path`: the job's folder itself.
   static Result<JobDir> open(const std::string& path);
