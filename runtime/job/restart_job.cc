@@ -120,6 +120,7 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   if (!area.ok()) return give_up(std::move(area).error());
   Result<restore::Restarted> job_again =
       restore_from(*reader, *area, installation, ownership, request);
+  if (request.on_restored) request.on_restored();
   if (!job_again.ok()) return give_up(std::move(job_again).error());
   *restored = true;
   reader.reset();

@@ -3,6 +3,7 @@
 // any other thread was started.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ struct StartRequest {
   std::vector<std::string> command;
   Settings settings;
 };
-// The exit status for this process.
+// The exit status for this process. process::preflight() has accepted the command.
 Result<int> start_job(const StartRequest& request);
 
 struct RestartRequest {
@@ -38,6 +39,7 @@ struct RestartRequest {
   std::optional<Compression> compression;
   std::optional<int> stop_exit;
   image::Progress* progress = nullptr;
+  std::function<void()> on_restored;  // the job is about to have the terminal; may be empty
 };
 Result<int> restart_job(const RestartRequest& request);
 

@@ -38,8 +38,6 @@ Result<int> start_job(const StartRequest& request) {
   options.signals = process::SignalState::current();
   options.command = request.command;
   options.environment = own_environment();
-  const char* path = getenv("PATH");
-  CK_TRY(process::preflight(request.command.at(0), path == nullptr ? "/usr/bin:/bin" : path));
   Installation installation = CK_TRY(find_installation());
   CK_TRY(block_supervised_signals());
 
