@@ -57,10 +57,18 @@ int fail_to_execute(const Error& error) {
   return code;
 }
 
+// CLI11 does not know of the program and its arguments, which are cut off before it.
+class UsageFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: ckrun [OPTIONS] [--] PROG [ARGS...]\n";
+  }
+};
+
 int run(const std::vector<std::string>& args) {
   CLI::App app("Runs a program so that it can be checkpointed while it runs, and restarted.",
                kTool);
-  app.usage("Usage: ckrun [OPTIONS] [--] PROG [ARGS...]");
+  app.formatter(std::make_shared<UsageFormatter>());
   Options options;
   declare(app, options);
   FirstWord word = first_word({&app}, args);
