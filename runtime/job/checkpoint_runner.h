@@ -1,0 +1,87 @@
+// The engine's thread: takes a job's checkpoints, one at a time, always in the same thread (it
+// traces with ptrace). One more order may wait. Methods: supervisor's main thread only; the
+// callbacks come from there too.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "runtime/base/result.h"
+#include "runtime/capture/checkpoint.h"
+#include "runtime/job/control.pb.h"
+#include "runtime/job/job_dir.h"
+#include "runtime/job/ownership.h"
+
+namespace ck::job {
+
+// capture::checkpoint, with the job's root and control area bound to it.
+using CheckpointFunction =
+    std::function<Result<capture::CheckpointReport>(const capture::CheckpointOptions&)>;
+
+struct CheckpointOutcome {
+  std::string image;
+  std::uint64_t generation = 0;
+  capture::CheckpointReport report;
+  bool stopped = false;
+  std::string warning;  // what failed after the image was safe
+};
+
+struct CheckpointOrder {
+  Settings settings;  // the job's, with what this request changes
+  bool stop = false;
+  std::function<bool()> still_wanted;  // asked when its turn comes; may be empty
+  std::function<void(const wire::ProgressReply&)> on_progress;  // may be empty
+  std::function<void(Result<CheckpointOutcome>)> on_done;
+};
+
+class CheckpointRunner {
+ public:
+  CheckpointRunner(boost::asio::io_context& io, const JobDir& job, const Ownership& ownership,
+                   CheckpointFunction checkpoint);
+  ~CheckpointRunner();  // waits for the checkpoint that runs
+
+  // Refused at once (on_done with kTryAgain) if one runs and another waits; refused later if its
+  // turn does not come within its time-out.
+  void submit(CheckpointOrder order);
+  bool busy() const { return running_.has_value(); }
+  bool stopping() const { return running_ && running_->stop; }
+  // The order that waits is refused; what runs goes on.
+  void refuse_waiting(const Error& reason);
+  // Called when a checkpoint has ended and no other has begun.
+  void on_idle(std::function<void()> callback) { on_idle_ = std::move(callback); }
+
+ private:
+  class ProgressMeter;
+  void start(CheckpointOrder order);
+  void finished(Result<CheckpointOutcome> outcome);
+  void report_progress();
+  void thread_main();
+
+  boost::asio::io_context& io_;
+  const JobDir& job_;
+  const Ownership& ownership_;
+  CheckpointFunction checkpoint_;
+  std::function<void()> on_idle_;
+
+  std::optional<CheckpointOrder> running_;
+  std::optional<CheckpointOrder> waiting_;
+  boost::asio::steady_timer waiting_deadline_;
+  boost::asio::steady_timer progress_timer_;
+  std::unique_ptr<ProgressMeter> meter_;
+
+  std::mutex mutex_;  // of the three below
+  std::condition_variable wake_;
+  std::optional<CheckpointOrder> next_;
+  bool quit_ = false;
+  std::thread thread_;
+};
+
+}  // namespace ck::job

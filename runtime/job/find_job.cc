@@ -1,0 +1,104 @@
+#include "runtime/job/find_job.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "runtime/abi/control_area.h"
+#include "runtime/job/host.h"
+#include "runtime/job/small_file.h"
+#include "runtime/proc/stat.h"
+
+namespace ck::job {
+namespace {
+
+constexpr int kDeepestTree = 256;
+
+// A program that runs under the agent, with nobody above it that answers.
+bool has_agent(RealPid pid) {
+  Result<std::string> environment =
+      read_small_file("/proc/" + to_string(pid) + "/environ", 8u << 20);
+  if (!environment.ok()) return false;
+  std::string entry = std::string(1, '\0') + abi::kAreaVariable + "=";
+  return (std::string(1, '\0') + *environment).find(entry) != std::string::npos;
+}
+
+Error no_supervisor(RealPid pid) {
+  if (has_agent(pid)) {
+    return make_error(ErrorKind::kNotFound,
+                      "the supervisor of process " + to_string(pid) + " has ended",
+                      "the program runs on, but nobody is left to checkpoint it");
+  }
+  return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " does not belong to a job",
+                    "only programs that were started with ckrun can be checkpointed");
+}
+
+}  // namespace
+
+bool looks_like_pid(const std::string& target) {
+  return !target.empty() &&
+         std::all_of(target.begin(), target.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Result<RealPid> parse_pid(const std::string& target) {
+  pid_t pid = 0;
+  auto [end, error] = std::from_chars(target.data(), target.data() + target.size(), pid);
+  if (error != std::errc() || end != target.data() + target.size() || pid <= 0) {
+    return make_error(ErrorKind::kUsage, "'" + target + "' is not a process id");
+  }
+  return RealPid(pid);
+}
+
+Result<ControlClient> find_supervisor(RealPid pid) {
+  std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
+  RealPid current = pid;
+  for (int depth = 0; current && depth < kDeepestTree; ++depth) {
+    Result<proc::ProcessStat> stat = proc::read_stat(current);
+    if (!stat.ok()) {
+      // A parent may end while we climb; the process that was asked for must be there.
+      if (current != pid) return no_supervisor(pid);
+      return make_error(ErrorKind::kNotFound, "there is no process " + to_string(pid));
+    }
+    Result<ControlClient> client = ControlClient::connect(pid_namespace, current);
+    if (client.ok() || client.error().kind != ErrorKind::kNotFound) return client;
+    current = stat->ppid;
+  }
+  return no_supervisor(pid);
+}
+
+Result<ControlClient> find_supervisor(const JobDir& job) {
+  const std::string& name = job.info().name;
+  std::optional<Finished> finished = CK_TRY(job.finished());
+  if (finished) {
+    return make_error(ErrorKind::kNotFound, "job " + name + " has finished, with exit status " +
+                                                std::to_string(finished->exit_status));
+  }
+  std::optional<Incarnation> owner = CK_TRY(job.incarnation());
+  Error not_running = make_error(ErrorKind::kNotFound, "job " + name + " is not running",
+                                 "bring it back with: ckpt restart " + name);
+  if (!owner || owner->ended) return not_running;
+  Host here = CK_TRY(this_host());
+  if (owner->host.boot_id != here.boot_id) {
+    return make_error(ErrorKind::kNotFound,
+                      "job " + name + " was last seen on host " + owner->host.name,
+                      "run ckpt there");
+  }
+  if (owner->host.pid_namespace == here.pid_namespace &&
+      !process_alive(owner->supervisor, owner->supervisor_start)) {
+    if (process_alive(owner->root, owner->root_start)) return no_supervisor(owner->root);
+    return not_running;
+  }
+  Result<ControlClient> client =
+      ControlClient::connect(owner->host.pid_namespace, owner->supervisor);
+  if (client.ok() || client.error().kind != ErrorKind::kNotFound) return client;
+  if (owner->host.pid_namespace != here.pid_namespace) return not_running;
+  return make_error(ErrorKind::kTryAgain, "job " + name + " is just being started or ended",
+                    "try again in a moment");
+}
+
+Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder) {
+  if (looks_like_pid(target)) return find_supervisor(CK_TRY(parse_pid(target)));
+  return find_supervisor(CK_TRY(JobDir::find(jobs_folder, target)));
+}
+
+}  // namespace ck::job

@@ -1,0 +1,28 @@
+// From what the user typed to the job: a pid (the supervisor's or any of the job's processes') or a
+// job's name or id. Any thread.
+#pragma once
+
+#include <string>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/job/control_client.h"
+#include "runtime/job/job_dir.h"
+
+namespace ck::job {
+
+// Digits alone are a pid.
+bool looks_like_pid(const std::string& target);
+Result<RealPid> parse_pid(const std::string& target);
+
+// The supervisor of the job that `pid` belongs to: the process itself or the nearest of its parents
+// that answers.
+Result<ControlClient> find_supervisor(RealPid pid);
+
+// The supervisor of a job that runs on this host.
+Result<ControlClient> find_supervisor(const JobDir& job);
+
+// Either, by what `target` looks like.
+Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder);
+
+}  // namespace ck::job

@@ -1,0 +1,38 @@
+#include "runtime/job/host.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/job/small_file.h"
+#include "runtime/proc/stat.h"
+
+namespace ck::job {
+namespace {
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+Result<Host> this_host() {
+  Host host;
+  char name[256] = {};
+  if (gethostname(name, sizeof name - 1) != 0) return sys_error("get the host's name");
+  host.name = name;
+  host.boot_id = first_line(CK_TRY(read_small_file("/proc/sys/kernel/random/boot_id")));
+  Result<std::string> machine = read_small_file("/etc/machine-id");
+  if (machine.ok()) host.machine_id = first_line(*machine);
+  struct stat info;
+  if (stat("/proc/self/ns/pid", &info) != 0) return sys_error("read /proc/self/ns/pid");
+  host.pid_namespace = info.st_ino;
+  return host;
+}
+
+bool process_alive(RealPid pid, std::uint64_t start_time) {
+  if (!pid) return false;
+  Result<proc::ProcessStat> stat = proc::read_stat(pid);
+  return stat.ok() && stat->start_time == start_time && stat->state != 'Z' && stat->state != 'X';
+}
+
+}  // namespace ck::job

@@ -1,0 +1,28 @@
+// What has become of a job, for people: a look from outside that takes no lock and so may be out of
+// date at once. Any thread.
+#pragma once
+
+#include <optional>
+
+#include "runtime/base/result.h"
+#include "runtime/job/job_dir.h"
+
+namespace ck::job {
+
+struct JobState {
+  enum class Kind {
+    kRunning,
+    kOrphaned,   // the program runs, its supervisor is dead
+    kElsewhere,  // last seen on another host
+    kStopped,    // ended with a checkpoint
+    kDead,       // ended without a word; restartable from its newest image
+    kFinished,
+  };
+  Kind kind = Kind::kDead;
+  std::optional<Incarnation> incarnation;
+  std::optional<Finished> finished;
+};
+Result<JobState> job_state(const JobDir& job);
+const char* state_name(JobState::Kind kind);
+
+}  // namespace ck::job

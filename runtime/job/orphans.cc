@@ -1,0 +1,35 @@
+#include "runtime/job/orphans.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "runtime/job/small_file.h"
+
+namespace ck::job {
+
+std::set<pid_t> children_of_this_thread() {
+  std::set<pid_t> children;
+  auto text = read_small_file("/proc/self/task/" + std::to_string(gettid()) + "/children");
+  if (!text.ok()) return children;
+  std::istringstream pids(*text);
+  for (pid_t pid; pids >> pid;) children.insert(pid);
+  return children;
+}
+
+void reap_orphans(const std::set<pid_t>& spared) {
+  for (pid_t pid : children_of_this_thread()) {
+    if (!spared.contains(pid)) waitpid(pid, nullptr, WNOHANG | __WNOTHREAD);
+  }
+}
+
+int take_stop_signal(pid_t child) {
+  siginfo_t info{};
+  if (waitid(P_PID, static_cast<id_t>(child), &info, WSTOPPED | WNOHANG | __WNOTHREAD) != 0)
+    return 0;
+  if (info.si_pid != child || info.si_code != CLD_STOPPED) return 0;
+  return info.si_status;
+}
+
+}  // namespace ck::job

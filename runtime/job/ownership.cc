@@ -1,0 +1,161 @@
+#include "runtime/job/ownership.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/job/small_file.h"
+#include "runtime/proc/stat.h"
+
+namespace ck::job {
+namespace {
+
+Status check_folder_is_ours(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return sys_error("open the job's folder " + path);
+  if (info.st_uid != geteuid()) {
+    return make_error(ErrorKind::kPermission, path + " belongs to another user",
+                      "run this as the job's owner, uid " + std::to_string(info.st_uid));
+  }
+  if ((info.st_mode & 0022) != 0) {
+    return make_error(ErrorKind::kPermission, path + " can be written by others",
+                      "chmod 700 it, if you trust what is in it");
+  }
+  return {};
+}
+
+Error lives(const JobDir& job, const Incarnation& owner) {
+  return make_error(ErrorKind::kTryAgain,
+                    "job " + job.info().name + " is running under process " +
+                        to_string(owner.supervisor) + " on host " + owner.host.name,
+                    "ckpt --stop " + job.info().name + " ends it with a checkpoint");
+}
+
+Error somebody_works(const JobDir& job) {
+  Result<std::optional<Incarnation>> owner = job.incarnation();
+  if (owner.ok() && owner->has_value() && !(*owner)->ended) return lives(job, **owner);
+  return make_error(ErrorKind::kTryAgain, "somebody else is at work on job " + job.info().name,
+                    "try again in a moment");
+}
+
+}  // namespace
+
+int exit_status_of(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+Result<UniqueFd> lock_job(const JobDir& job) {
+  CK_TRY(check_folder_is_ours(job.path()));
+  std::string path = job.file("lock");
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return sys_error("open " + path);
+  // An open-file-description lock: it works between hosts on NFS, and no close() elsewhere in this
+  // process can lose it.
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  if (fcntl(fd.get(), F_OFD_SETLK, &whole) != 0) {
+    if (errno == EAGAIN || errno == EACCES) return somebody_works(job);
+    return sys_error("lock " + path);
+  }
+  // The folder may have been removed while we waited for nobody: a lock without a name is worth
+  // nothing.
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0 || info.st_nlink == 0) {
+    return make_error(ErrorKind::kNotFound, "job " + job.info().name + " has just been removed");
+  }
+  return fd;
+}
+
+Status check_owner_gone(const JobDir& job, bool force) {
+  std::optional<Incarnation> owner = CK_TRY(job.incarnation());
+  if (!owner) return {};
+  switch (owner_state(*owner, CK_TRY(this_host()))) {
+    case OwnerState::kGone:
+      return {};
+    case OwnerState::kSupervisorLives:
+      return lives(job, *owner);
+    case OwnerState::kProgramLives:
+      return make_error(ErrorKind::kTryAgain,
+                        "job " + job.info().name + " still runs as process " +
+                            to_string(owner->root) + ", though its supervisor has died",
+                        "end that process first");
+    case OwnerState::kUnknown:
+      break;
+  }
+  if (force) return {};
+  return make_error(ErrorKind::kTryAgain,
+                    "job " + job.info().name + " may still be running under process " +
+                        to_string(owner->supervisor) + " on host " + owner->host.name,
+                    "if you know that it is not, use --force");
+}
+
+Result<Ownership> Ownership::acquire(const JobDir& job, bool force) {
+  UniqueFd lock = CK_TRY(lock_job(job));
+  CK_TRY(check_owner_gone(job, force));
+  std::optional<Incarnation> before = CK_TRY(job.incarnation());
+  Incarnation mine;
+  mine.counter = before ? before->counter + 1 : 1;
+  mine.host = CK_TRY(this_host());
+  mine.supervisor = RealPid(getpid());
+  mine.supervisor_start = CK_TRY(proc::read_stat(mine.supervisor)).start_time;
+  Ownership ownership(job.path(), job.info().name, std::move(lock), std::move(mine));
+  CK_TRY(ownership.write_incarnation());
+  return ownership;
+}
+
+Ownership::Ownership(Ownership&& other) noexcept = default;
+
+Status Ownership::check_still_mine() const {
+  std::optional<Incarnation> newest = CK_TRY(read_incarnation(folder_));
+  if (!newest) {
+    return make_error(ErrorKind::kRefused, "job " + name_ + " has been removed from " + folder_);
+  }
+  if (newest->same_life(mine_)) return {};
+  return make_error(ErrorKind::kRefused, "job " + name_ + " now belongs to " + newest->describe() +
+                                             "; this is incarnation " +
+                                             std::to_string(mine_.counter) +
+                                             " and changes nothing");
+}
+
+Status Ownership::write_incarnation() {
+  return replace_file(folder_ + "/incarnation", to_json(mine_));
+}
+
+Status Ownership::record_root(RealPid root) {
+  CK_TRY(check_still_mine());
+  mine_.root = root;
+  Result<proc::ProcessStat> stat = proc::read_stat(root);
+  mine_.root_start = stat.ok() ? stat->start_time : 0;  // it may have ended already
+  return write_incarnation();
+}
+
+Status Ownership::write_finished(int wait_status) {
+  Finished finished;
+  finished.exit_status = exit_status_of(wait_status);
+  finished.signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+  finished.unix_ns = unix_now_ns();
+  finished.incarnation = mine_.counter;
+  return replace_file(folder_ + "/finished", to_json(finished),
+                      [this] { return check_still_mine(); });
+}
+
+Status Ownership::forget_finished() {
+  CK_TRY(check_still_mine());
+  if (unlink((folder_ + "/finished").c_str()) != 0 && errno != ENOENT) {
+    return sys_error("remove the finished marker of job " + name_);
+  }
+  return {};
+}
+
+Status Ownership::end() {
+  Status status = check_still_mine();
+  if (status.ok()) {
+    mine_.ended = true;
+    status = write_incarnation();
+  }
+  lock_.reset();
+  return status;
+}
+
+}  // namespace ck::job

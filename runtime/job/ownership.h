@@ -1,0 +1,57 @@
+// The right to run a job: its lock, held until release or death, and its newest incarnation.
+// Every change to the job's folder is made through it or after check_still_mine(). Thread-safe.
+#pragma once
+
+#include <string>
+
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/job/incarnation.h"
+#include "runtime/job/job_dir.h"
+
+namespace ck::job {
+
+// The folder's lock, for short work on a job that does not run (ckpt rm). kTryAgain if it is held.
+Result<UniqueFd> lock_job(const JobDir& job);
+
+// What must hold before anybody may take a job over, asked under its lock. `force`: also from an
+// owner on another host of which nothing is known.
+Status check_owner_gone(const JobDir& job, bool force);
+
+class Ownership {
+ public:
+  // Takes the lock and writes the next incarnation, this process. Refused while the owner lives.
+  static Result<Ownership> acquire(const JobDir& job, bool force);
+  Ownership(Ownership&& other) noexcept;
+  Ownership& operator=(Ownership&&) = delete;
+
+  std::uint64_t counter() const { return mine_.counter; }
+
+  // An Error if a newer incarnation owns the job by now.
+  Status check_still_mine() const;
+  // Notes the root process, so that nobody starts a second copy after the supervisor's death.
+  Status record_root(RealPid root);
+  Status write_finished(int wait_status);
+  Status forget_finished();  // the job is to run again
+  // In good order: nothing of this life is left. Gives the lock up.
+  Status end();
+
+ private:
+  Ownership(std::string folder, std::string name, UniqueFd lock, Incarnation mine)
+      : folder_(std::move(folder)),
+        name_(std::move(name)),
+        lock_(std::move(lock)),
+        mine_(std::move(mine)) {}
+  Status write_incarnation();
+
+  std::string folder_;
+  std::string name_;
+  UniqueFd lock_;
+  Incarnation mine_;
+};
+
+// The exit status that ckrun gives for a wait status: 128+N after signal N.
+int exit_status_of(int wait_status);
+
+}  // namespace ck::job

@@ -1,0 +1,160 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "runtime/base/log.h"
+#include "runtime/image/generations.h"
+#include "runtime/job/image_target.h"
+#include "runtime/job/installation.h"
+#include "runtime/job/interrupt_guard.h"
+#include "runtime/job/names.h"
+#include "runtime/job/remove_job.h"
+#include "runtime/job/run_job.h"
+#include "runtime/job/run_parts.h"
+#include "runtime/job/signals.h"
+
+namespace ck::job {
+namespace {
+
+void tell(const std::string& line) {
+  std::fprintf(stderr, "ckpt: %s\n", line.c_str());
+}
+
+Settings with_changes(Settings settings, const RestartRequest& request) {
+  settings.interval = request.interval.value_or(settings.interval);
+  settings.timeout = request.timeout.value_or(settings.timeout);
+  settings.keep = request.keep.value_or(settings.keep);
+  settings.request_signal = request.request_signal.value_or(settings.request_signal);
+  settings.compression = request.compression.value_or(settings.compression);
+  settings.stop_exit = request.stop_exit.value_or(settings.stop_exit);
+  return settings;
+}
+
+// The recorded status, if the job has finished and is not to run again.
+Result<std::optional<int>> finished_status(const JobDir& job, const RestartRequest& request) {
+  if (request.force || !request.as.empty()) return std::optional<int>();
+  std::optional<Finished> finished = CK_TRY(job.finished());
+  if (!finished) return std::optional<int>();
+  tell("job " + job.info().name + " has finished, with exit status " +
+       std::to_string(finished->exit_status) + "; nothing was restarted");
+  return std::optional(finished->exit_status);
+}
+
+// A clone owns its first image, so that it can be restarted before it has been checkpointed. Where
+// the file system cannot share the file, the clone has none until then.
+void adopt_image(const JobDir& clone, const image::Reader& reader) {
+  std::string own = clone.file(image::generation_name(1).c_str());
+  if (linkat(AT_FDCWD, reader.path().c_str(), AT_FDCWD, own.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    tell("job " + clone.info().name + " cannot be restarted before its first checkpoint: " +
+         sys_error("link " + reader.path() + " to " + own).message);
+  }
+}
+
+Result<JobDir> make_clone(const std::optional<JobDir>& original, const image::Reader& reader,
+                          const RestartRequest& request) {
+  JobInfo info = original ? original->info() : job_info_of(reader.manifest());
+  info.cloned_from = std::exchange(info.id, "");
+  info.name = request.as;
+  info.settings = with_changes(info.settings, request);
+  JobDir clone = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
+  adopt_image(clone, reader);
+  return clone;
+}
+
+// An image that was copied from elsewhere: its job, if that is known here, else a folder for it.
+Result<JobDir> job_of_foreign_image(const image::Reader& reader, const RestartRequest& request) {
+  JobInfo info = job_info_of(reader.manifest());
+  Result<JobDir> known = JobDir::find(request.jobs_folder, info.id);
+  if (known.ok() && known->info().id == info.id) return known;
+  CK_TRY(check_name(info.name));
+  CK_TRY(check_name(info.id));
+  Result<JobDir> made = JobDir::create(request.jobs_folder, std::move(info));
+  if (made.ok()) adopt_image(*made, reader);
+  return made;
+}
+
+unsigned slots_for(const image::Manifest& manifest) {
+  unsigned threads = 0;
+  for (const image::ProcessRecord& process : manifest.processes()) {
+    threads += static_cast<unsigned>(process.threads_size());
+  }
+  return std::max(kFewestSlots, 2 * threads);
+}
+
+Result<restore::Restarted> restore_from(const image::Reader& reader, ControlArea& area,
+                                        const Installation& installation, Ownership& ownership,
+                                        const RestartRequest& request) {
+  auto guard = CK_TRY(InterruptGuard::start([&ownership] { (void)ownership.end(); }));
+  restore::RestartOptions options;
+  options.pids = request.pids;
+  options.rollback_files = request.rollback_files;
+  options.restorer_path = installation.restorer;
+  options.threads = request.threads;
+  options.progress = request.progress;
+  return restore::restart(reader, area, options);
+}
+
+// `restored` is set once the job runs: from then on its folder must stay.
+Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
+                   const RestartRequest& request, bool* restored) {
+  Settings settings = with_changes(job.info().settings, request);
+  Installation installation = CK_TRY(find_installation());
+  CK_TRY(block_supervised_signals());
+  Ownership ownership = CK_TRY(Ownership::acquire(job, request.force));
+  // It may have finished between the first look and the lock.
+  std::optional<int> finished = CK_TRY(finished_status(job, request));
+  if (finished) {
+    CK_TRY(ownership.end());
+    return *finished;
+  }
+  auto give_up = [&ownership](Error error) {
+    (void)ownership.end();
+    return error;
+  };
+  Status ready = become_subreaper();
+  if (!ready.ok()) return give_up(std::move(ready).error());
+  Result<ControlArea> area =
+      make_area(job, installation.agent, slots_for(reader->manifest()), settings.request_signal);
+  if (!area.ok()) return give_up(std::move(area).error());
+  Result<restore::Restarted> job_again =
+      restore_from(*reader, *area, installation, ownership, request);
+  if (request.on_restored) request.on_restored();
+  if (!job_again.ok()) return give_up(std::move(job_again).error());
+  *restored = true;
+  reader.reset();
+  for (const std::string& line : job_again->warnings) tell(line);
+  Status recorded = ownership.record_root(job_again->root->pid());
+  if (recorded.ok() && request.force) recorded = ownership.forget_finished();
+  if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
+  return supervise("ckpt", job, ownership, *job_again->root, *area, settings);
+}
+
+}  // namespace
+
+Result<int> restart_job(const RestartRequest& request) {
+  ImageTarget target = CK_TRY(locate_image(request.target, request.jobs_folder));
+  if (target.job) {
+    std::optional<int> finished = CK_TRY(finished_status(*target.job, request));
+    if (finished) return *finished;
+  }
+  OpenImage image = CK_TRY(open_image(target, true));
+  for (const std::string& line : image.skipped) tell(line);
+  if (!request.as.empty()) CK_TRY(check_name(request.as));
+
+  bool made_here = !request.as.empty();
+  if (made_here) {
+    target.job = CK_TRY(make_clone(target.job, *image.reader, request));
+  } else if (!target.job) {
+    target.job = CK_TRY(job_of_foreign_image(*image.reader, request));
+    std::optional<int> finished = CK_TRY(finished_status(*target.job, request));
+    if (finished) return *finished;
+  }
+  bool restored = false;
+  Result<int> status = run_in(*target.job, std::move(image.reader), request, &restored);
+  if (!status.ok() && !restored && made_here) (void)remove_job_folder(*target.job);
+  return status;
+}
+
+}  // namespace ck::job

@@ -1,0 +1,46 @@
+// The two ways in which this process becomes a job's supervisor: by starting a program, or by
+// bringing a job back from an image. Both return when the job has ended. Main thread only, before
+// any other thread was started.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/job/job_dir.h"
+#include "runtime/restore/restart.h"
+
+namespace ck::job {
+
+struct StartRequest {
+  std::string jobs_folder;
+  std::string name;  // empty: made from the command
+  std::vector<std::string> command;
+  Settings settings;
+};
+// The exit status for this process. process::preflight() has accepted the command.
+Result<int> start_job(const StartRequest& request);
+
+struct RestartRequest {
+  std::string target;  // an image's path, or a job's name, id or folder
+  std::string jobs_folder;
+  std::string as;  // not empty: a new job of this name, a clone
+  bool force = false;
+  restore::PidsMode pids = restore::PidsMode::kAuto;
+  bool rollback_files = false;
+  unsigned threads = 0;
+  // Changes of the job's settings for this incarnation.
+  std::optional<std::chrono::milliseconds> interval;
+  std::optional<std::chrono::milliseconds> timeout;
+  std::optional<unsigned> keep;
+  std::optional<int> request_signal;
+  std::optional<Compression> compression;
+  std::optional<int> stop_exit;
+  image::Progress* progress = nullptr;
+  std::function<void()> on_restored;  // the job is about to have the terminal; may be empty
+};
+Result<int> restart_job(const RestartRequest& request);
+
+}  // namespace ck::job

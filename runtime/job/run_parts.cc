@@ -1,0 +1,49 @@
+#include "runtime/job/run_parts.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "runtime/capture/checkpoint.h"
+#include "runtime/job/supervisor.h"
+
+namespace ck::job {
+
+Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
+                              int request_signal) {
+  const char* runtime_folder = std::getenv("XDG_RUNTIME_DIR");
+  // Memory-backed places first: nothing of the area needs to reach a disk.
+  for (std::string folder :
+       {std::string("/dev/shm"), std::string(runtime_folder == nullptr ? "" : runtime_folder)}) {
+    if (folder.empty() || access(folder.c_str(), W_OK | X_OK) != 0) continue;
+    Result<ControlArea> area = ControlArea::create(folder, agent, slots, request_signal);
+    if (area.ok()) return area;
+  }
+  return ControlArea::create(job.path(), agent, slots, request_signal);
+}
+
+Status become_subreaper() {
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return sys_error("become a child subreaper");
+  return {};
+}
+
+Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
+                      process::RootProcess& root, ControlArea& area, const Settings& settings) {
+  CheckpointFunction checkpoint = [&root, &area](const capture::CheckpointOptions& options) {
+    return capture::checkpoint(root.pid(), area, options);
+  };
+  Supervisor supervisor(
+      {tool, job, ownership, root, area.header(), std::move(checkpoint), settings});
+  Result<int> status = supervisor.run();
+  if (!status.ok()) {
+    kill(root.pid().value, SIGKILL);
+    (void)root.take_exit_status();
+    (void)ownership.end();
+  }
+  return status;
+}
+
+}  // namespace ck::job

@@ -1,0 +1,28 @@
+// What starting and restarting a job have in common. Main thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/job/job_dir.h"
+#include "runtime/job/ownership.h"
+#include "runtime/proc/control_area.h"
+#include "runtime/process/launch.h"
+
+namespace ck::job {
+
+// Slots are 48 KiB each of a sparse file: room costs nothing until it is used.
+inline constexpr unsigned kFewestSlots = 2048;
+
+Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
+                              int request_signal);
+
+// Orphans of the job become children of this process.
+Status become_subreaper();
+
+// Watches over the job until it has ended; returns this process's exit status. The program is ended
+// if the supervisor cannot be set up.
+Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
+                      process::RootProcess& root, ControlArea& area, const Settings& settings);
+
+}  // namespace ck::job

@@ -1,0 +1,131 @@
+#include "runtime/job/settings.h"
+
+#include <strings.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+
+namespace ck::job {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::int64_t milliseconds;
+};
+// Largest first, for printing.
+constexpr std::array<Unit, 5> kUnits{{
+    {"d", 86'400'000},
+    {"h", 3'600'000},
+    {"m", 60'000},
+    {"s", 1000},
+    {"ms", 1},
+}};
+constexpr std::int64_t kLongest = 3650 * kUnits[0].milliseconds;
+
+Error bad_duration(std::string_view text) {
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a duration",
+                    "write it as 90s, 10m or 1h30m");
+}
+
+const Unit* find_unit(std::string_view name) {
+  for (const Unit& unit : kUnits) {
+    if (unit.name == name) return &unit;
+  }
+  return nullptr;
+}
+
+std::size_t letters_at_start(std::string_view text) {
+  std::size_t count = 0;
+  while (count < text.size() && text[count] >= 'a' && text[count] <= 'z') ++count;
+  return count;
+}
+
+}  // namespace
+
+Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  std::int64_t total = 0;
+  std::string_view rest = text;
+  if (rest.empty()) return bad_duration(text);
+  while (!rest.empty()) {
+    std::int64_t count = 0;
+    auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
+    if (error != std::errc() || count < 0) return bad_duration(text);
+    bool plain = total == 0 && rest.data() == text.data();
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    std::size_t letters = letters_at_start(rest);
+    const Unit* unit =
+        letters == 0 && rest.empty() && plain ? find_unit("s") : find_unit(rest.substr(0, letters));
+    if (unit == nullptr || count > kLongest / unit->milliseconds) return bad_duration(text);
+    total += count * unit->milliseconds;
+    if (total > kLongest) return bad_duration(text);
+    rest.remove_prefix(letters);
+  }
+  return std::chrono::milliseconds(total);
+}
+
+std::string format_duration(std::chrono::milliseconds duration) {
+  std::int64_t rest = duration.count();
+  std::string text;
+  for (const Unit& unit : kUnits) {
+    if (rest < unit.milliseconds) continue;
+    text += std::to_string(rest / unit.milliseconds) + std::string(unit.name);
+    rest %= unit.milliseconds;
+  }
+  return text.empty() ? "0s" : text;
+}
+
+Result<Compression> parse_compression(std::string_view text) {
+  if (text == "none") return Compression{image::Codec::kRaw, 0};
+  if (text == "zstd") return Compression{};
+  if (text.starts_with("zstd:")) {
+    std::string_view digits = text.substr(5);
+    int level = 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
+    bool whole = error == std::errc() && end == digits.data() + digits.size();
+    if (whole && level >= 1 && level <= 19) return Compression{image::Codec::kZstd, level};
+  }
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a way to compress",
+                    "write none, zstd or zstd:LEVEL with LEVEL from 1 to 19");
+}
+
+std::string format_compression(const Compression& compression) {
+  if (compression.codec == image::Codec::kRaw) return "none";
+  return "zstd:" + std::to_string(compression.level);
+}
+
+Result<int> parse_signal(std::string_view text) {
+  int number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= 1 && number <= 64) {
+    return number;
+  }
+  std::string name(text);
+  if (strncasecmp(name.c_str(), "SIG", 3) == 0) name.erase(0, 3);
+  for (int candidate = 1; candidate < 32; ++candidate) {
+    const char* known = sigabbrev_np(candidate);
+    if (known != nullptr && strcasecmp(known, name.c_str()) == 0) return candidate;
+  }
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a signal",
+                    "write a name such as SIGUSR2 or a number");
+}
+
+std::string format_signal(int number) {
+  const char* known = sigabbrev_np(number);
+  return known == nullptr ? std::to_string(number) : "SIG" + std::string(known);
+}
+
+Result<int> parse_request_signal(std::string_view text) {
+  int number = CK_TRY(parse_signal(text));
+  for (int unfit : {SIGKILL, SIGSTOP, SIGCONT, SIGCHLD, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP,
+                    SIGSYS, SIGPIPE, SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, 32, 33}) {
+    if (number == unfit) {
+      return make_error(ErrorKind::kUsage,
+                        format_signal(number) + " cannot be used to ask for a checkpoint",
+                        "choose one such as SIGUSR1, SIGUSR2 or SIGXCPU");
+    }
+  }
+  return number;
+}
+
+}  // namespace ck::job

@@ -1,0 +1,47 @@
+// What the user can choose about a job's checkpoints, how it is written on a command line, and how
+// job.json remembers it for the next restart. Pure; any thread.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <string_view>
+
+#include "runtime/base/result.h"
+#include "runtime/image/writer.h"
+
+namespace ck::job {
+
+inline constexpr int kDefaultStopExit = 85;
+
+struct Compression {
+  image::Codec codec = image::Codec::kZstd;
+  int level = 1;
+  bool operator==(const Compression&) const = default;
+};
+
+struct Settings {
+  int request_signal = SIGUSR2;
+  std::chrono::milliseconds interval{0};  // 0: no periodic checkpoints
+  unsigned keep = 0;                      // newest generations to keep; 0: all
+  Compression compression;
+  unsigned threads = 0;                      // 0: one a core
+  std::chrono::milliseconds timeout{30000};  // for the freeze, and for waiting one's turn
+  int stop_exit = kDefaultStopExit;          // the supervisor's exit status after ckpt --stop
+};
+
+// "90s", "10m", "1h30m", "2d", "500ms"; a plain number is seconds. At most 10 years.
+Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+std::string format_duration(std::chrono::milliseconds duration);
+
+// "none", "zstd", "zstd:LEVEL" with LEVEL from 1 to 19.
+Result<Compression> parse_compression(std::string_view text);
+std::string format_compression(const Compression& compression);
+
+// "SIGUSR2", "USR2", "usr2" or a number.
+Result<int> parse_signal(std::string_view text);
+std::string format_signal(int number);
+// Refuses signals that a program cannot be asked with (SIGKILL, SIGSTOP, SIGCHLD, faults, …).
+Result<int> parse_request_signal(std::string_view text);
+
+}  // namespace ck::job

@@ -1,0 +1,280 @@
+#include "runtime/job/supervisor.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <cstdio>
+
+#include "runtime/base/log.h"
+#include "runtime/job/host.h"
+#include "runtime/job/orphans.h"
+#include "runtime/job/signals.h"
+
+namespace ck::job {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+Error program_ended() {
+  return make_error(ErrorKind::kNotFound, "the job's program has just ended");
+}
+}  // namespace
+
+Supervisor::Supervisor(SupervisorParts parts)
+    : parts_(std::move(parts)),
+      exit_(io_),
+      signals_(io_),
+      interval_(io_),
+      server_(io_, [this](auto session, auto request) {
+        handle_request(std::move(session), std::move(request));
+      }) {}
+
+Result<int> Supervisor::run() {
+  CK_TRY(set_up());
+  io_.run();
+  // The engine's thread, the sockets and the lock go in this order, so that a client which waits
+  // for our end finds the job free.
+  watch_.reset();
+  runner_.reset();
+  Status ended = parts_.ownership.end();
+  if (!ended.ok()) complain(ended.error().text());
+  stop_session_.reset();
+  return exit_status_;
+}
+
+Status Supervisor::set_up() {
+  helpers_ = children_of_this_thread();
+  // Asio closes what it is given; the RootProcess keeps its own.
+  int exit_fd = fcntl(parts_.root.exit_fd(), F_DUPFD_CLOEXEC, 0);
+  if (exit_fd < 0) return sys_error("watch the program's end");
+  exit_.assign(exit_fd);
+  UniqueFd signal_fd = CK_TRY(open_signal_fd());
+  signals_.assign(signal_fd.release());
+  CK_TRY(server_.listen(socket_name(CK_TRY(this_host()).pid_namespace, RealPid(getpid()))));
+  runner_ =
+      std::make_unique<CheckpointRunner>(io_, parts_.job, parts_.ownership, parts_.checkpoint);
+  runner_->on_idle([this] { end_if_idle(); });
+  watch_ = std::make_unique<RequestWatch>(
+      parts_.area, [this] { asio::post(io_, [this] { request_from_within(); }); });
+  wait_for_exit();
+  // Those that came before the program could have had them are passed on whatever their source.
+  take_signals([this](const signalfd_siginfo& info) { handle_signal(info, true); });
+  wait_for_signals();
+  arm_interval();
+  return {};
+}
+
+void Supervisor::complain(const std::string& text) const {
+  std::fprintf(stderr, "%s: %s\n", parts_.tool.c_str(), text.c_str());
+}
+
+// --- the program's end
+
+void Supervisor::wait_for_exit() {
+  exit_.async_wait(Descriptor::wait_read, [this](error_code error) {
+    if (!error) on_root_ended();
+  });
+}
+
+void Supervisor::on_root_ended() {
+  root_ended_ = true;
+  runner_->refuse_waiting(program_ended());
+  end_if_idle();
+}
+
+// A checkpoint that runs while the program ends decides what its end means: stopped or finished.
+void Supervisor::end_if_idle() {
+  if (!runner_->busy()) reap_orphans(helpers_);
+  if (root_ended_ && !runner_->busy()) finish();
+}
+
+void Supervisor::finish() {
+  Result<int> wait_status = parts_.root.take_exit_status();
+  if (stop_exit_) {
+    exit_status_ = *stop_exit_;
+  } else if (!wait_status.ok()) {
+    complain(wait_status.error().text());
+    exit_status_ = exit_code(wait_status.error().kind);
+  } else {
+    exit_status_ = exit_status_of(*wait_status);
+    Status written = parts_.ownership.write_finished(*wait_status);
+    if (!written.ok()) {
+      complain("the program's exit status was not recorded: " + written.error().text());
+    }
+  }
+  server_.close();
+  io_.stop();
+}
+
+// --- signals
+
+void Supervisor::wait_for_signals() {
+  signals_.async_wait(Descriptor::wait_read, [this](error_code error) {
+    if (error) return;
+    take_signals([this](const signalfd_siginfo& info) { handle_signal(info, false); });
+    wait_for_signals();
+  });
+}
+
+void Supervisor::take_signals(const std::function<void(const signalfd_siginfo&)>& handle) {
+  signalfd_siginfo info;
+  while (read(signals_.native_handle(), &info, sizeof info) == sizeof info) handle(info);
+}
+
+void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
+  int number = static_cast<int>(info.ssi_signo);
+  if (number == SIGCHLD) return on_child_change();
+  if (number == SIGPIPE) return;  // our own: a reader of our messages has gone
+  if (number == parts_.settings.request_signal) return request_from_within();
+  if (root_ended_ || (!early && program_had_it_too(info, parts_.root.pid()))) return;
+  pass_on(info, parts_.root.pid());
+}
+
+void Supervisor::on_child_change() {
+  // The engine's own helper processes may be among the children while it works.
+  if (!runner_->busy()) reap_orphans(helpers_);
+  follow_job_control_stop();
+}
+
+// The shell that started us sees us, not the program: when ^Z has stopped the program, we stop too.
+// Other stops (kill -STOP) are the program's own affair: it can be checkpointed while stopped.
+void Supervisor::follow_job_control_stop() {
+  if (root_ended_ || runner_->busy()) return;
+  int number = take_stop_signal(parts_.root.pid().value);
+  bool by_terminal = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+  if (by_terminal && getpgid(parts_.root.pid().value) == getpgrp()) raise(SIGSTOP);
+}
+
+// --- requests
+
+void Supervisor::arm_interval() {
+  if (parts_.settings.interval.count() == 0) return;
+  interval_.expires_after(parts_.settings.interval);
+  interval_.async_wait([this](error_code error) {
+    if (error) return;
+    if (!runner_->busy()) request_from_within();
+    arm_interval();
+  });
+}
+
+CheckpointOrder Supervisor::plain_order() {
+  CheckpointOrder order;
+  order.settings = parts_.settings;
+  return order;
+}
+
+// By signal or timer: nobody waits for an answer, so a failure is told on standard error.
+void Supervisor::request_from_within() {
+  if (root_ended_) return;
+  CheckpointOrder order = plain_order();
+  order.on_done = [this](Result<CheckpointOutcome> outcome) {
+    if (outcome.ok()) {
+      if (!outcome->warning.empty()) complain(outcome->warning);
+    } else if (!root_ended_ && outcome.error().kind != ErrorKind::kTryAgain) {
+      complain("checkpoint failed: " + outcome.error().text());
+    } else {
+      spdlog::info("checkpoint not taken: {}", outcome.error().text());
+    }
+  };
+  runner_->submit(std::move(order));
+}
+
+void Supervisor::handle_request(std::shared_ptr<ControlSession> session, wire::Request request) {
+  switch (request.kind_case()) {
+    case wire::Request::kStatus: {
+      wire::Reply reply;
+      *reply.mutable_status() = status();
+      return session->send_last(reply);
+    }
+    case wire::Request::kCheckpoint:
+      return handle_checkpoint(session, request.checkpoint());
+    case wire::Request::KIND_NOT_SET:
+      break;
+  }
+  session->send_last(
+      failure_reply(make_error(ErrorKind::kRefused, "the supervisor does not know this request")));
+}
+
+wire::StatusReply Supervisor::status() const {
+  wire::StatusReply reply;
+  reply.set_id(parts_.job.info().id);
+  reply.set_name(parts_.job.info().name);
+  reply.set_folder(parts_.job.path());
+  reply.set_supervisor(getpid());
+  reply.set_root(parts_.root.pid().value);
+  reply.set_incarnation(parts_.ownership.counter());
+  reply.set_request_signal(format_signal(parts_.settings.request_signal));
+  reply.set_checkpointing(runner_->busy());
+  return reply;
+}
+
+namespace {
+
+constexpr std::uint64_t kLongestTimeoutMs = 24 * 3600 * 1000;
+constexpr std::uint32_t kMostThreads = 1024;
+
+// What the request says, over the job's settings.
+Result<Settings> merged(Settings settings, const wire::CheckpointRequest& request) {
+  if (request.has_compress()) settings.compression = CK_TRY(parse_compression(request.compress()));
+  if (request.has_threads()) settings.threads = std::min(request.threads(), kMostThreads);
+  if (request.has_timeout_ms()) {
+    settings.timeout = std::chrono::milliseconds(std::min(request.timeout_ms(), kLongestTimeoutMs));
+  }
+  if (request.has_stop_exit()) {
+    if (request.stop_exit() < 0 || request.stop_exit() > 255) {
+      return make_error(ErrorKind::kUsage, "an exit status is between 0 and 255");
+    }
+    settings.stop_exit = request.stop_exit();
+  }
+  return settings;
+}
+
+wire::Reply done_reply(const CheckpointOutcome& outcome) {
+  wire::Reply reply;
+  wire::CheckpointReply& done = *reply.mutable_done();
+  done.set_image(outcome.image);
+  done.set_generation(outcome.generation);
+  done.set_pause_ns(outcome.report.pause.count());
+  done.set_total_ns(outcome.report.total.count());
+  done.set_bytes_in(outcome.report.image.bytes_in);
+  done.set_image_bytes(outcome.report.image.image_bytes);
+  done.set_stopped(outcome.stopped);
+  done.set_warning(outcome.warning);
+  return reply;
+}
+
+}  // namespace
+
+void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
+                                   const wire::CheckpointRequest& request) {
+  Result<Settings> settings = merged(parts_.settings, request);
+  if (!settings.ok()) return session->send_last(failure_reply(settings.error()));
+  if (root_ended_) {
+    return session->send_last(failure_reply(program_ended()));
+  }
+  CheckpointOrder order;
+  order.settings = *settings;
+  order.stop = request.stop();
+  order.still_wanted = [session] { return !session->client_gone(); };
+  order.on_progress = [session](const wire::ProgressReply& progress) {
+    session->send_progress(progress);
+  };
+  int stop_exit = settings->stop_exit;
+  order.on_done = [this, session, stop_exit](Result<CheckpointOutcome> outcome) {
+    if (!outcome.ok()) return session->send_last(failure_reply(outcome.error()));
+    if (outcome->stopped) {
+      stop_exit_ = stop_exit;
+      session->keep_open();
+      stop_session_ = session;
+      kill(parts_.root.pid().value, SIGKILL);  // ended already, unless something went wrong
+    }
+    session->send_last(done_reply(*outcome));
+  };
+  runner_->submit(std::move(order));
+}
+
+}  // namespace ck::job

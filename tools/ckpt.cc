@@ -1,0 +1,65 @@
+// ckpt: checkpoints, restarts, lists, examines and removes jobs and their images.
+#include "tools/ckpt.h"
+
+#include "runtime/base/log.h"
+#include "tools/cli.h"
+
+namespace ck::tools {
+namespace {
+
+constexpr char kExamples[] = R"(ckpt PID and ckpt JOB are short for ckpt save.
+
+Examples:
+  ckpt 4711                  checkpoint the job of process 4711; it goes on
+  ckpt --stop fit            checkpoint job "fit" and end it
+  ckpt restart fit           bring it back, from its newest whole image
+  ckpt restart fit --as fit2 start a clone of it
+  ckpt ls                    jobs; ckpt ls fit: its images
+
+ckpt SUBCOMMAND --help tells the options of each; exit codes are in ckpt(1).)";
+
+const CLI::App* find_subcommand(const CLI::App& app, const std::string& word) {
+  auto found =
+      app.get_subcommands([&word](const CLI::App* sub) { return sub->get_name() == word; });
+  return found.empty() ? nullptr : found[0];
+}
+
+// `ckpt [options] PID` becomes `ckpt save [options] PID`.
+void insert_save(const CLI::App& app, std::vector<std::string>& args) {
+  const CLI::App* save = find_subcommand(app, "save");
+  FirstWord word = first_word({&app, save}, args);
+  if (word.index >= args.size()) {
+    bool about_ckpt =
+        args.empty() || args[0] == "-h" || args[0] == "--help" || args[0] == "--version";
+    if (!about_ckpt) args.insert(args.begin(), "save");
+  } else if (word.after_dashes || find_subcommand(app, args[word.index]) == nullptr) {
+    args.insert(args.begin(), "save");
+  }
+}
+
+int run(std::vector<std::string> args) {
+  CLI::App app("Checkpoints, restarts and examines jobs that were started with ckrun.", kCkpt);
+  app.set_version_flag("--version", "ckpt " CKRUN_VERSION);
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  Action action;
+  declare_save(app, action);
+  declare_restart(app, action);
+  declare_ls(app, action);
+  declare_inspect(app, action);
+  declare_verify(app, action);
+  declare_rm(app, action);
+  declare_check(app, action);
+  insert_save(app, args);
+  if (auto code = parse(kCkpt, app, args)) return *code;
+  Result<int> status = action();
+  return status.ok() ? *status : fail(kCkpt, status.error());
+}
+
+}  // namespace
+}  // namespace ck::tools
+
+int main(int argc, char** argv) {
+  ck::log::init("ckpt");
+  return ck::tools::run({argv + 1, argv + argc});
+}

@@ -1,0 +1,23 @@
+// The subcommands of ckpt: each declares its options and, if it was chosen, sets what to run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "runtime/base/result.h"
+
+namespace ck::tools {
+
+inline constexpr char kCkpt[] = "ckpt";
+
+using Action = std::function<Result<int>()>;  // the exit status
+
+void declare_save(CLI::App& app, Action& action);
+void declare_restart(CLI::App& app, Action& action);
+void declare_ls(CLI::App& app, Action& action);
+void declare_inspect(CLI::App& app, Action& action);
+void declare_verify(CLI::App& app, Action& action);
+void declare_rm(CLI::App& app, Action& action);
+void declare_check(CLI::App& app, Action& action);
+
+}  // namespace ck::tools

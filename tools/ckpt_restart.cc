@@ -1,0 +1,68 @@
+// ckpt restart: brings a job back in the foreground, as its new supervisor.
+#include <memory>
+
+#include "runtime/job/names.h"
+#include "runtime/job/run_job.h"
+#include "tools/ckpt.h"
+#include "tools/cli.h"
+#include "tools/progress_bar.h"
+
+namespace ck::tools {
+namespace {
+
+struct Options {
+  job::RestartRequest request;
+  std::string dir;
+};
+
+Result<restore::PidsMode> parse_pids(std::string_view text) {
+  if (text == "auto") return restore::PidsMode::kAuto;
+  if (text == "real") return restore::PidsMode::kReal;
+  if (text == "namespace") return restore::PidsMode::kNamespace;
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a way to keep pids",
+                    "write auto, real or namespace");
+}
+
+Result<int> restart(Options& options) {
+  options.request.jobs_folder = CK_TRY(job::jobs_folder(options.dir));
+  ProgressBar bar;
+  options.request.progress = &bar;
+  options.request.on_restored = [&bar] { bar.clear(); };
+  return job::restart_job(options.request);
+}
+
+}  // namespace
+
+void declare_restart(CLI::App& app, Action& action) {
+  CLI::App* sub = app.add_subcommand("restart", "Bring a job back, in the foreground");
+  auto options = std::make_shared<Options>();
+  job::RestartRequest& request = options->request;
+  sub->add_option("IMAGE|JOB", request.target, "Image, or the job's name, id or folder")
+      ->required()
+      ->option_text("path of an image; or a job's name, id or folder: its newest whole image");
+  sub->add_option("--as", request.as, "Start a new job of this name, a clone")->type_name("NAME");
+  add_parsed(*sub, "--pids", request.pids, parse_pids, "HOW",
+             "How pids stay what they were: auto, real or namespace");
+  sub->add_flag("--rollback-files", request.rollback_files,
+                "Truncate files that have grown since the checkpoint");
+  sub->add_flag("--force", request.force,
+                "Also if the job has finished, or may be running on another host");
+  add_parsed(*sub, "--threads", request.threads, number_between(0, 1024), "N",
+             "Threads that read and decompress (default: one a core)");
+  add_parsed(*sub, "--interval", request.interval, job::parse_duration, "TIME",
+             "Checkpoint every TIME from now on; 0: never");
+  add_parsed(*sub, "--keep", request.keep, number_between(0, 1'000'000), "N",
+             "Keep the newest N images only; 0: all");
+  add_parsed(*sub, "-s,--signal", request.request_signal, job::parse_request_signal, "SIG",
+             "Signal that asks for a checkpoint");
+  add_parsed(*sub, "--compress", request.compression, job::parse_compression, "HOW",
+             "none, zstd or zstd:LEVEL");
+  add_parsed(*sub, "--timeout", request.timeout, job::parse_duration, "TIME",
+             "How long a checkpoint may wait for the job to stand still");
+  add_parsed(*sub, "--stop-exit", request.stop_exit, number_between(0, 255), "N",
+             "Exit status after ckpt --stop");
+  add_dir(*sub, options->dir);
+  sub->callback([options, &action] { action = [options] { return restart(*options); }; });
+}
+
+}  // namespace ck::tools

@@ -1,0 +1,108 @@
+// ckrun [options] [--] PROG ARGS…: runs a program so that it can be checkpointed and restarted.
+#include <sys/auxv.h>
+
+#include "runtime/base/log.h"
+#include "runtime/job/names.h"
+#include "runtime/job/run_job.h"
+#include "tools/cli.h"
+
+namespace ck::tools {
+namespace {
+
+constexpr char kTool[] = "ckrun";
+constexpr int kCannotExecute = 126;
+constexpr int kNotFound = 127;
+
+constexpr char kExamples[] = R"(Examples:
+  ckrun ./simulate input.dat            run it; then, from anywhere: ckpt PID
+  ckrun --name fit --interval 30m --keep 3 python3 fit.py
+  ckrun --compress none -- prog --its --own options
+
+Exit status: the program's own; 128+N if signal N ended it; 85 (--stop-exit) after
+ckpt --stop; 126 or 127 if the program cannot be executed or found; else as in ckrun(1).)";
+
+struct Options {
+  std::string dir;
+  job::StartRequest request;
+};
+
+void declare(CLI::App& app, Options& options) {
+  job::Settings& settings = options.request.settings;
+  app.set_version_flag("--version", "ckrun " CKRUN_VERSION);
+  app.add_option("--name", options.request.name, "Name of the job (default: from PROG)")
+      ->type_name("NAME");
+  add_dir(app, options.dir);
+  add_parsed(app, "--interval", settings.interval, job::parse_duration, "TIME",
+             "Checkpoint every TIME, such as 10m or 1h30m");
+  add_parsed(app, "--keep", settings.keep, number_between(1, 1'000'000), "N",
+             "Keep the newest N images only (default: all)");
+  add_parsed(app, "-s,--signal", settings.request_signal, job::parse_request_signal, "SIG",
+             "Signal that asks for a checkpoint (default: SIGUSR2)");
+  add_parsed(app, "--compress", settings.compression, job::parse_compression, "HOW",
+             "none, zstd or zstd:LEVEL (default: zstd:1)");
+  add_parsed(app, "--threads", settings.threads, number_between(0, 1024), "N",
+             "Threads that compress and write (default: one a core)");
+  add_parsed(app, "--timeout", settings.timeout, job::parse_duration, "TIME",
+             "How long a checkpoint may wait for the job to stand still (default: 30s)");
+  add_parsed(app, "--stop-exit", settings.stop_exit, number_between(0, 255), "N",
+             "Exit status after ckpt --stop (default: 85)");
+  app.footer(kExamples);
+}
+
+// As shells do, where the command itself is the trouble.
+int fail_to_execute(const Error& error) {
+  int code = fail(kTool, error);
+  if (error.kind == ErrorKind::kNotFound) return kNotFound;
+  if (error.kind == ErrorKind::kPermission) return kCannotExecute;
+  return code;
+}
+
+// CLI11 does not know of the program and its arguments, which are cut off before it.
+class UsageFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: ckrun [OPTIONS] [--] PROG [ARGS...]\n";
+  }
+};
+
+int run(const std::vector<std::string>& args) {
+  CLI::App app("Runs a program so that it can be checkpointed while it runs, and restarted.",
+               kTool);
+  app.formatter(std::make_shared<UsageFormatter>());
+  Options options;
+  declare(app, options);
+  FirstWord word = first_word({&app}, args);
+  auto command = args.begin() + static_cast<std::ptrdiff_t>(word.index);
+  auto options_end = word.after_dashes ? command - 1 : command;
+  if (auto code = parse(kTool, app, {args.begin(), options_end})) return *code;
+  options.request.command.assign(command, args.end());
+  if (options.request.command.empty()) {
+    return fail(kTool, make_error(ErrorKind::kUsage, "no program was given",
+                                  "ckrun [OPTIONS] [--] PROG [ARGS...]"));
+  }
+  if (getauxval(AT_SECURE) != 0) {
+    return fail(kTool, make_error(ErrorKind::kRefused, "ckrun runs with borrowed privileges",
+                                  "it must not be setuid or have file capabilities"));
+  }
+  if (!options.request.name.empty()) {
+    Status name = job::check_name(options.request.name);
+    if (!name.ok()) return fail(kTool, name.error());
+  }
+  const char* path = getenv("PATH");
+  Result<std::string> program =
+      process::preflight(options.request.command[0], path == nullptr ? "/usr/bin:/bin" : path);
+  if (!program.ok()) return fail_to_execute(program.error());
+  Result<std::string> folder = job::jobs_folder(options.dir);
+  if (!folder.ok()) return fail(kTool, folder.error());
+  options.request.jobs_folder = *folder;
+  Result<int> status = job::start_job(options.request);
+  return status.ok() ? *status : fail(kTool, status.error());
+}
+
+}  // namespace
+}  // namespace ck::tools
+
+int main(int argc, char** argv) {
+  ck::log::init("ckrun");
+  return ck::tools::run({argv + 1, argv + argc});
+}

@@ -1,0 +1,46 @@
+// What the commands' option parsing has in common. Main thread only.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+
+namespace ck::tools {
+
+// Prints "tool: message (hint)" and returns the exit code.
+int fail(const char* tool, const Error& error);
+
+// Parses `args` (without the program's name). If the command ends with that (--help, or a mistake),
+// returns the exit code.
+std::optional<int> parse(const char* tool, CLI::App& app, const std::vector<std::string>& args);
+
+// Where options end: index of the first word that is neither an option nor an option's value, as
+// `apps` declare them; args.size() if there is none. `--` ends options and is skipped.
+struct FirstWord {
+  std::size_t index = 0;
+  bool after_dashes = false;
+};
+FirstWord first_word(const std::vector<const CLI::App*>& apps,
+                     const std::vector<std::string>& args);
+
+// An option whose text one of our parsers (Result<T>(std::string_view)) reads into `target`.
+template <typename Target, typename Parser>
+CLI::Option* add_parsed(CLI::App& app, const std::string& names, Target& target, Parser parser,
+                        const std::string& form, const std::string& help) {
+  auto read = [&target, parser](const std::string& text) {
+    auto value = parser(text);
+    if (!value.ok()) throw CLI::ValidationError(value.error().text());
+    target = *value;
+  };
+  return app.add_option_function<std::string>(names, read, help)->type_name(form);
+}
+
+// A number from `lowest` to `highest`.
+std::function<Result<unsigned>(std::string_view)> number_between(unsigned lowest, unsigned highest);
+
+void add_dir(CLI::App& app, std::string& target);
+
+}  // namespace ck::tools
