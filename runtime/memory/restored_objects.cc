@@ -1,0 +1,104 @@
+#include "runtime/memory/restored_objects.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/image/writer.h"
+#include "runtime/memory/file_content.h"
+
+namespace ck::memory {
+namespace {
+
+using image::ObjectRecord;
+
+// In the folder where it was, so that it is on the same file system; else where it can be.
+UniqueFd unlinked_file(const ObjectRecord& object) {
+  constexpr int kFlags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+  std::size_t slash = object.path().rfind('/');
+  std::string folder = slash == 0 ? "/" : object.path().substr(0, slash);
+  for (const char* place : {folder.c_str(), "/var/tmp", "/tmp"}) {
+    if (place[0] != '/') continue;
+    UniqueFd fd(::open(place, kFlags, 0600));
+    if (fd) return fd;
+  }
+  return UniqueFd();
+}
+
+UniqueFd memory_file(const ObjectRecord& object) {
+  constexpr unsigned kHugeSize = 0x3fu << 26;  // MFD_HUGE_MASK << MFD_HUGE_SHIFT
+  unsigned flags = object.memfd_flags() & (MFD_HUGETLB | kHugeSize);
+  bool shared = object.kind() == ObjectRecord::SHARED_MEMORY;
+  return UniqueFd(::memfd_create(shared ? "shared" : object.path().c_str(),
+                                 flags | MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+Result<UniqueFd> create_file(const ObjectRecord& object) {
+  bool saved = object.kind() == ObjectRecord::SAVED;
+  UniqueFd fd = saved ? unlinked_file(object) : memory_file(object);
+  if (!fd) return sys_error("create unlinked file " + object.path());
+  if (::ftruncate(fd.get(), static_cast<off_t>(object.size())) != 0) {
+    return sys_error("make unlinked file " + object.path() + " " + std::to_string(object.size()) +
+                     " bytes long");
+  }
+  if (object.mode() != 0) ::fchmod(fd.get(), object.mode() & 07777);
+  return fd;
+}
+
+bool is_by_path(const ObjectRecord& object) {
+  return object.kind() == ObjectRecord::PATH || object.kind() == ObjectRecord::DIRECTORY;
+}
+
+}  // namespace
+
+Result<RestoredObjects> RestoredObjects::create(const image::Manifest& manifest) {
+  RestoredObjects objects(manifest);
+  for (const ObjectRecord& object : manifest.objects()) {
+    objects.files_.push_back(is_by_path(object) ? UniqueFd() : CK_TRY(create_file(object)));
+  }
+  return objects;
+}
+
+Status RestoredObjects::write_chunk(const image::ChunkRecord& chunk,
+                                    std::span<const std::byte> content) const {
+  image::StreamId stream = image::StreamId::unpack(chunk.stream());
+  if (stream.kind != image::StreamId::Kind::kObject || !files_[stream.index]) return {};
+  for (int i = 0; i < chunk.run_begin_size(); ++i) {
+    auto length = static_cast<std::size_t>(chunk.run_length(i));
+    CK_TRY(write_at(files_[stream.index].get(), chunk.run_begin(i), content.first(length)));
+    content = content.subspan(length);
+  }
+  return {};
+}
+
+Status RestoredObjects::fill(const image::Reader& reader) const {
+  std::vector<std::byte> buffer(image::kChunkBytes);
+  for (int i = 0; i < manifest_->chunks_size(); ++i) {
+    const image::ChunkRecord& chunk = manifest_->chunks(i);
+    image::StreamId stream = image::StreamId::unpack(chunk.stream());
+    if (stream.kind != image::StreamId::Kind::kObject || !files_[stream.index]) continue;
+    auto content = std::span(buffer).first(chunk.raw_size());
+    CK_TRY(reader.read_chunk(static_cast<std::size_t>(i), content));
+    CK_TRY(write_chunk(chunk, content));
+  }
+  return {};
+}
+
+Status RestoredObjects::finish() const {
+  for (int i = 0; i < manifest_->objects_size(); ++i) {
+    const ObjectRecord& object = manifest_->objects(i);
+    int fd = files_[static_cast<std::size_t>(i)].get();
+    if (fd < 0) continue;
+    timespec modified{object.mtime_ns() / 1'000'000'000, object.mtime_ns() % 1'000'000'000};
+    timespec times[2] = {modified, modified};
+    if (object.kind() != ObjectRecord::SHARED_MEMORY) ::futimens(fd, times);
+    if (object.kind() == ObjectRecord::MEMFD && object.seals() != 0 &&
+        ::fcntl(fd, F_ADD_SEALS, object.seals()) != 0) {
+      return sys_error("seal memfd " + object.path());
+    }
+  }
+  return {};
+}
+
+}  // namespace ck::memory

@@ -1,0 +1,135 @@
+// Regular files by path and position.
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+
+#include "runtime/resources/capture.h"
+#include "runtime/resources/restore.h"
+#include "runtime/resources/table.h"
+
+namespace ck::resources {
+namespace {
+
+using image::ObjectRecord;
+
+bool recognises(const CaptureSession&, const OpenFile& file) {
+  if (!S_ISREG(file.status.st_mode) || file.status.st_nlink == 0) return false;
+  struct stat found {};
+  const std::string& path = file.entry.target;
+  return path.starts_with('/') && path.find("/.nfs0") == path.npos &&
+         (::stat(path.c_str(), &found) == 0 && found.st_dev == file.status.st_dev &&
+          found.st_ino == file.status.st_ino);
+}
+
+bool is_kernel_file(const std::string& path) {
+  struct statfs system {};
+  return ::statfs(path.c_str(), &system) == 0 &&
+         (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC);
+}
+
+// "/proc/123/maps" is the process's own under another number after a restart.
+Result<std::string> kernel_file_name(const CaptureSession& session, const std::string& path) {
+  constexpr std::string_view kProc = "/proc/";
+  std::string own = std::string(kProc) + to_string(session.context.pid) + "/";
+  if (path.starts_with(own)) return "/proc/self/" + path.substr(own.size());
+  if (path.starts_with(kProc) && path.size() > kProc.size() && std::isdigit(path[kProc.size()])) {
+    return make_error(ErrorKind::kRefused, "it is the kernel's file about another process");
+  }
+  return path;
+}
+
+Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
+  if (is_kernel_file(file.entry.target)) {
+    record.set_state(CK_TRY(kernel_file_name(session, file.entry.target)));
+    return {};
+  }
+  record.set_object(
+      CK_TRY(session.objects.add_file(file.status, file.duplicate.get(), file.entry.target)));
+  return {};
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  return std::to_string(bytes) + " bytes";
+}
+
+// The file has grown since the checkpoint: the program, resumed, may write the same once more.
+Status handle_growth(RestoreSession& session, int fd, bool writable, const struct stat& now,
+                     const ObjectRecord& object) {
+  std::string text = "file " + object.path() + " has grown from " + bytes_text(object.size()) +
+                     " to " + bytes_text(static_cast<std::uint64_t>(now.st_size)) +
+                     " since the checkpoint";
+  if (!writable) {
+    session.warn(text);
+  } else if (session.context.rollback_files) {
+    CK_TRY(session.box().call("truncate " + object.path(), SYS_ftruncate, fd, object.size()));
+    session.warn(text + "; truncated back");
+  } else {
+    session.warn(text + "; left as it is (--rollback-files truncates it)");
+  }
+  return {};
+}
+
+Status compare(RestoreSession& session, const image::OpenFileRecord& record, int fd,
+               const struct stat& now, const ObjectRecord& object) {
+  auto size = static_cast<std::uint64_t>(now.st_size);
+  if (!S_ISREG(now.st_mode)) {
+    return make_error(ErrorKind::kRefused, object.path() + " is no regular file any more");
+  }
+  if (size < object.size()) {
+    return make_error(ErrorKind::kRefused,
+                      "file " + object.path() + " is shorter than at the checkpoint: " +
+                          bytes_text(size) + " instead of " + bytes_text(object.size()),
+                      "put back the file as it was");
+  }
+  bool writable = (record.flags() & O_ACCMODE) != O_RDONLY;
+  if (size > object.size()) return handle_growth(session, fd, writable, now, object);
+  if (now.st_mtim.tv_sec * 1'000'000'000 + now.st_mtim.tv_nsec != object.mtime_ns()) {
+    session.warn("file " + object.path() + " was changed since the checkpoint");
+  }
+  return {};
+}
+
+// Once for each file, but by a writer first if there is one: only it can truncate.
+bool should_compare(RestoreSession& session, const image::OpenFileRecord& record) {
+  auto& checked = session.checked_objects;
+  if (std::count(checked.begin(), checked.end(), record.object()) != 0) return false;
+  if ((record.flags() & O_ACCMODE) == O_RDONLY) {
+    for (const auto& other : session.manifest.open_files()) {
+      if (other.object() == record.object() && (other.flags() & O_ACCMODE) != O_RDONLY)
+        return false;
+    }
+  }
+  checked.push_back(record.object());
+  return true;
+}
+
+Status check_content(RestoreSession& session, const image::OpenFileRecord& record, int fd) {
+  if (record.object() == 0 || !should_compare(session, record)) return {};
+  proc::Mailbox& box = session.box();
+  auto buffer = box.reserve(sizeof(struct stat));
+  CK_TRY(box.call("examine " + record.name(), SYS_fstat, fd, buffer));
+  auto now = box.value_at<struct stat>(buffer);
+  return compare(session, record, fd, now,
+                 session.manifest.objects(static_cast<int>(record.object()) - 1));
+}
+
+Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
+  const std::string& path =
+      record.object() != 0 ? session.manifest.objects(static_cast<int>(record.object()) - 1).path()
+                           : record.state();
+  int fd = CK_TRY(session.open_there(path, record.flags()));
+  CK_TRY(check_content(session, record, fd));
+  CK_TRY(session.box().call("set the position of " + path, SYS_lseek, fd, record.position(),
+                            SEEK_SET));
+  return Restored::in_process(fd);
+}
+
+}  // namespace
+
+const Kind kRegularFile = {"regular", recognises, capture, restore};
+
+}  // namespace ck::resources

@@ -1,0 +1,99 @@
+// Streams that lead to the session in which the job was started: its terminal, or a pipe or socket
+// whose other end is outside of the job. After a restart the restart's own streams take their
+// place.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "runtime/resources/capture.h"
+#include "runtime/resources/pipe_ends.h"
+#include "runtime/resources/restore.h"
+#include "runtime/resources/states.pb.h"
+#include "runtime/resources/table.h"
+
+namespace ck::resources {
+namespace {
+
+constexpr std::uint32_t kChangeable = O_NONBLOCK | O_APPEND;
+
+bool is_terminal(const OpenFile& file) {
+  if (!S_ISCHR(file.status.st_mode)) return false;
+  if (file.duplicate)
+    return ::isatty(file.duplicate.get()) != 0 && file.entry.target != "/dev/ptmx";
+  unsigned type = major(file.status.st_rdev);
+  return type == 4 || (type >= 136 && type <= 143);  // consoles, pseudo-terminals
+}
+
+bool is_dev_tty(const OpenFile& file) {
+  return file.status.st_rdev == makedev(5, 0);
+}
+
+bool is_outside_socket(const CaptureSession& session, const OpenFile& file) {
+  if (!S_ISSOCK(file.status.st_mode)) return false;
+  return session.standard_stream(file) >= 0 && !has_peer_in_job(session, file);
+}
+
+bool is_outside_pipe(const CaptureSession& session, const OpenFile& file) {
+  return S_ISFIFO(file.status.st_mode) && session.standard_stream(file) >= 0 &&
+         !is_inside_pipe(session, file);
+}
+
+bool recognises(const CaptureSession& session, const OpenFile& file) {
+  if (is_dev_tty(file)) return false;  // opened by name again
+  return is_terminal(file) || is_outside_pipe(session, file) || is_outside_socket(session, file);
+}
+
+int number_by_access(const OpenFile& file) {
+  return file.access() == O_WRONLY ? 1 : 0;
+}
+
+Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
+  int stream = session.standard_stream(file);
+  bool terminal = is_terminal(file);
+  auto device = static_cast<unsigned>(session.stat.tty);
+  bool controlling = terminal && device != 0 &&
+                     makedev((device >> 8) & 0xfff, (device & 0xff) | (device >> 12 & 0xfff00)) ==
+                         file.status.st_rdev;
+  if (stream < 0 && !controlling) {
+    return make_error(ErrorKind::kRefused,
+                      "it is a terminal, but not that of the program's standard streams");
+  }
+  if (stream < 0) stream = number_by_access(file);
+  StandardStreamState state;
+  state.set_stream(static_cast<unsigned>(stream));
+  record.set_standard_stream(terminal ? "terminal" : "pipe");
+  record.set_state(state.SerializeAsString());
+  return {};
+}
+
+// A private open file of the same terminal or pipe where file status flags must differ: those of
+// the restart's stream are shared with whoever gave it. Not possible for a socket.
+Result<int> with_flags(RestoreSession& session, int fd, std::uint32_t flags) {
+  long now =
+      CK_TRY(session.box().call("get the flags of a standard stream", SYS_fcntl, fd, F_GETFL, 0));
+  if (((static_cast<std::uint32_t>(now) ^ flags) & kChangeable) == 0) return fd;
+  std::string path = "/proc/self/fd/" + std::to_string(fd);
+  Result<int> opened = session.open_there(path, (flags & (O_ACCMODE | kChangeable)) | O_NOCTTY);
+  if (opened.ok()) return opened;
+  CK_TRY(session.set_flags(fd, flags));
+  return fd;
+}
+
+Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
+  auto state = CK_TRY(parse_state<StandardStreamState>(record));
+  int stream = session.context.std_fds[state.stream() % 3];
+  if (stream < 0) {
+    session.warn("standard stream " + std::to_string(state.stream() % 3) + " (" + record.name() +
+                 ") is /dev/null now: the restart's own is closed");
+    return Restored::in_process(CK_TRY(session.open_there("/dev/null", O_RDWR)));
+  }
+  int copy = CK_TRY(session.duplicate_there(stream));
+  return Restored::in_process(CK_TRY(with_flags(session, copy, record.flags())));
+}
+
+}  // namespace
+
+const Kind kStandardStream = {"stream", recognises, capture, restore};
+
+}  // namespace ck::resources

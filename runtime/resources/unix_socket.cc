@@ -1,0 +1,249 @@
+// Connected UNIX sockets with both ends in the process, or whose other end was closed, and what is
+// unread in them. All other sockets are refused by name.
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "runtime/proc/pidfd.h"
+#include "runtime/proc/sock_diag.h"
+#include "runtime/resources/capture.h"
+#include "runtime/resources/pipe_ends.h"
+#include "runtime/resources/restore.h"
+#include "runtime/resources/socket_name.h"
+#include "runtime/resources/states.pb.h"
+#include "runtime/resources/table.h"
+
+namespace ck::resources {
+namespace {
+
+constexpr std::size_t kMaxMessage = 4 << 20;
+
+bool is_connected(const proc::UnixSocket& socket) {
+  constexpr int kEstablished = 1;  // TCP_ESTABLISHED
+  return socket.has_peer && socket.state == kEstablished;
+}
+
+bool recognises(const CaptureSession&, const OpenFile& file) {
+  if (!S_ISSOCK(file.status.st_mode)) return false;
+  Result<std::optional<proc::UnixSocket>> found = proc::find_unix_socket(file.status.st_ino);
+  return found.ok() && found->has_value();
+}
+
+const OpenFile* by_inode(const CaptureSession& session, ino_t inode) {
+  for (const OpenFile& file : session.files) {
+    if (S_ISSOCK(file.status.st_mode) && file.status.st_ino == inode) return &file;
+  }
+  return nullptr;
+}
+
+Error refused(const OpenFile& file, const char* why) {
+  return make_error(ErrorKind::kRefused, "it is " + describe_socket(file.duplicate.get()) + why,
+                    "close it before the checkpoint");
+}
+
+// What getsockopt tells and setsockopt accepts.
+struct Option {
+  int name;
+  std::size_t size;
+};
+constexpr Option kOptions[] = {
+    {SO_PASSCRED, sizeof(int)},     {SO_PASSSEC, sizeof(int)},  {SO_RCVTIMEO, sizeof(timeval)},
+    {SO_SNDTIMEO, sizeof(timeval)}, {SO_RCVLOWAT, sizeof(int)}, {SO_KEEPALIVE, sizeof(int)},
+    {SO_TIMESTAMP, sizeof(int)},    {SO_PEEK_OFF, sizeof(int)}, {SO_SNDBUF, sizeof(int)},
+    {SO_RCVBUF, sizeof(int)},
+};
+
+Status capture_options(int fd, SocketState& state) {
+  for (const Option& option : kOptions) {
+    char value[sizeof(timeval)] = {};
+    socklen_t length = static_cast<socklen_t>(option.size);
+    if (::getsockopt(fd, SOL_SOCKET, option.name, value, &length) != 0) continue;  // older kernel
+    if (option.name == SO_SNDBUF || option.name == SO_RCVBUF) {
+      *reinterpret_cast<int*>(value) /= 2;  // the kernel doubles what it is given
+    }
+    SocketState::Option& out = *state.add_options();
+    out.set_level(SOL_SOCKET);
+    out.set_name(option.name);
+    out.set_value(value, option.size);
+  }
+  return {};
+}
+
+// The next unread piece, left where it is. Empty: there is no more.
+Result<ssize_t> peek(int fd, std::vector<char>& buffer) {
+  iovec part{buffer.data(), buffer.size()};
+  char control[CMSG_SPACE(253 * sizeof(int)) + 256];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t got = ::recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  if (got < 0 && errno == EAGAIN) return -1;
+  if (got < 0) return sys_error("look at what is unread in a socket");
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) ::close(reinterpret_cast<int*>(CMSG_DATA(part))[i]);
+    return make_error(ErrorKind::kRefused, "descriptors are on their way through this socket",
+                      "try again when the program has received them");
+  }
+  if (static_cast<std::size_t>(got) > buffer.size()) {
+    return make_error(ErrorKind::kRefused,
+                      "a message of " + std::to_string(got) + " bytes is unread in it");
+  }
+  return got;
+}
+
+// SO_PEEK_OFF makes peeking go on where it stopped. It is a state of the socket: put back after.
+class PeekOffset {
+ public:
+  explicit PeekOffset(int fd) : fd_(fd) {
+    socklen_t length = sizeof before_;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before_, &length) != 0) before_ = -1;
+    int start = 0;
+    ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start);
+  }
+  ~PeekOffset() { ::setsockopt(fd_, SOL_SOCKET, SO_PEEK_OFF, &before_, sizeof before_); }
+
+ private:
+  int fd_;
+  int before_ = -1;
+};
+
+Status capture_unread(int fd, bool is_stream, std::uint32_t unread, SocketState& state) {
+  if (unread == 0) return {};
+  PeekOffset offset(fd);
+  std::vector<char> buffer(kMaxMessage);
+  for (std::uint64_t pieces = 0; pieces < kMaxMessage; ++pieces) {
+    ssize_t got = CK_TRY(peek(fd, buffer));
+    if (got < 0 || (is_stream && got == 0)) return {};
+    state.add_pieces(buffer.data(), static_cast<std::size_t>(got));
+    if (!is_stream && got == 0) break;  // peeking does not get past an empty message
+  }
+  return is_stream ? Status()
+                   : make_error(ErrorKind::kRefused, "an empty message is unread in this socket",
+                                "try again when the program has received it");
+}
+
+Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
+  auto found = CK_TRY(proc::find_unix_socket(file.status.st_ino));
+  if (!found) return refused(file, "");
+  if (!is_connected(*found)) return refused(file, ", which is not connected");
+  if (!found->name.empty()) return refused(file, ", which has a name");
+  const OpenFile* peer = found->peer != 0 ? by_inode(session, found->peer) : nullptr;
+  if (found->peer != 0 && peer == nullptr)
+    return refused(file, " connected to a process outside of the job");
+  if (!file.duplicate || session.survey) return {};
+  SocketState state;
+  state.set_id(file.status.st_ino);
+  state.set_peer(found->peer);
+  state.set_type(found->type);
+  state.set_shutdown(found->shutdown);
+  CK_TRY(capture_options(file.duplicate.get(), state));
+  CK_TRY(capture_unread(file.duplicate.get(), found->type == SOCK_STREAM, found->unread, state));
+  record.set_state(state.SerializeAsString());
+  return {};
+}
+
+// Both ends are made in the process, whose credentials the other end can ask for.
+Result<std::array<int, 2>> make_pair(RestoreSession& session, int type) {
+  proc::Mailbox& box = session.box();
+  auto numbers = box.reserve(2 * sizeof(int));
+  CK_TRY(box.call("create a pair of sockets", SYS_socketpair, AF_UNIX, type | SOCK_CLOEXEC, 0,
+                  numbers));
+  auto made = box.value_at<std::array<int, 2>>(numbers);
+  return std::array<int, 2>{CK_TRY(session.move_up(made[0])), CK_TRY(session.move_up(made[1]))};
+}
+
+const image::OpenFileRecord* record_of(const RestoreSession& session, std::uint64_t socket,
+                                       SocketState& state) {
+  for (const auto& record : session.manifest.open_files()) {
+    if (record.kind() == kUnixSocket.name && state.ParseFromString(record.state()) &&
+        state.id() == socket) {
+      return &record;
+    }
+  }
+  return nullptr;
+}
+
+Status set_options(int fd, const SocketState& state) {
+  for (const SocketState::Option& option : state.options()) {
+    const auto& value = option.value();
+    int result = ::setsockopt(fd, option.level(), option.name(), value.data(),
+                              static_cast<socklen_t>(value.size()));
+    bool unset_peek = option.name() == SO_PEEK_OFF;
+    if (result != 0 && !unset_peek)
+      return sys_error("set option " + std::to_string(option.name()) + " of a socket");
+  }
+  return {};
+}
+
+// What `reader` has not read yet is sent again by its other end, before that is shut down.
+Status refill(int sender, const SocketState& reader) {
+  for (const std::string& piece : reader.pieces()) {
+    ssize_t put = ::send(sender, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (put != static_cast<ssize_t>(piece.size())) {
+      return sys_error("put back what was unread in a socket", put < 0 ? errno : EAGAIN);
+    }
+  }
+  return {};
+}
+
+int shutdown_way(std::uint32_t mask) {
+  constexpr int kWays[] = {-1, SHUT_RD, SHUT_WR, SHUT_RDWR};
+  return kWays[mask & 3];
+}
+
+Status set_up_pair(RestoreSession& session, const std::array<int, 2>& numbers,
+                   const SocketState& first, const SocketState* second) {
+  proc::PidFd process = CK_TRY(proc::PidFd::open(session.box().pid()));
+  UniqueFd a = CK_TRY(process.get_descriptor(numbers[0]));
+  UniqueFd b = CK_TRY(process.get_descriptor(numbers[1]));
+  CK_TRY(set_options(a.get(), first));
+  if (second != nullptr) CK_TRY(set_options(b.get(), *second));
+  CK_TRY(refill(b.get(), first));
+  if (second != nullptr) CK_TRY(refill(a.get(), *second));
+  if (first.shutdown() != 0 && second != nullptr)
+    ::shutdown(a.get(), shutdown_way(first.shutdown()));
+  if (second != nullptr && second->shutdown() != 0)
+    ::shutdown(b.get(), shutdown_way(second->shutdown()));
+  return {};
+}
+
+Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
+  auto state = CK_TRY(parse_state<SocketState>(record));
+  int number = 0;
+  if (auto known = session.sockets.find(state.id()); known != session.sockets.end()) {
+    number = known->second;  // made together with its other end
+  } else {
+    SocketState other;
+    bool paired = state.peer() != 0 && record_of(session, state.peer(), other) != nullptr;
+    std::array<int, 2> pair = CK_TRY(make_pair(session, state.type()));
+    CK_TRY(set_up_pair(session, pair, state, paired ? &other : nullptr));
+    if (paired) session.sockets[state.peer()] = pair[1];
+    if (!paired) CK_TRY(session.box().call("close a socket", SYS_close, pair[1]));
+    number = pair[0];
+  }
+  CK_TRY(session.set_flags(number, record.flags()));
+  return Restored::in_process(number);
+}
+
+}  // namespace
+
+bool has_peer_in_job(const CaptureSession& session, const OpenFile& file) {
+  Result<std::optional<proc::UnixSocket>> found = proc::find_unix_socket(file.status.st_ino);
+  if (!found.ok() || !found->has_value()) return false;
+  return (*found)->has_peer &&
+         ((*found)->peer == 0 || by_inode(session, (*found)->peer) != nullptr);
+}
+
+const Kind kUnixSocket = {"unix_socket", recognises, capture, restore};
+
+}  // namespace ck::resources
