@@ -1,11 +1,14 @@
 #include "runtime/capture/checkpoint.h"
 
+#include <filesystem>
+
+#include "runtime/base/log.h"
 #include "runtime/capture/freeze.h"
 #include "runtime/capture/memory_capture.h"
 #include "runtime/capture/process_state.h"
 #include "runtime/capture/twin.h"
-#include "runtime/base/log.h"
 #include "runtime/proc/tasks.h"
+#include "runtime/resources/capture.h"
 
 namespace ck::capture {
 
@@ -30,7 +33,12 @@ Status refuse_children(RealPid root) {
 class Checkpoint {
  public:
   Checkpoint(RealPid root, ControlArea& area, const CheckpointOptions& options)
-      : root_(root), area_(area), options_(options), deadline_(steady_clock::now() + options.timeout) {}
+      : root_(root),
+        area_(area),
+        options_(options),
+        deadline_(steady_clock::now() + options.timeout),
+        objects_(options.stop ? memory::ObjectTable::Purpose::kEnded : memory::ObjectTable::Purpose::kLive,
+                 std::filesystem::path(options.image_path).parent_path()) {}
 
   Result<CheckpointReport> run() {
     const auto begin = steady_clock::now();
@@ -57,13 +65,23 @@ class Checkpoint {
     *manifest_.mutable_job() = options_.job;
     CK_TRY(capture_process(*process_, *record_, *manifest_.mutable_clocks()));
     spdlog::debug("state after {} us", elapsed_us());
-    memory_.emplace(*process_, 0, manifest_);
+    CK_TRY(capture_descriptors());
+    spdlog::debug("descriptors after {} us", elapsed_us());
+    memory_.emplace(*process_, 0, objects_);
     CK_TRY(memory_->describe(*record_));
     spdlog::debug("mappings after {} us", elapsed_us());
-    CK_TRY(memory_->write_shared(*writer_));
+    CK_TRY(memory_->freeze_shared());
     twin_ = CK_TRY(Twin::fork(*process_));
     spdlog::debug("twin after {} us", elapsed_us());
     return undo_capture(*process_, *record_);
+  }
+
+  Status capture_descriptors() {
+    proc::Mailbox box = process_->mailbox();
+    resources::CaptureContext context;
+    context.pid = root_;
+    context.mailbox = &box;
+    return resources::capture_descriptors(context, *record_, manifest_, objects_);
   }
 
   Status thaw() {
@@ -79,7 +97,9 @@ class Checkpoint {
     if (options_.progress != nullptr) options_.progress->begin("checkpoint", memory_->private_bytes());
     Status written = memory_->write_private(*writer_, twin_->pid());
     if (written.ok()) written = memory_->write_programs(*writer_);
+    if (written.ok()) written = objects_.write_contents(*writer_);
     Status finished = writer_->finish_chunks();
+    objects_.export_records(manifest_);
     if (!twin_->alive())
       return make_error(ErrorKind::kTryAgain,
                         "the copy of process " + to_string(root_) + " was killed while it was read",
@@ -99,6 +119,7 @@ class Checkpoint {
   steady_clock::time_point frozen_since_;
   std::chrono::nanoseconds pause_{};
   image::Manifest manifest_;
+  memory::ObjectTable objects_;
   image::ProcessRecord* record_ = nullptr;
   std::unique_ptr<FrozenProcess> process_;
   std::unique_ptr<Twin> twin_;

@@ -22,9 +22,7 @@ std::string where(RealPid pid, const proc::Mapping& mapping) {
   return "process " + to_string(pid) + ", mapping " + range + " " + mapping.path;
 }
 
-std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
-
-// Reads an open file; pages beyond its end are zero.
+// Reads an open file.
 class FileSource : public image::ByteSource {
  public:
   FileSource(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -46,10 +44,52 @@ class FileSource : public image::ByteSource {
   std::string path_;
 };
 
+// A shared object as its mappings show it, by offset in the object.
+class MappedObjectSource : public image::ByteSource {
+ public:
+  struct Part {
+    std::uint64_t offset, length, address;
+  };
+  MappedObjectSource(const memory::MemorySource& memory, std::vector<Part> parts)
+      : memory_(memory), parts_(std::move(parts)) {}
+  Status read(std::uint64_t offset, std::span<std::byte> into) const override {
+    while (!into.empty()) {
+      const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) {
+        return offset >= p.offset && offset - p.offset < p.length;
+      });
+      CK_CHECK(part != parts_.end());
+      const std::size_t length = std::min<std::uint64_t>(into.size(), part->offset + part->length - offset);
+      CK_TRY(memory_.read(part->address + (offset - part->offset), into.first(length)));
+      offset += length;
+      into = into.subspan(length);
+    }
+    return {};
+  }
+
+ private:
+  const memory::MemorySource& memory_;
+  std::vector<Part> parts_;
+};
+
+// Sorted, none twice: two mappings may show the same part of an object.
+std::vector<image::Run> merged(std::vector<image::Run> runs) {
+  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  std::vector<image::Run> result;
+  for (const image::Run& run : runs) {
+    if (!result.empty() && run.begin <= result.back().begin + result.back().length) {
+      const std::uint64_t end = std::max(result.back().begin + result.back().length, run.begin + run.length);
+      result.back().length = end - result.back().begin;
+    } else {
+      result.push_back(run);
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
-MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest)
-    : process_(process), index_(process_index), manifest_(manifest) {}
+MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index, memory::ObjectTable& objects)
+    : process_(process), index_(process_index), objects_(objects) {}
 
 Status MemoryCapture::describe(image::ProcessRecord& record) {
   process_.mappings = CK_TRY(proc::read_smaps(process_.pid));
@@ -72,60 +112,25 @@ Status MemoryCapture::describe(image::ProcessRecord& record) {
   return {};
 }
 
-std::uint32_t MemoryCapture::find_object(const proc::Mapping& mapping) const {
-  for (int i = 0; i < manifest_.objects_size(); ++i) {
-    const image::ObjectRecord& object = manifest_.objects(i);
-    if (object.device() == mapping.dev && object.inode() == mapping.inode)
-      return static_cast<std::uint32_t>(i) + 1;
-  }
-  return 0;
-}
-
 Status MemoryCapture::add_object(Area& area) {
   const proc::Mapping& mapping = area.mapping;
-  area.object = find_object(mapping);
-  if (area.object == 0) {
-    image::ObjectRecord& object = *manifest_.add_objects();
-    area.object = static_cast<std::uint32_t>(manifest_.objects_size());
-    object.set_device(mapping.dev);
-    object.set_inode(mapping.inode);
-    object.set_path(mapping.path);
-    switch (area.kind) {
-      case Class::kPrivateFile:
-      case Class::kSharedFile: CK_TRY(fill_path_object(mapping, object)); break;
-      case Class::kDeletedShared: object.set_kind(image::ObjectRecord::SAVED); break;
-      default:
-        object.set_kind(mapping.path.starts_with("/memfd:") ? image::ObjectRecord::MEMFD
-                                                            : image::ObjectRecord::SHARED_MEMORY);
-    }
-    if (object.kind() != image::ObjectRecord::PATH) {
-      object.set_has_content(true);
-      own_objects_.push_back(area.object);
-    }
+  if (area.kind == Class::kPrivateFile || area.kind == Class::kSharedFile) {
+    Result<std::uint32_t> added = objects_.add_path(mapping.dev, mapping.inode, mapping.path);
+    if (!added.ok()) return std::move(added).error().within(where(process_.pid, mapping));
+    area.object = *added;
+    if (mapping.prot & PROT_EXEC) objects_.record(area.object).set_executable_mapped(true);
+    return {};
   }
-  image::ObjectRecord& object = *manifest_.mutable_objects(static_cast<int>(area.object) - 1);
-  if (object.kind() == image::ObjectRecord::PATH) {
-    if (mapping.prot & PROT_EXEC) object.set_executable_mapped(true);
-  } else if (std::find(own_objects_.begin(), own_objects_.end(), area.object) != own_objects_.end()) {
+  area.object = objects_.find(mapping.dev, mapping.inode);
+  if (area.object == 0) {
+    area.object = objects_.add_shared_memory(mapping.dev, mapping.inode, 0);
+    objects_.record(area.object).set_path(mapping.path);
+    shared_.insert(area.object);
+  }
+  if (shared_.contains(area.object)) {
+    image::ObjectRecord& object = objects_.record(area.object);
     object.set_size(std::max<std::uint64_t>(object.size(), mapping.offset + mapping.size()));
   }
-  return {};
-}
-
-Status MemoryCapture::fill_path_object(const proc::Mapping& mapping, image::ObjectRecord& object) const {
-  struct stat status{};
-  const std::string inside = "/proc/" + to_string(process_.pid) + "/root" + mapping.path;
-  if (::stat(inside.c_str(), &status) != 0 && ::stat(mapping.path.c_str(), &status) != 0)
-    return sys_error("stat " + mapping.path + ", mapped by process " + to_string(process_.pid));
-  if (status.st_ino != mapping.inode)
-    return make_error(ErrorKind::kRefused, where(process_.pid, mapping) +
-                                               ": another file has taken this name since it was mapped");
-  object.set_kind(image::ObjectRecord::PATH);
-  object.set_size(static_cast<std::uint64_t>(status.st_size));
-  object.set_mtime_ns(nanoseconds(status.st_mtim));
-  object.set_mode(status.st_mode);
-  object.set_uid(status.st_uid);
-  object.set_gid(status.st_gid);
   return {};
 }
 
@@ -138,33 +143,43 @@ Status MemoryCapture::capture_vdso(const Area& area, image::ProcessRecord& recor
   return {};
 }
 
-Status MemoryCapture::write_shared(image::Writer& writer) {
-  for (const Area& area : areas_) {
-    if (area.kind != Class::kSharedMemory && area.kind != Class::kDeletedShared) continue;
-    if (std::find(own_objects_.begin(), own_objects_.end(), area.object) == own_objects_.end()) continue;
-    CK_TRY(write_shared_area(writer, area));
-  }
-  return writer.finish_chunks();
+Status MemoryCapture::freeze_shared() {
+  for (std::uint32_t object : shared_) CK_TRY(freeze_object(object));
+  return {};
 }
 
-// mincore(2) in the process tells which pages the object has, so that holes stay holes.
-Status MemoryCapture::write_shared_area(image::Writer& writer, const Area& area) {
+Status MemoryCapture::freeze_object(std::uint32_t object) {
+  std::vector<MappedObjectSource::Part> parts;
+  std::vector<image::Run> runs;
+  for (const Area& area : areas_) {
+    if (area.object != object) continue;
+    parts.push_back({area.mapping.offset, area.mapping.size(), area.mapping.begin});
+    for (const image::Run& run : CK_TRY(resident_runs(area))) runs.push_back(run);
+  }
+  return objects_.freeze_content(object, MappedObjectSource(*frozen_source_, std::move(parts)),
+                                 merged(std::move(runs)));
+}
+
+// mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any are
+// swapped out it cannot tell, and all are read.
+Result<std::vector<image::Run>> MemoryCapture::resident_runs(const Area& area) const {
   const proc::Mapping& mapping = area.mapping;
-  sources_.push_back(std::make_unique<memory::MappedObjectSource>(*frozen_source_, mapping.begin, mapping.offset));
-  memory::ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, area.object - 1}, *sources_.back());
-  const std::uint64_t shift = mapping.begin - mapping.offset;
+  std::vector<image::Run> runs;
+  if (mapping.swap != 0) return std::vector<image::Run>{{mapping.offset, mapping.size()}};
   const std::uint64_t step = std::uint64_t{8192} * kPage;
   for (std::uint64_t begin = mapping.begin; begin < mapping.end; begin += step) {
-    const std::uint64_t end = std::min(mapping.end, begin + step);
+    const std::uint64_t length = std::min(mapping.end - begin, step);
     proc::Mailbox box = process_.mailbox();
-    const proc::Mailbox::Address vector = box.reserve((end - begin) / kPage);
-    CK_TRY(box.call("ask for resident pages", SYS_mincore, begin, end - begin, vector));
-    const std::span<std::byte> resident = box.view(vector, (end - begin) / kPage);
+    const proc::Mailbox::Address vector = box.reserve(length / kPage);
+    box.add(SYS_mincore, begin, length, vector);
+    CK_TRY(box.run());
+    CK_TRY(box.expect_all("ask for resident pages"));
+    const std::span<std::byte> resident = box.view(vector, length / kPage);
     for (std::size_t page = 0; page < resident.size(); ++page)
-      if ((resident[page] & std::byte{1}) != std::byte{0} || mapping.swap != 0)
-        CK_TRY(feeder.add(begin + page * kPage - shift, begin + (page + 1) * kPage - shift));
+      if ((resident[page] & std::byte{1}) != std::byte{0})
+        runs.push_back({begin - mapping.begin + mapping.offset + page * kPage, kPage});
   }
-  return feeder.flush();
+  return merged(std::move(runs));
 }
 
 Status MemoryCapture::write_private(image::Writer& writer, RealPid twin) {
@@ -201,20 +216,19 @@ Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
 
 // Programs and libraries go along whole, so that the image restarts where they differ or are absent.
 Status MemoryCapture::write_programs(image::Writer& writer) {
-  for (int i = 0; i < manifest_.objects_size(); ++i) {
-    image::ObjectRecord& object = *manifest_.mutable_objects(i);
+  for (std::uint32_t index = 1; index <= objects_.size(); ++index) {
+    image::ObjectRecord& object = objects_.record(index);
     if (object.kind() != image::ObjectRecord::PATH || !object.executable_mapped() || object.has_content())
       continue;
-    const std::string inside = "/proc/" + to_string(process_.pid) + "/root" + object.path();
-    UniqueFd fd(::open(inside.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) fd.reset(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
+    UniqueFd fd(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
     struct stat status{};
     // Unreadable (execute-only) or replaced meanwhile: the restart then needs the very file.
-    if (!fd || ::fstat(fd.get(), &status) != 0 || status.st_ino != object.inode()) continue;
+    if (!fd || ::fstat(fd.get(), &status) != 0 || status.st_ino != object.inode() ||
+        static_cast<std::uint64_t>(status.st_size) != object.size())
+      continue;
     object.set_has_content(true);
     sources_.push_back(std::make_unique<FileSource>(std::move(fd), object.path()));
-    memory::ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, static_cast<std::uint32_t>(i)},
-                               *sources_.back());
+    memory::ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, index - 1}, *sources_.back());
     CK_TRY(feeder.add(0, object.size()));
     CK_TRY(feeder.flush());
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/mappings.h"
+#include "runtime/memory/objects.h"
 #include "runtime/memory/read_memory.h"
 
 namespace ck::capture {
@@ -17,12 +19,12 @@ namespace ck::capture {
 class MemoryCapture {
  public:
   // `process_index`: of the record in the manifest; names the memory's stream.
-  MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest);
+  MemoryCapture(FrozenProcess& process, std::uint32_t process_index, memory::ObjectTable& objects);
 
   // While frozen: classifies all mappings, adds objects for files. Refuses what cannot be saved.
   Status describe(image::ProcessRecord& record);
-  // While frozen: memory that a twin would share with the running program.
-  Status write_shared(image::Writer& writer);
+  // While frozen: copies memory that a twin would share with the running program.
+  Status freeze_shared();
   // After the thaw: private pages, from the twin; and the contents of programs and libraries.
   Status write_private(image::Writer& writer, RealPid twin);
   Status write_programs(image::Writer& writer);
@@ -36,17 +38,16 @@ class MemoryCapture {
     std::uint32_t object = 0;  // index plus 1
   };
   Status add_object(Area& area);
-  std::uint32_t find_object(const proc::Mapping& mapping) const;
-  Status fill_path_object(const proc::Mapping& mapping, image::ObjectRecord& object) const;
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
-  Status write_shared_area(image::Writer& writer, const Area& area);
+  Status freeze_object(std::uint32_t object);
+  Result<std::vector<image::Run>> resident_runs(const Area& area) const;
   Status feed_private(const Area& area, const proc::PageScan& scan, memory::ChunkFeeder& feeder) const;
 
   FrozenProcess& process_;
   std::uint32_t index_;
-  image::Manifest& manifest_;
+  memory::ObjectTable& objects_;
   std::vector<Area> areas_;
-  std::vector<std::uint32_t> own_objects_;   // plus 1: content is written here, not with descriptors
+  std::set<std::uint32_t> shared_;   // objects known by their mappings alone: content is copied here
   std::unique_ptr<memory::MemorySource> frozen_source_;
   std::unique_ptr<memory::MemorySource> twin_source_;
   std::vector<std::unique_ptr<image::ByteSource>> sources_;  // in use until the chunks are finished

@@ -24,20 +24,6 @@ class MemorySource : public image::ByteSource {
   proc::ProcMem memory_;
 };
 
-// The same seen as an object: its byte `object_offset` is at `address`.
-class MappedObjectSource : public image::ByteSource {
- public:
-  MappedObjectSource(const MemorySource& memory, std::uint64_t address, std::uint64_t object_offset)
-      : memory_(memory), shift_(address - object_offset) {}
-  Status read(std::uint64_t offset, std::span<std::byte> into) const override {
-    return memory_.read(offset + shift_, into);
-  }
-
- private:
-  const MemorySource& memory_;
-  std::uint64_t shift_;
-};
-
 // Collects runs into chunks and hands these to the writer.
 class ChunkFeeder {
  public:
