@@ -12,6 +12,7 @@
 #include "runtime/image/generations.h"
 #include "runtime/job/find_job.h"
 #include "runtime/job/supervisor.h"
+#include "runtime/proc/stat.h"
 #include "tests/unit/temporary_folder.h"
 
 using namespace ck::job;
@@ -71,7 +72,10 @@ class Job {
     int ready[2];
     BOOST_REQUIRE(pipe(ready) == 0);
     pid_ = fork();
-    if (pid_ == 0) _exit(supervise(program, engine, settings, ready[1]));
+    if (pid_ == 0) {
+      setpgid(0, 0);  // a group whose parent is outside: job control can stop it
+      _exit(supervise(program, engine, settings, ready[1]));
+    }
     close(ready[1]);
     char root[sizeof(pid_t)];
     BOOST_REQUIRE(read(ready[0], root, sizeof root) == sizeof root);
@@ -301,6 +305,31 @@ BOOST_AUTO_TEST_CASE(a_program_that_ends_during_a_checkpoint_has_finished) {
   BOOST_TEST(!reply.ok());
   BOOST_TEST(job.wait() == 5);
   BOOST_TEST((*job.dir().finished())->exit_status == 5);
+}
+
+// As a shell's: a process group of its own, stopped by job control.
+BOOST_AUTO_TEST_CASE(stops_with_the_program_and_still_serves) {
+  Job job(sleep_long);
+  auto state_becomes = [&](char state) {
+    for (int attempt = 0; attempt < 300; ++attempt) {
+      if (ck::proc::read_stat(RealPid(job.pid()))->state == state) return true;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    return false;
+  };
+  kill(job.root(), SIGSTOP);
+  BOOST_TEST(job.connect()->ask(checkpoint_request(), std::chrono::seconds(5)).ok());
+  BOOST_TEST(ck::proc::read_stat(RealPid(job.pid()))->state != 'T');
+  kill(job.root(), SIGCONT);
+
+  kill(job.root(), SIGTTIN);
+  BOOST_TEST(state_becomes('T'));
+  BOOST_TEST(job.connect()->ask(checkpoint_request(), std::chrono::seconds(5)).ok());
+  BOOST_TEST(ck::proc::read_stat(RealPid(job.root()))->state == 'T');
+  BOOST_TEST(state_becomes('T'));
+  kill(job.pid(), SIGCONT);
+  kill(job.pid(), SIGTERM);
+  BOOST_TEST(job.wait() == 128 + SIGTERM);
 }
 
 BOOST_AUTO_TEST_CASE(a_superseded_supervisor_takes_no_checkpoint) {
