@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/job/stop_with_program.h"
+
 namespace ck::job {
 namespace {
 
@@ -112,6 +114,7 @@ Result<wire::Reply> ControlClient::receive_reply(std::chrono::milliseconds patie
 Result<wire::Reply> ControlClient::ask(wire::Request request, std::chrono::milliseconds patience,
                                        const OnProgress& on_progress) {
   request.set_version(kProtocolVersion);
+  wake_stopped_supervisor(supervisor_);
   CK_TRY(send(make_frame(request.SerializeAsString())));
   for (;;) {
     wire::Reply reply = CK_TRY(receive_reply(patience));

@@ -29,6 +29,7 @@ Supervisor::Supervisor(SupervisorParts parts)
       exit_(io_),
       signals_(io_),
       interval_(io_),
+      stop_with_program_(io_, parts_.root.pid(), [this] { return runner_->busy(); }),
       server_(io_, [this](auto session, auto request) {
         handle_request(std::move(session), std::move(request));
       }) {}
@@ -128,6 +129,7 @@ void Supervisor::take_signals(const std::function<void(const signalfd_siginfo&)>
 void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
   int number = static_cast<int>(info.ssi_signo);
   if (number == SIGCHLD) return on_child_change();
+  if (stop_with_program_.is_wake_up(info)) return;
   if (number == SIGPIPE) return;  // our own: a reader of our messages has gone
   if (number == parts_.settings.request_signal) return request_from_within();
   if (root_ended_ || (!early && program_had_it_too(info, parts_.root.pid()))) return;
@@ -137,16 +139,7 @@ void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
 void Supervisor::on_child_change() {
   // The engine's own helper processes may be among the children while it works.
   if (!runner_->busy()) reap_orphans(helpers_);
-  follow_job_control_stop();
-}
-
-// The shell that started us sees us, not the program: when ^Z has stopped the program, we stop too.
-// Other stops (kill -STOP) are the program's own affair: it can be checkpointed while stopped.
-void Supervisor::follow_job_control_stop() {
-  if (root_ended_ || runner_->busy()) return;
-  int number = take_stop_signal(parts_.root.pid().value);
-  bool by_terminal = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
-  if (by_terminal && getpgid(parts_.root.pid().value) == getpgrp()) raise(SIGSTOP);
+  if (!root_ended_) stop_with_program_.on_child_change();
 }
 
 // --- requests

@@ -20,6 +20,7 @@
 #include "runtime/job/ownership.h"
 #include "runtime/job/request_watch.h"
 #include "runtime/job/signals.h"
+#include "runtime/job/stop_with_program.h"
 #include "runtime/process/launch.h"
 
 namespace ck::job {
@@ -57,7 +58,6 @@ class Supervisor {
   void take_signals(const std::function<void(const signalfd_siginfo&)>& handle);
   void handle_signal(const signalfd_siginfo& info, bool early);
   void on_child_change();
-  void follow_job_control_stop();
 
   void arm_interval();
   void request_from_within();
@@ -74,6 +74,7 @@ class Supervisor {
   Descriptor exit_;
   Descriptor signals_;
   boost::asio::steady_timer interval_;
+  StopWithProgram stop_with_program_;
   ControlServer server_;
   std::unique_ptr<CheckpointRunner> runner_;
   std::unique_ptr<RequestWatch> watch_;

@@ -1,0 +1,59 @@
+#include "runtime/job/stop_with_program.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "runtime/job/orphans.h"
+#include "runtime/proc/stat.h"
+
+namespace ck::job {
+namespace {
+
+constexpr int kWakeValue = 0x636b7074;                 // "ckpt"
+constexpr std::chrono::milliseconds kServeTime{1000};  // for the request that follows a wake-up
+
+bool is_stopped(RealPid pid) {
+  Result<proc::ProcessStat> stat = proc::read_stat(pid);
+  return stat.ok() && stat->state == 'T';
+}
+
+}  // namespace
+
+StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
+                                 std::function<bool()> busy)
+    : program_(program), busy_(std::move(busy)), again_(io) {}
+
+// Other stops (kill -STOP) are the program's own affair: the supervisor goes on serving.
+void StopWithProgram::on_child_change() {
+  int number = take_stop_signal(program_.value);
+  bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+  if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
+  if (busy_()) return stop_again_later();
+  raise(SIGSTOP);
+}
+
+bool StopWithProgram::is_wake_up(const signalfd_siginfo& info) {
+  if (info.ssi_signo != SIGCONT) return false;
+  again_.cancel();
+  if (info.ssi_code != SI_QUEUE || info.ssi_int != kWakeValue) return false;
+  stop_again_later();
+  return true;
+}
+
+void StopWithProgram::stop_again_later() {
+  again_.expires_after(kServeTime);
+  again_.async_wait([this](boost::system::error_code error) {
+    if (error || !is_stopped(program_)) return;
+    if (busy_()) return stop_again_later();
+    raise(SIGSTOP);
+  });
+}
+
+void wake_stopped_supervisor(RealPid supervisor) {
+  if (!is_stopped(supervisor)) return;
+  sigval value{};
+  value.sival_int = kWakeValue;
+  (void)sigqueue(supervisor.value, SIGCONT, value);
+}
+
+}  // namespace ck::job

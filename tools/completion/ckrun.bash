@@ -1,0 +1,114 @@
+# bash completion for ckrun and ckpt
+
+_ckrun_signals='SIGUSR1 SIGUSR2 SIGXCPU SIGTERM'
+
+_ckrun_jobs_folder()
+{
+    local i
+    for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do
+        if [[ ${COMP_WORDS[i]} == --dir ]]; then
+            printf '%s' "${COMP_WORDS[i + 1]/#\~/$HOME}"
+            return
+        fi
+    done
+    printf '%s' "${CKRUN_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/ckrun}"
+}
+
+_ckrun_job_names()
+{
+    local folder job
+    folder=$(_ckrun_jobs_folder)
+    for job in "$folder"/*/job.json; do
+        [[ -e $job ]] || continue
+        job=${job%/job.json}
+        printf '%s\n' "${job##*/}"
+    done
+}
+
+# Words, one a line, that begin with what was typed; blanks are escaped.
+_ckrun_reply()
+{
+    local word current=$1
+    COMPREPLY=()
+    while IFS= read -r word; do
+        [[ $word == "$current"* ]] && COMPREPLY+=("$(printf '%q' "$word")")
+    done
+}
+
+# The value of the option before the cursor; fails if that takes none.
+_ckrun_option_value()
+{
+    local previous=$1 current=$2
+    case $previous in
+        --dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+        --compress) mapfile -t COMPREPLY < <(compgen -W 'none zstd zstd:3 zstd:9 zstd:19' -- "$current") ;;
+        --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace' -- "$current") ;;
+        -s | --signal) mapfile -t COMPREPLY < <(compgen -W "$_ckrun_signals" -- "$current") ;;
+        --interval | --timeout) mapfile -t COMPREPLY < <(compgen -W '30s 10m 30m 1h' -- "$current") ;;
+        --name | --as | --keep | --threads | --stop-exit) COMPREPLY=() ;;
+        *) return 1 ;;
+    esac
+}
+
+_ckrun()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} i
+    # After the program's name, complete as for that program.
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            --) ((i++)); break ;;
+            --*=* | -h | --help | --version) ;;
+            -*) ((i++)) ;;
+            *) break ;;
+        esac
+    done
+    if ((i < COMP_CWORD)) && declare -F _command_offset >/dev/null; then
+        _command_offset "$i"
+        return
+    fi
+    _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
+    if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
+            --threads --timeout --stop-exit --help --version' -- "$current")
+    else
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -c -- "$current")
+        ((${#COMPREPLY[@]})) || mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    fi
+}
+
+_ckpt()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} sub=save word
+    local subcommands='save restart ls inspect verify rm check'
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
+    done
+    _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
+    if [[ $current == -* ]]; then
+        local options='--dir --help'
+        case $sub in
+            save) options+=' --stop --stop-exit -s --signal --compress --threads --timeout --json --version' ;;
+            restart) options+=' --as --pids --rollback-files --force --threads --interval --keep -s
+                --signal --compress --timeout --stop-exit' ;;
+            ls | check) options+=' --json' ;;
+            inspect) options+=' --mappings --json' ;;
+            verify) options+=' --threads --json' ;;
+            rm) options+=' --force' ;;
+        esac
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+        return
+    fi
+    if [[ $current == */* ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+    fi
+    _ckrun_reply "$current" < <(
+        ((COMP_CWORD == 1)) && printf '%s\n' $subcommands
+        _ckrun_job_names
+        case $sub in restart | inspect | verify | rm) compgen -G '*.ckpt' ;; esac)
+}
+
+complete -F _ckrun ckrun
+complete -F _ckpt ckpt
