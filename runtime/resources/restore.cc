@@ -161,6 +161,8 @@ Status restore_descriptors(const RestoreContext& context, const image::Manifest&
   }
   RestoreSession session(context, manifest);
   CK_TRY(make_all(session, process));
+  for (auto [fd, flags] : session.later_flags)
+    CK_TRY(session.set_flags(fd, flags & ~unsigned{O_ASYNC}));
   CK_TRY(connect_all(session));
   CK_TRY(set_owners(session));
   CK_TRY(place_all(session, process));

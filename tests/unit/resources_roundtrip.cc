@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(regular_files) {
   for (std::size_t i = 0; i < before.size(); ++i) {
     BOOST_TEST(before[i].fd == after[i].fd);
     BOOST_TEST(before[i].info.flags == after[i].info.flags);
-    if (before[i].fd == 17) continue;
+    if (before[i].fd == 17 || before[i].fd < 3) continue;
     BOOST_TEST(before[i].target == after[i].target);
   }
 }
