@@ -16,8 +16,11 @@ bool recognises(const CaptureSession&, const OpenFile& file) {
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   if (file.duplicate && !is_inside_pipe(session, file)) {
-    return make_error(ErrorKind::kRefused, "the other end of this pipe is outside of the job",
-                      "only standard input, output and error may lead outside");
+    return make_error(
+        ErrorKind::kRefused, "the other end of this pipe is outside of the job",
+        "only standard input, output and error may lead outside; start the job without "
+        "it (" +
+            std::to_string(file.entry.fd) + ">&-)");
   }
   PipeState state;
   CK_TRY(capture_pipe(session, file, state));

@@ -119,6 +119,17 @@ void RestoreSession::warn(std::string text) const {
   if (context.warnings != nullptr) context.warnings->push_back(std::move(text));
 }
 
+Status RestoreSession::find_streams() {
+  for (std::size_t i = 0; i < std_fds.size(); ++i) {
+    int fd = context.std_fds[i];
+    if (fd < 0) continue;
+    Result<std::int64_t> open = box().call("examine a standard stream", SYS_fcntl, fd, F_GETFD, 0);
+    if (open.ok()) std_fds[i] = fd;
+    if (!open.ok() && open.error().errnum != EBADF) return std::move(open).error();
+  }
+  return {};
+}
+
 int RestoreSession::at_hand(std::uint32_t open_file) const {
   auto found = made.find(open_file);
   return found == made.end() ? 0 : found->second;
@@ -160,6 +171,7 @@ Status restore_descriptors(const RestoreContext& context, const image::Manifest&
     CK_CHECK(descriptor.fd() < context.base);
   }
   RestoreSession session(context, manifest);
+  CK_TRY(session.find_streams());
   CK_TRY(make_all(session, process));
   for (auto [fd, flags] : session.later_flags)
     CK_TRY(session.set_flags(fd, flags & ~unsigned{O_ASYNC}));

@@ -107,11 +107,12 @@ class RoundTrip {
 
   const Status& capture_status() const { return captured_; }
 
-  Status restore() {
+  // `streams`: the restart's own standard streams.
+  Status restore(std::array<int, 3> streams = {0, 1, 2}) {
     int channel[2];
     BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) == 0);
     copy_.emplace(area_, 1, [&] {
-      for (int fd = 0; fd < 3; ++fd) ::dup2(fd, kBase + fd);
+      for (int fd = 0; fd < 3; ++fd) ::dup2(streams[static_cast<std::size_t>(fd)], kBase + fd);
       ::dup2(channel[1], kChannel);
       for (int fd = 0; fd < kBase; ++fd) ::close(fd);
     });
@@ -537,6 +538,62 @@ BOOST_AUTO_TEST_CASE(owners_and_locks) {
   must(trip.restore_locks());
   BOOST_TEST(proc::read_fdinfo(trip.copy(), 10).value().locks.size() == 2u);
   BOOST_TEST(proc::read_fdinfo(trip.copy(), 11).value().locks.size() == 1u);
+}
+
+struct Terminal {
+  UniqueFd master, slave;
+  Terminal() : master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    BOOST_REQUIRE(::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
+    slave.reset(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  }
+  std::string shown() {
+    char text[100];
+    ssize_t got = ::read(master.get(), text, sizeof text);
+    return std::string(text, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+};
+
+BOOST_AUTO_TEST_CASE(standard_streams) {
+  Terminal before, after;
+  open_pipe(0, kOutside, kOutside + 1);  // as in: cat | program
+  ::dup2(before.slave.get(), kOutside + 2);
+  std::string name = ::ptsname(before.master.get());
+  RoundTrip trip([&] {
+    ::dup2(kOutside, 0);
+    ::dup2(kOutside + 2, 1);
+    ::dup2(1, 2);
+    ::dup2(2, 10);
+    place(::open(name.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK), 11);
+  });
+  for (int fd = kOutside; fd < kOutside + 3; ++fd) ::close(fd);
+  must(trip.capture_status());
+  open_pipe(0, kOutside, kOutside + 1);
+  must(trip.restore({kOutside, after.slave.get(), after.slave.get()}));
+  BOOST_TEST(trip.warnings.empty());
+  put(kOutside + 1, "input");
+  BOOST_TEST(trip.read_some(0) == "input");
+  for (int fd : {1, 2, 10, 11}) {
+    put(trip.fetch(fd).get(), "from " + std::to_string(fd));
+    BOOST_TEST(after.shown() == "from " + std::to_string(fd));
+  }
+  BOOST_TEST(trip.same_file(1, 10));
+  BOOST_TEST(!trip.same_file(1, 11));
+  BOOST_TEST((::fcntl(trip.fetch(11).get(), F_GETFL) & O_NONBLOCK) != 0);
+  BOOST_TEST((::fcntl(after.slave.get(), F_GETFL) & O_NONBLOCK) == 0);
+  ::close(kOutside);
+  ::close(kOutside + 1);
+}
+
+BOOST_AUTO_TEST_CASE(standard_stream_closed_at_restart) {
+  open_pipe(0, kOutside, kOutside + 1);
+  RoundTrip trip([] { ::dup2(kOutside + 1, 2); });
+  must(trip.capture_status());
+  must(trip.restore({0, 1, -1}));
+  BOOST_REQUIRE(trip.warnings.size() == 1u);
+  BOOST_TEST(trip.warnings[0].find("/dev/null") != std::string::npos);
+  put(trip.fetch(2).get(), "nowhere");
+  ::close(kOutside);
+  ::close(kOutside + 1);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_refused) {
