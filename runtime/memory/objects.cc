@@ -70,8 +70,13 @@ bool cannot_change(const ObjectRecord& record) {
 
 }  // namespace
 
-ObjectTable::ObjectTable(Purpose purpose, std::string spool)
-    : purpose_(purpose), spool_(std::move(spool)) {}
+ObjectTable::ObjectTable(Purpose purpose, image::Manifest& manifest, std::string spool)
+    : purpose_(purpose), spool_(std::move(spool)), manifest_(manifest) {
+  for (int i = 0; i < manifest.objects_size(); ++i) {
+    index_of_[{manifest.objects(i).device(), manifest.objects(i).inode()}] =
+        static_cast<std::uint32_t>(i) + 1;
+  }
+}
 
 std::uint32_t ObjectTable::find(dev_t device, ino_t inode) const {
   auto found = index_of_.find({device, inode});
@@ -79,8 +84,8 @@ std::uint32_t ObjectTable::find(dev_t device, ino_t inode) const {
 }
 
 std::uint32_t ObjectTable::append(Key key, ObjectRecord record) {
-  objects_.emplace_back().record = std::move(record);
-  auto index = static_cast<std::uint32_t>(objects_.size());
+  *manifest_.add_objects() = std::move(record);
+  auto index = static_cast<std::uint32_t>(manifest_.objects_size());
   index_of_[key] = index;
   return index;
 }
@@ -154,11 +159,9 @@ Result<UniqueFd> ObjectTable::new_copy(std::uint64_t bytes, std::uint64_t size) 
 }
 
 void ObjectTable::keep(std::uint32_t index, UniqueFd content, std::vector<image::Run> runs) {
-  Object& object = objects_[index - 1];
-  object.record.set_has_content(true);
-  object.source = std::make_unique<FileSource>(content.get());
-  object.content = std::move(content);
-  object.runs = std::move(runs);
+  record(index).set_has_content(true);
+  auto source = std::make_unique<FileSource>(content.get());
+  contents_[index] = {std::move(content), std::move(runs), std::move(source)};
 }
 
 namespace {
@@ -181,7 +184,7 @@ Result<UniqueFd> reopen(int fd, const std::string& name) {
 
 Status ObjectTable::freeze_file(std::uint32_t index, int fd) {
   if (purpose_ == Purpose::kSurvey) return {};
-  const ObjectRecord& record = objects_[index - 1].record;
+  const ObjectRecord& record = this->record(index);
   UniqueFd reader = CK_TRY(reopen(fd, record.path()));
   std::vector<image::Run> runs = CK_TRY(data_runs(reader.get(), record.size()));
   if (purpose_ == Purpose::kEnded || cannot_change(record)) {
@@ -197,7 +200,7 @@ Status ObjectTable::freeze_file(std::uint32_t index, int fd) {
 Status ObjectTable::freeze_content(std::uint32_t index, const image::ByteSource& source,
                                    const std::vector<image::Run>& runs) {
   if (purpose_ == Purpose::kSurvey) return {};
-  UniqueFd copy = CK_TRY(new_copy(total(runs), objects_[index - 1].record.size()));
+  UniqueFd copy = CK_TRY(new_copy(total(runs), record(index).size()));
   CK_TRY(copy_runs(source, copy.get(), runs));
   keep(index, std::move(copy), runs);
   return {};
@@ -205,24 +208,18 @@ Status ObjectTable::freeze_content(std::uint32_t index, const image::ByteSource&
 
 std::uint64_t ObjectTable::content_bytes() const {
   std::uint64_t sum = 0;
-  for (const Object& object : objects_) sum += total(object.runs);
+  for (const auto& [index, content] : contents_) sum += total(content.runs);
   return sum;
 }
 
 Status ObjectTable::write_contents(image::Writer& writer) const {
-  for (std::size_t i = 0; i < objects_.size(); ++i) {
-    const Object& object = objects_[i];
-    if (!object.source) continue;
-    image::StreamId stream{image::StreamId::Kind::kObject, static_cast<std::uint32_t>(i)};
-    ChunkFeeder feeder(writer, stream, *object.source);
-    for (const image::Run& run : object.runs) CK_TRY(feeder.add(run.begin, run.begin + run.length));
+  for (const auto& [index, content] : contents_) {
+    ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, index - 1}, *content.source);
+    for (const image::Run& run : content.runs)
+      CK_TRY(feeder.add(run.begin, run.begin + run.length));
     CK_TRY(feeder.flush());
   }
   return {};
-}
-
-void ObjectTable::export_records(image::Manifest& manifest) const {
-  for (const Object& object : objects_) *manifest.add_objects() = object.record;
 }
 
 }  // namespace ck::memory

@@ -28,8 +28,9 @@ class ObjectTable {
     kEnded,   // it never runs again (ckpt --stop): contents are read where they are
     kSurvey,  // nothing will be written
   };
-  // `spool`: a folder on disk, where contents too large for memory are copied to (the image's).
-  ObjectTable(Purpose purpose, std::string spool);
+  // Adds to `manifest`.objects; what is there already is found by its device and inode. `spool`: a
+  // folder on disk, where contents too large for memory are copied to (the image's).
+  ObjectTable(Purpose purpose, image::Manifest& manifest, std::string spool);
 
   // All of these return the object's index plus 1, as records name it.
   //
@@ -43,11 +44,9 @@ class ObjectTable {
   // 0: not there.
   std::uint32_t find(dev_t device, ino_t inode) const;
 
-  image::ObjectRecord& record(std::uint32_t index) { return objects_[index - 1].record; }
-  const image::ObjectRecord& record(std::uint32_t index) const {
-    return objects_[index - 1].record;
+  image::ObjectRecord& record(std::uint32_t index) {
+    return *manifest_.mutable_objects(static_cast<int>(index) - 1);
   }
-  std::size_t size() const { return objects_.size(); }
 
   // Copies `runs` of `source` now.
   Status freeze_content(std::uint32_t index, const image::ByteSource& source,
@@ -56,14 +55,11 @@ class ObjectTable {
   // Hands all contents to the writer; the table must stay until finish_chunks().
   Status write_contents(image::Writer& writer) const;
   std::uint64_t content_bytes() const;
-  // The records, into the manifest. Once, after write_contents().
-  void export_records(image::Manifest& manifest) const;
 
  private:
   using Key = std::pair<dev_t, ino_t>;
-  struct Object {
-    image::ObjectRecord record;
-    UniqueFd content;
+  struct Content {
+    UniqueFd file;
     std::vector<image::Run> runs;
     std::unique_ptr<image::ByteSource> source;
   };
@@ -76,7 +72,8 @@ class ObjectTable {
   Purpose purpose_;
   std::string spool_;
   std::uint64_t in_memory_ = 0;
-  std::vector<Object> objects_;
+  image::Manifest& manifest_;
+  std::map<std::uint32_t, Content> contents_;  // by index plus 1
   std::map<Key, std::uint32_t> index_of_;
 };
 

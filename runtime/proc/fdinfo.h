@@ -30,7 +30,7 @@ struct FdInfo {
   std::uint32_t flags = 0;  // O_ flags; O_CLOEXEC is the descriptor's
   int mount_id = 0;
   ino_t inode = 0;              // 0: a kernel before 5.14
-  std::vector<FileLock> locks;  // those held through this open file, or by this process
+  std::vector<FileLock> locks;  // taken through this open file (POSIX: by this process)
   std::string text;             // all of it, for what only one kind of descriptor has
 };
 

@@ -43,7 +43,7 @@ Result<int> pass_descriptor(Mailbox& box, int channel, int channel_fd, int fd) {
   message.msg_control = reinterpret_cast<void*>(control);
   message.msg_controllen = kControlBytes;
   const Mailbox::Address header = box.put_value(message);
-  const auto received = box.add(SYS_recvmsg, channel_fd, header, MSG_CMSG_CLOEXEC);
+  const auto received = box.add(SYS_recvmsg, channel_fd, header, int{MSG_CMSG_CLOEXEC});
   CK_TRY(box.run());
   CK_TRY(box.expect_all("receive a descriptor"));
   (void)received;

@@ -192,7 +192,8 @@ Status capture_descriptors(const CaptureContext& context, image::ProcessRecord& 
 Result<std::vector<Objection>> classify(RealPid pid) {
   CaptureContext context;
   context.pid = pid;
-  memory::ObjectTable objects(memory::ObjectTable::Purpose::kSurvey, "");
+  image::Manifest manifest;
+  memory::ObjectTable objects(memory::ObjectTable::Purpose::kSurvey, manifest, "");
   CaptureSession session(context, objects, true);
   CK_TRY(session.collect(0));
   std::vector<Objection> objections;

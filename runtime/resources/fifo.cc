@@ -41,8 +41,11 @@ Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& r
   UniqueFd fd(::open(path.c_str(), static_cast<int>(record.flags() & kKept) | O_CLOEXEC));
   if (!fd) return sys_error("open FIFO " + path);
   // Writers can come back before readers: the content must not go with the last open end.
-  if (state.id() != 0) session.pipes[state.id()][0] = std::move(both);
-  if (state.pieces_size() > 0) CK_TRY(refill_pipe(session.pipes[state.id()][0].get(), state));
+  if (state.id() != 0) session.pipes[state.id()].fds[0] = std::move(both);
+  int unread = 0;
+  if (state.pieces_size() > 0 && ::ioctl(fd.get(), FIONREAD, &unread) == 0 && unread == 0) {
+    CK_TRY(refill_pipe(session.pipes[state.id()].fds[0].get(), state));
+  }
   return Restored(std::move(fd));
 }
 

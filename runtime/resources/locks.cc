@@ -4,9 +4,6 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
-#include <set>
-#include <tuple>
-
 namespace ck::resources {
 namespace {
 
@@ -64,25 +61,18 @@ Result<std::int64_t> take(proc::Mailbox& box, const std::string& what, const Fil
 
 }  // namespace
 
+// fdinfo shows a lock at the open file through which it was taken, a POSIX lock too: closing that
+// would have dropped it.
 Status capture_locks(const CaptureSession& session, image::ProcessRecord& process) {
-  // A POSIX lock is the process's and shows at every open file of the inode; it can be taken again
-  // only by one that was opened the right way.
-  std::set<std::tuple<dev_t, ino_t, std::uint64_t, std::uint64_t>> posix;
   for (const OpenFile& file : session.files) {
     for (const FileLock& lock : file.entry.info.locks) {
-      bool is_posix = lock.kind == FileLock::Kind::kPosix;
-      if (is_posix && !(lock.exclusive ? file.writes() : file.reads())) continue;
-      if (is_posix &&
-          !posix.emplace(file.status.st_dev, file.status.st_ino, lock.start, lock.length).second) {
-        continue;
-      }
       FileLockRecord& record = *process.add_locks();
       record.set_kind(kind_of(lock.kind));
       record.set_exclusive(lock.exclusive);
       record.set_start(lock.start);
       record.set_length(lock.length);
       record.set_fd(file.entry.fd);
-      if (!is_posix) record.set_open_file(file.index);
+      if (lock.kind != FileLock::Kind::kPosix) record.set_open_file(file.index);
     }
   }
   return {};

@@ -23,8 +23,7 @@ Status capture(CaptureSession&, OpenFile& file, image::OpenFileRecord&) {
 }
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
-  return Restored::in_process(
-      CK_TRY(session.open_there(record.name(), record.flags() | O_NOFOLLOW)));
+  return Restored::in_process(CK_TRY(session.open_there(record.name(), record.flags())));
 }
 
 }  // namespace

@@ -1,12 +1,11 @@
 #include "runtime/resources/restore.h"
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <cstring>
 
+#include "runtime/proc/pass_descriptor.h"
 #include "runtime/resources/table.h"
 
 namespace ck::resources {
@@ -14,25 +13,6 @@ namespace {
 
 constexpr std::uint32_t kMeaninglessAtOpen = O_CREAT | O_EXCL | O_TRUNC | O_ASYNC;
 constexpr std::uint32_t kChangeable = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
-
-Status pass(int channel, int fd) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(channel, &message, MSG_NOSIGNAL) != 1)
-    return sys_error("pass a descriptor to the restored process");
-  return {};
-}
 
 std::string file_text(const image::OpenFileRecord& record) {
   return "fd " + std::to_string(record.same_as_fd()) + " -> " + record.name();
@@ -139,6 +119,17 @@ void RestoreSession::warn(std::string text) const {
   if (context.warnings != nullptr) context.warnings->push_back(std::move(text));
 }
 
+Status RestoreSession::find_streams() {
+  for (std::size_t i = 0; i < std_fds.size(); ++i) {
+    int fd = context.std_fds[i];
+    if (fd < 0) continue;
+    Result<std::int64_t> open = box().call("examine a standard stream", SYS_fcntl, fd, F_GETFD, 0);
+    if (open.ok()) std_fds[i] = fd;
+    if (!open.ok() && open.error().errnum != EBADF) return std::move(open).error();
+  }
+  return {};
+}
+
 int RestoreSession::at_hand(std::uint32_t open_file) const {
   auto found = made.find(open_file);
   return found == made.end() ? 0 : found->second;
@@ -164,26 +155,8 @@ Result<int> RestoreSession::open_there(const std::string& path, std::uint32_t fl
 }
 
 Result<int> RestoreSession::give(UniqueFd fd) {
-  CK_TRY(pass(context.channel, fd.get()));
-  // struct msghdr, iovec, control buffer and a byte of data, all in the process.
-  proc::Mailbox& mail = box();
-  auto control = mail.reserve(CMSG_SPACE(sizeof(int)));
-  iovec part{reinterpret_cast<void*>(mail.reserve(1)), 1};
-  msghdr message{};
-  message.msg_iov = reinterpret_cast<iovec*>(mail.put_value(part));
-  message.msg_iovlen = 1;
-  message.msg_control = reinterpret_cast<void*>(control);
-  message.msg_controllen = CMSG_SPACE(sizeof(int));
-  auto address = mail.put_value(message);
-  CK_TRY(mail.call("receive a descriptor", SYS_recvmsg, context.channel_fd, address,
-                   int{MSG_CMSG_CLOEXEC}));
-  auto header = mail.value_at<cmsghdr>(control);
-  if (header.cmsg_level != SOL_SOCKET || header.cmsg_type != SCM_RIGHTS ||
-      header.cmsg_len != CMSG_LEN(sizeof(int))) {
-    return make_error(ErrorKind::kSystem, "the restored process could not receive a descriptor",
-                      "its limit of open files may be too low");
-  }
-  return move_up(mail.value_at<int>(control + CMSG_LEN(0)));
+  return move_up(
+      CK_TRY(proc::pass_descriptor(box(), context.channel, context.channel_fd, fd.get())));
 }
 
 Status RestoreSession::set_flags(int fd, std::uint32_t flags) {
@@ -198,7 +171,10 @@ Status restore_descriptors(const RestoreContext& context, const image::Manifest&
     CK_CHECK(descriptor.fd() < context.base);
   }
   RestoreSession session(context, manifest);
+  CK_TRY(session.find_streams());
   CK_TRY(make_all(session, process));
+  for (auto [fd, flags] : session.later_flags)
+    CK_TRY(session.set_flags(fd, flags & ~unsigned{O_ASYNC}));
   CK_TRY(connect_all(session));
   CK_TRY(set_owners(session));
   CK_TRY(place_all(session, process));

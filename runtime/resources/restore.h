@@ -45,6 +45,8 @@ class RestoreSession {
       : context(context), manifest(manifest) {}
 
   proc::Mailbox& box() const { return *context.mailbox; }
+  // Finds out which of the restart's streams are open. First of all: their numbers are free else.
+  Status find_streams();
   void warn(std::string text) const;
 
   // Opens a path in the process; the number is not below base.
@@ -63,8 +65,14 @@ class RestoreSession {
 
   const RestoreContext& context;
   const image::Manifest& manifest;
-  std::map<std::uint32_t, int> made;                       // open file (index plus 1) -> number
-  std::map<std::uint64_t, std::array<UniqueFd, 2>> pipes;  // by id: read end, write end
+  std::array<int, 3> std_fds{-1, -1, -1};  // those of the context that are open
+  std::map<std::uint32_t, int> made;       // open file (index plus 1) -> number
+  struct PipeEnds {
+    std::array<UniqueFd, 2> fds;  // to read, to write; neither blocks
+    std::array<bool, 2> given{};  // the process has this very open file
+  };
+  std::map<std::uint64_t, PipeEnds> pipes;                 // by id
+  std::vector<std::pair<int, std::uint32_t>> later_flags;  // set when all content is in place
   std::map<std::uint64_t, int> sockets;                    // by inode: other ends made already
   std::vector<std::uint32_t> checked_objects;              // already compared with their records
 };

@@ -21,8 +21,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
 }
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
-  constexpr std::uint32_t kMeaningless =
-      O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | (O_TMPFILE & ~O_DIRECTORY);
+  constexpr std::uint32_t kMeaningless = O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_TMPFILE;
   int content = record.object() != 0 ? session.context.objects->fd(record.object()) : -1;
   if (content < 0)
     return make_error(ErrorKind::kBadImage, record.name() + " has no content in the image");

@@ -75,21 +75,24 @@ Result<int> with_flags(RestoreSession& session, int fd, std::uint32_t flags) {
   if (((static_cast<std::uint32_t>(now) ^ flags) & kChangeable) == 0) return fd;
   std::string path = "/proc/self/fd/" + std::to_string(fd);
   Result<int> opened = session.open_there(path, (flags & (O_ACCMODE | kChangeable)) | O_NOCTTY);
-  if (opened.ok()) return opened;
+  if (opened.ok()) {
+    CK_TRY(session.box().call("close descriptor " + std::to_string(fd), SYS_close, fd));
+    return opened;
+  }
   CK_TRY(session.set_flags(fd, flags));
   return fd;
 }
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
   auto state = CK_TRY(parse_state<StandardStreamState>(record));
-  int stream = session.context.std_fds[state.stream() % 3];
-  if (stream < 0) {
-    session.warn("standard stream " + std::to_string(state.stream() % 3) + " (" + record.name() +
-                 ") is /dev/null now: the restart's own is closed");
-    return Restored::in_process(CK_TRY(session.open_there("/dev/null", O_RDWR)));
+  unsigned stream = state.stream() % 3;
+  if (int own = session.std_fds[stream]; own >= 0) {
+    int copy = CK_TRY(session.duplicate_there(own));
+    return Restored::in_process(CK_TRY(with_flags(session, copy, record.flags())));
   }
-  int copy = CK_TRY(session.duplicate_there(stream));
-  return Restored::in_process(CK_TRY(with_flags(session, copy, record.flags())));
+  session.warn("standard stream " + std::to_string(stream) + " (" + record.name() +
+               ") is /dev/null now: the restart's own is closed");
+  return Restored::in_process(CK_TRY(session.open_there("/dev/null", O_RDWR)));
 }
 
 }  // namespace

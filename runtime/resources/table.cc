@@ -69,7 +69,8 @@ const Kind* kind_named(std::string_view name) {
 
 Error refusal(const OpenFile& file) {
   return make_error(ErrorKind::kRefused, "it is " + description(file),
-                    "close it before the checkpoint");
+                    "close it before the checkpoint, or start the job without it (" +
+                        std::to_string(file.entry.fd) + ">&-)");
 }
 
 }  // namespace ck::resources

@@ -43,7 +43,8 @@ const OpenFile* by_inode(const CaptureSession& session, ino_t inode) {
 
 Error refused(const OpenFile& file, const char* why) {
   return make_error(ErrorKind::kRefused, "it is " + describe_socket(file.duplicate.get()) + why,
-                    "close it before the checkpoint");
+                    "close it before the checkpoint, or start the job without it (" +
+                        std::to_string(file.entry.fd) + ">&-)");
 }
 
 // What getsockopt tells and setsockopt accepts.
