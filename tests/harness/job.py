@@ -118,7 +118,7 @@ class Job:
         self.outputs = []  # of all lives
         self.image = None
 
-    def _spawn(self, arguments, cwd=None):
+    def spawn(self, arguments, cwd=None):
         environment = {**self.bench.environment, **self.extra_env}
         if self.stdout_path:
             stdout = os.open(self.stdout_path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -136,7 +136,7 @@ class Job:
         self.outputs.append(self.output)
 
     def start(self):
-        self._spawn([self.bench.tool("ckrun"), "--name", self.name, *self.options, "--",
+        self.spawn([self.bench.tool("ckrun"), "--name", self.name, *self.options, "--",
                      *self.command])
 
     def wait_started(self, timeout=STEP_SECONDS):
@@ -182,7 +182,7 @@ class Job:
         processes.end_all([self.popen])
 
     def restart(self, *options, image=None, cwd=None):
-        self._spawn([self.bench.tool("ckpt"), "restart", *self.restart_options, *options,
+        self.spawn([self.bench.tool("ckpt"), "restart", *self.restart_options, *options,
                      image or self.image], cwd)
 
     def wait_restarted(self, timeout=STEP_SECONDS):
