@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-  g++ cmake ninja-build pkg-config ccache clang-format-14
+  g++ cmake ninja-build pkg-config ccache
   libcli11-dev libprotobuf-dev protobuf-compiler libspdlog-dev libzstd-dev libxxhash-dev
   libboost1.81-dev libboost-test1.81-dev libboost-json1.81-dev libunwind-dev
   zstd xz-utils gzip python3 python3-numpy nodejs default-jdk-headless golang-go perl gawk mawk

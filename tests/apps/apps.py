@@ -69,7 +69,7 @@ def perl(_):
 
 
 def gawk(_):
-    return [need("gawk"), "-v", "rounds=1400000", "-f", source("sieve.awk")], {}
+    return [need("gawk"), "-v", "rounds=450000", "-f", source("sieve.awk")], {}
 
 
 def mawk(_):
