@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+"""Figures: pause, checkpoint time, image size, restart time for memory of three kinds; what system
+calls cost under ckrun. Medians, with the machine's facts. Nothing here passes or fails.
+
+  bench.py [--build build/release] [--megabytes 1024] [--runs 5] [--part memory|calls|launch]
+"""
+import argparse
+import mmap
+import os
+import platform
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import processes  # noqa: E402
+from harness.job import Bench, Job  # noqa: E402
+
+
+class Ticks:
+    """The page in which the program notes its last tick and its longest gap."""
+
+    def __init__(self, path):
+        with open(path, "r+b") as file:
+            self.page = mmap.mmap(file.fileno(), 4096)
+
+    def word(self, index):
+        return struct.unpack_from("<Q", self.page, 8 * index)[0]
+
+    def write(self, index, value):
+        struct.pack_into("<Q", self.page, 8 * index, value)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        model = next((line.split(":")[1].strip() for line in file if "model name" in line), "?")
+    with open("/proc/meminfo", encoding="ascii") as file:
+        memory = int(file.readline().split()[1]) // 1024
+    print(f"machine: {model}, {os.cpu_count()} CPUs, {memory} MiB, Linux {platform.release()}, "
+          f"load {os.getloadavg()[0]:.2f}")
+
+
+def peak_kib(pid):
+    return int(processes.status(pid).get("VmHWM", "0 kB").split()[0])
+
+
+def memory_run(options, kind, codec):
+    """One job: checkpoint, kill, restart. Seconds and bytes by name."""
+    bench = Bench(options.build)
+    try:
+        ticks_path = os.path.join(bench.work, "ticks")
+        job = Job(bench, [os.path.join(bench.build, "tests", "bench", "fill"), kind,
+                          str(options.megabytes), ticks_path], options=["--compress", codec])
+        job.start()
+        job.wait_started()
+        ticks = Ticks(ticks_path)
+        time.sleep(0.3)
+        supervisor_before = peak_kib(job.popen.pid)
+        ticks.write(1, 0)
+        start = time.monotonic()
+        job.checkpoint()
+        figures = {"checkpoint": time.monotonic() - start, "pause": ticks.word(1) / 1e9,
+                   "image": os.path.getsize(job.image),
+                   "supervisor MiB": (peak_kib(job.popen.pid) - supervisor_before) / 1024}
+        job.kill()
+        begin = time.time_ns()
+        ticks.write(0, 0)
+        job.restart()
+        while ticks.word(0) < begin and job.popen.poll() is None:
+            time.sleep(0.0005)
+        figures["restart"] = (ticks.word(0) - begin) / 1e9
+        ticks.write(2, 1)
+        status = job.finish()
+        if status != 0:
+            raise AssertionError(f"status {status}\n{job.report()}")
+        return figures
+    finally:
+        bench.close()
+
+
+def zstd_reference(options, kind):
+    """zstd -1 -T0 of the same bytes, from memory to the same disk."""
+    bench = Bench(options.build)
+    try:
+        source = os.path.join("/dev/shm", f"ckrun-bench-{os.getpid()}")
+        ticks = os.path.join(bench.work, "ticks")
+        with subprocess.Popen([os.path.join(bench.build, "tests", "bench", "fill"), kind,
+                               str(options.megabytes), ticks],
+                              stdout=subprocess.PIPE) as popen:
+            popen.stdout.readline()
+            dump_memory(popen.pid, options.megabytes << 20, source)
+            popen.kill()
+        times = []
+        for _ in range(options.runs):
+            target = os.path.join(bench.work, "out.zst")
+            start = time.monotonic()
+            subprocess.run(f"zstd -q -1 -T0 -f {source} -o {target} && sync {target}", shell=True,
+                           check=True)
+            times.append(time.monotonic() - start)
+        return statistics.median(times)
+    finally:
+        if os.path.exists(source):
+            os.unlink(source)
+        bench.close()
+
+
+def dump_memory(pid, size, path):
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
+        for line in maps:
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if end - begin >= size:
+                break
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory, open(path, "wb") as out:
+        for at in range(begin, begin + size, 1 << 20):
+            memory.seek(at)
+            out.write(memory.read(1 << 20))
+
+
+def memory(options):
+    print(f"\n{options.megabytes} MiB of 4 KiB pages, medians of {options.runs} runs")
+    print(f"{'memory':8} {'codec':6} {'pause ms':>9} {'checkpoint s':>13} {'image MB':>9} "
+          f"{'restart s':>10} {'supervisor +MiB':>16} {'zstd -1 -T0 s':>14}")
+    for kind in ("random", "text", "zero"):
+        reference = zstd_reference(options, kind)
+        for codec in ("none", "zstd"):
+            runs = [memory_run(options, kind, codec) for _ in range(options.runs)]
+            middle = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+            print(f"{kind:8} {codec:6} {middle['pause'] * 1e3:9.1f} {middle['checkpoint']:13.2f} "
+                  f"{middle['image'] / 1e6:9.1f} {middle['restart']:10.2f} "
+                  f"{middle['supervisor MiB']:16.1f} {reference:14.2f}", flush=True)
+
+
+def calls(options):
+    bench = Bench(options.build)
+    program = os.path.join(bench.build, "tests", "bench", "syscalls")
+    results = {"bare": {}, "ckrun": {}}
+    try:
+        for _ in range(options.runs):  # in turns, so that drift hits both alike
+            for way, prefix in (("bare", []), ("ckrun", [bench.tool("ckrun"), "--"])):
+                done = bench.run([*prefix, program], timeout=300)
+                if done.returncode != 0:
+                    raise AssertionError(done.stderr)
+                for line in done.stdout.splitlines():
+                    name, value = line.rsplit(" ", 1)
+                    results[way].setdefault(name, []).append(float(value))
+    finally:
+        bench.close()
+    print(f"\nnanoseconds a call, medians of {options.runs} runs")
+    print(f"{'call':22} {'bare':>10} {'ckrun':>10} {'ratio':>7}")
+    for name, values in results["bare"].items():
+        bare, under = statistics.median(values), statistics.median(results["ckrun"][name])
+        print(f"{name:22} {bare:10.1f} {under:10.1f} {under / bare:7.3f}")
+
+
+def launch(options):
+    bench = Bench(options.build)
+    try:
+        for way, prefix in (("bare", []), ("ckrun", [bench.tool("ckrun"), "--"])):
+            times = []
+            for _ in range(options.runs * 4):
+                start = time.monotonic()
+                bench.run([*prefix, "/bin/true"])
+                times.append(time.monotonic() - start)
+            print(f"launch and end of /bin/true, {way}: {statistics.median(times) * 1e3:.1f} ms")
+    finally:
+        bench.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--megabytes", type=int, default=1024)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--part", choices=["memory", "calls", "launch"])
+    options = parser.parse_args()
+    machine()
+    for part in (calls, launch, memory):
+        if options.part in (None, part.__name__):
+            part(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,388 @@
+#!/usr/bin/python3
+"""The commands as their users see them: exit statuses, names, options, printed results."""
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import case, processes  # noqa: E402
+from harness.job import Job  # noqa: E402
+
+
+class Run(case.Case):
+    """ckrun passes on what the program does."""
+
+    def ckrun(self, *arguments, **more):
+        return self.bench.run([self.bench.tool("ckrun"), *arguments], **more)
+
+    def test_exit_status_is_the_programs(self):
+        for status in (0, 1, 77, 255):
+            self.assertEqual(self.ckrun("sh", "-c", f"exit {status}").returncode, status)
+
+    def test_death_by_signal_is_128_plus(self):
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
+            done = self.ckrun("--", "sh", "-c", f"kill -{int(number)} $$")
+            self.assertEqual(done.returncode, 128 + number, done.stderr)
+
+    def test_output_passes_unchanged(self):
+        done = self.ckrun("--", "sh", "-c", "printf 'a\\0b\\n'; echo error >&2")
+        self.assertEqual(done.stdout, "a\0b\n")
+        self.assertEqual(done.stderr, "error\n")
+
+    def test_program_that_is_missing_is_127(self):
+        self.assert_fails(self.ckrun("no-such-program"), 127, about=["no-such-program"])
+        self.assert_fails(self.ckrun("./none"), 127, about=["./none"])
+
+    def test_program_that_cannot_be_run_is_126(self):
+        path = os.path.join(self.bench.work, "plain-text")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("not a program\n")
+        os.chmod(path, 0o644)
+        self.assert_fails(self.ckrun(path), 126, about=["plain-text"])
+
+    def test_static_program_is_refused(self):
+        done = self.ckrun(self.guest("refused_static"))
+        self.assertEqual(done.stdout, "")
+        self.assert_fails(done, 69, about=["static"])
+
+    def test_setuid_program_is_refused(self):
+        if not self.bench.am_root:
+            self.skipTest("only root can make a setuid program of another user")
+        path = os.path.join(self.bench.folder, "setuid-program")
+        with open("/bin/true", "rb") as source, open(path, "wb") as copy:
+            copy.write(source.read())
+        os.chmod(path, 0o4755)
+        self.assert_fails(self.ckrun(path), 69, about=["setuid"])
+
+    def test_script_runs_by_its_interpreter(self):
+        path = os.path.join(self.bench.work, "script")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\necho \"script $1\"\n")
+        os.chmod(path, 0o755)
+        done = self.ckrun(path, "argument")
+        self.assertEqual((done.returncode, done.stdout), (0, "script argument\n"), done.stderr)
+
+    def test_wrong_option_is_usage(self):
+        self.assertEqual(self.ckrun("--no-such-option", "true").returncode, 64)
+        self.assertEqual(self.ckrun().returncode, 64)
+
+    def test_help_shows_examples(self):
+        done = self.ckrun("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("xample", done.stdout)
+
+    def test_signals_are_passed_on(self):
+        job = Job(self.bench, ["sh", "-c", "trap 'echo got it; exit 3' TERM; echo ready;"
+                               " while :; do sleep 0.05; done"])
+        job.start()
+        job.wait_started()
+        job.popen.terminate()
+        self.assertEqual(job.finish(), 3, job.report())
+        self.assertEqual(job.output.lines(), ["ready", "got it"])
+
+    def test_no_thread_and_no_descriptor_is_added(self):
+        command = "echo ready; ls /proc/$$/task | wc -l; ls /proc/$$/fd | tr '\\n' ' '; read x"
+        outputs = []
+        for prefix in ([], [self.bench.tool("ckrun"), "--"]):
+            done = self.bench.run([*prefix, "bash", "-c", command])
+            outputs.append(done.stdout)
+        self.assertEqual(outputs[0], outputs[1])
+
+
+class Save(case.Case):
+    def test_pid_of_program_of_supervisor_and_job_name(self):
+        job = self.start(name="by-name")
+        for target in (job.pid(), job.popen.pid, "by-name"):
+            done = self.bench.ckpt(target)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(os.path.isfile(done.stdout.splitlines()[-1]))
+        done = self.bench.ckpt("save", "by-name")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("gen-000004.ckpt", done.stdout)
+        self.finish_well(job)
+
+    def test_image_and_folder_are_private(self):
+        job = self.start()
+        image = job.checkpoint()
+        self.assertEqual(stat.S_IMODE(os.stat(image).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(image)).st_mode), 0o700)
+        self.assertEqual(processes.status(job.pid())["TracerPid"].strip(), "0")
+        self.finish_well(job)
+
+    def test_stop_ends_the_job_with_85(self):
+        job = self.start()
+        job.checkpoint("--stop")
+        self.assertEqual(job.finish(), 85, job.report())
+        self.assertEqual(processes.leftovers(keep=[job.popen.pid]), [])
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
+
+    def test_stop_exit_is_chosen(self):
+        job = self.start()
+        job.checkpoint("--stop", "--stop-exit", "7")
+        self.assertEqual(job.finish(), 7, job.report())
+
+    def test_kill_with_the_request_signal(self):
+        job = self.start(name="asked")
+        os.kill(job.pid(), signal.SIGUSR2)
+        self.wait_for_image("asked", 1)
+        os.kill(job.popen.pid, signal.SIGUSR2)
+        self.wait_for_image("asked", 2)
+        self.finish_well(job)
+
+    def test_ckpt_s_sends_the_signal_alone(self):
+        job = self.start(name="asked")
+        done = self.bench.ckpt("-s", "SIGUSR2", job.pid())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.wait_for_image("asked", 1)
+        self.finish_well(job)
+
+    def test_request_signal_is_chosen(self):
+        job = self.start(name="asked", options=["-s", "SIGUSR1"])
+        os.kill(job.pid(), signal.SIGUSR1)
+        self.wait_for_image("asked", 1)
+        self.finish_well(job)
+
+    def test_interval_and_keep(self):
+        job = self.start(name="often", options=["--interval", "1s", "--keep", "2"])
+        self.wait_for_image("often", 4)
+        names = sorted(name for name in os.listdir(self.folder("often")) if name.endswith(".ckpt"))
+        self.assertIn(len(names), (2, 3), names)  # 3: while the next one is being made
+        self.finish_well(job)
+
+    def test_compress_none_and_level(self):
+        sizes = {}
+        for codec in ("none", "zstd", "zstd:9"):
+            job = self.start("malloc_threads", name="c" + codec.replace(":", "-"),
+                             options=["--compress", codec])
+            sizes[codec] = os.path.getsize(job.checkpoint())
+            self.finish_well(job)
+            self.hold()
+        self.assertGreater(sizes["none"], sizes["zstd"])
+
+    def test_nothing_is_written_but_the_result(self):
+        job = self.start("heap_brk")
+        done = self.bench.ckpt(job.pid())
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(len(done.stdout.splitlines()), 1)
+        self.finish_well(job)
+        self.assertEqual(job.errors.lines(), [])
+
+    def test_io_uring_is_refused_and_the_job_goes_on(self):
+        job = self.start("refused_io_uring")
+        done = self.bench.ckpt(job.pid())
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertIn("io_uring", done.stderr)
+        check = self.bench.ckpt("check", job.pid())
+        self.assertIn("io_uring", check.stdout + check.stderr)
+        self.finish_well(job)
+
+    def test_check_stops_nothing(self):
+        job = self.start()
+        done = self.bench.ckpt("check", job.pid())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.finish_well(job)
+
+    def test_unknown_targets(self):
+        self.assertEqual(self.bench.ckpt(4194303).returncode, 66)
+        self.assertEqual(self.bench.ckpt("no-such-job").returncode, 66)
+        self.assertEqual(self.bench.ckpt(os.getpid()).returncode, 66)
+        self.assertEqual(self.bench.ckpt().returncode, 64)
+        self.assertEqual(self.bench.ckpt("--nonsense", "1").returncode, 64)
+
+    def test_two_checkpoints_at_once(self):
+        job = self.start("heap_brk")
+        commands = [subprocess.Popen([self.bench.tool("ckpt"), str(job.pid())],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                     env=self.bench.environment, **self.bench.identity())
+                    for _ in range(3)]
+        for command in commands:
+            out, errors = command.communicate(timeout=60)
+            self.assertIn(command.returncode, (0, 75), errors)
+            if command.returncode == 0:
+                self.assertEqual(self.bench.ckpt("verify", out.strip()).returncode, 0)
+        self.finish_well(job)
+
+    def folder(self, name):
+        return os.path.join(self.bench.state, name)
+
+    def wait_for_image(self, name, generation):
+        path = os.path.join(self.folder(name), f"gen-{generation:06}.ckpt")
+        deadline = time.monotonic() + 30
+        while not os.path.exists(path):
+            self.assertLess(time.monotonic(), deadline, f"{path} does not appear")
+            time.sleep(0.02)
+
+
+class Restart(case.Case):
+    def prepare(self, guest="counter", **more):
+        job = self.start(guest, **more)
+        self.virtual_pid = job.virtual_pid
+        job.checkpoint()
+        return job
+
+    def test_by_job_name_takes_the_newest(self):
+        job = self.prepare(name="named")
+        job.checkpoint()
+        job.kill()
+        again = self.restarted("named")
+        self.finish_well(again)
+
+    def test_from_another_folder_with_stdin_closed(self):
+        job = self.prepare("umask_and_cwd")
+        job.kill()
+        job.restart(cwd="/")
+        job.wait_restarted()
+        self.finish_well(job)
+
+    def test_exit_status_of_a_finished_job_is_told(self):
+        job = Job(self.bench, ["sh", "-c", "echo ready; read x; exit 5"], name="done",
+                  stdin=subprocess.PIPE)
+        job.start()
+        job.wait_started()
+        job.checkpoint()
+        job.popen.stdin.write(b"x\n")
+        job.popen.stdin.close()
+        self.assertEqual(job.finish(), 5, job.report())
+        done = self.bench.ckpt("restart", "done")
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("finished", done.stderr + done.stdout)
+
+    def test_several_clones_of_one_image_at_once(self):
+        job = self.prepare()
+        job.kill()
+        clones = [self.restarted(job.image, "--as", f"clone-{number}", "--pids", "namespace",
+                                 name=f"clone-{number}") for number in range(3)]
+        self.release()
+        for clone in clones:
+            self.assertEqual(clone.finish(), 0, clone.report())
+            self.assertEqual(clone.output.lines(), ["ok"])
+
+    def test_clone_beside_the_living_job(self):
+        job = self.prepare()
+        clone = self.restarted(job.image, "--as", "twin", "--pids", "namespace", name="twin")
+        image = self.bench.ckpt("twin").stdout.strip()
+        self.assertIn("twin", image)
+        self.release()
+        self.assertEqual(clone.finish(), 0, clone.report())
+        self.assertEqual(job.finish(), 0, job.report())
+
+    def test_living_job_is_not_restarted_again(self):
+        job = self.prepare(name="alive")
+        done = self.bench.ckpt("restart", "alive")
+        self.assertEqual(done.returncode, 75, done.stderr)
+        self.assertIn("alive", done.stderr)
+        self.finish_well(job)
+
+    def test_real_pids_as_root(self):
+        if not self.bench.am_root:
+            self.skipTest("--pids real needs root here")
+        self.bench.user = 0
+        job = self.prepare("process_ids")
+        job.kill()
+        job.restart("--pids", "real")
+        job.wait_restarted()
+        self.assertEqual(job.pid(), job.virtual_pid)
+        self.finish_well(job)
+
+    def test_real_pids_that_are_taken(self):
+        if not self.bench.am_root:
+            self.skipTest("--pids real needs root here")
+        self.bench.user = 0
+        job = self.prepare("process_ids")
+        done = self.bench.ckpt("restart", "--pids", "real", "--as", "other", job.image)
+        self.assertIn(done.returncode, (69, 75), done.stderr)
+        self.assertIn(str(job.virtual_pid), done.stderr)
+        self.finish_well(job)
+
+    def test_auto_mode(self):
+        job = self.prepare("process_ids")
+        job.kill()
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
+
+    def test_exit_status_and_signals_pass_a_restart(self):
+        job = self.prepare()
+        job.kill()
+        job.restart()
+        job.wait_restarted()
+        job.popen.terminate()
+        self.assertEqual(job.finish(), 128 + signal.SIGTERM, job.report())
+        self.assertEqual(processes.leftovers(keep=[job.popen.pid]), [])
+
+    def test_stop_after_restart(self):
+        job = self.prepare()
+        job.kill()
+        job.restart()
+        job.wait_restarted()
+        job.checkpoint("--stop")
+        self.assertEqual(job.finish(), 85, job.report())
+
+    def test_appended_file_is_reported_or_rolled_back(self):
+        path = os.path.join(self.bench.work, "log")
+        script = (f"exec 5>>{path}; echo before >&5; echo ready; read x; echo after >&5; echo ok")
+        job = Job(self.bench, ["bash", "-c", script], stdin=subprocess.PIPE)
+        job.start()
+        job.wait_started()
+        job.checkpoint()
+        job.kill()
+        for options, expected in (((), "before\nlost\nafter\n"),
+                                  (("--rollback-files",), "before\nafter\n")):
+            with open(path, "w", encoding="ascii") as file:
+                file.write("before\nlost\n")
+            job.restart(*options)
+            job.wait_restarted()
+            job.popen.stdin.write(b"x\n")
+            job.popen.stdin.close()
+            self.assertEqual(job.finish(), 0, job.report())
+            with open(path, encoding="ascii") as file:
+                self.assertEqual(file.read(), expected)
+            if not options:
+                self.assertIn("log", "".join(job.errors.lines()))
+            self.bench.ckpt("rm", "--help")
+            finished = os.path.join(os.path.dirname(job.image), "finished")
+            if os.path.exists(finished):
+                os.unlink(finished)  # so that the same image can be restarted once more
+
+
+class Print(case.Case):
+    def test_ls_inspect_verify_rm(self):
+        job = self.start(name="shown")
+        image = job.checkpoint()
+        job.checkpoint()
+        self.assertIn("shown", self.bench.ckpt("ls").stdout)
+        self.assertIn("counter", self.bench.ckpt("inspect", image).stdout)
+        self.assertEqual(self.bench.ckpt("verify", image).returncode, 0)
+        for arguments in (("ls", "--json"), ("inspect", "--json", image),
+                          ("verify", "--json", image), ("check", "--json", job.pid())):
+            done = self.bench.ckpt(*arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            json.loads(done.stdout)
+        self.finish_well(job)
+        done = self.bench.ckpt("rm", image)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(os.path.exists(image))
+        done = self.bench.ckpt("rm", "shown")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("shown", self.bench.ckpt("ls").stdout)
+
+    def test_rm_refuses_a_running_job(self):
+        job = self.start(name="running")
+        job.checkpoint()
+        self.assertNotEqual(self.bench.ckpt("rm", "running").returncode, 0)
+        self.assertTrue(os.path.exists(job.image))
+        self.finish_well(job)
+
+    def test_version_and_help(self):
+        for arguments in (("--help",), ("restart", "--help"), ("--version",)):
+            self.assertEqual(self.bench.ckpt(*arguments).returncode, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))

@@ -1,0 +1,132 @@
+"""What /proc tells about a process, in a form that is equal before and after a round trip.
+
+Left out or made alike: kernel-wide numbers (inodes of pipes and sockets become 1, 2, … in order of
+appearance), sizes that the process changes by itself (stack), and what belongs to ckrun: the
+mapping of the control area and the restorer's."""
+import os
+import re
+
+from . import processes
+
+# Mappings that are ckrun's, whose place and name may differ from one life to the next.
+OWN_MAPPINGS = re.compile(r"ckrun|ckrestore|restorer")
+AGENT = "libckrun.so"
+
+PROCESS_FIELDS = ("Umask", "Uid", "Gid", "Groups", "Threads", "ShdPnd", "SigIgn", "SigCgt",
+                  "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
+                  "VmLck", "THP_enabled")
+THREAD_FIELDS = ("Name", "SigPnd", "SigBlk", "Cpus_allowed_list")
+STAT_FIELDS = {"nice": 16, "rt_priority": 37, "policy": 38}  # counted after the command's name
+
+
+class Numbering:
+    """1, 2, 3, … for names such as "pipe:[12345]", equal for equal ones."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def __call__(self, target):
+        match = re.fullmatch(r"(pipe|socket):\[(\d+)\]", target)
+        if match:
+            return f"{match[1]}:#{self.seen.setdefault(target, len(self.seen) + 1)}"
+        if target.endswith(" (deleted)") and not target.startswith("/memfd:"):
+            return "(deleted)"
+        return target
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def living_task(pid):
+    """/proc folder of a thread that lives: a leader that called pthread_exit shows nothing."""
+    tasks = sorted(os.listdir(f"/proc/{pid}/task"), key=lambda task: (int(task) != pid, int(task)))
+    for task in tasks:
+        if processes.status(pid, task).get("State", "\tZ").strip()[0] not in "ZX":
+            return f"/proc/{pid}/task/{task}"
+    raise FileNotFoundError(f"process {pid} has ended")
+
+
+def descriptors(folder):
+    number, table = Numbering(), {}
+    for name in sorted(os.listdir(f"{folder}/fd"), key=int):
+        try:
+            target = os.readlink(f"{folder}/fd/{name}")
+            info = _read(f"{folder}/fdinfo/{name}").decode()
+        except FileNotFoundError:
+            continue
+        fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        entry = {"flags": fields["flags"].strip(), "pos": fields["pos"].strip()}
+        if int(name) > 2:  # std streams are connected to those of ckpt restart
+            entry["target"] = number(target)
+        table[int(name)] = entry
+    return table
+
+
+def mappings(folder):
+    merged = []
+    for line in _read(f"{folder}/maps").decode("utf-8", "surrogateescape").splitlines():
+        parts = line.split(None, 5)
+        begin, end = (int(part, 16) for part in parts[0].split("-"))
+        permissions, offset, name = parts[1], int(parts[2], 16), parts[5] if len(parts) > 5 else ""
+        if OWN_MAPPINGS.search(os.path.basename(name)) and AGENT not in name:
+            continue
+        if name.startswith("/dev/shm/") or name.endswith(" (deleted)") and "memfd:" not in name:
+            name = "(deleted)" if name.endswith(" (deleted)") else name
+        if name == "[stack]":
+            begin = 0
+        last = merged[-1] if merged else None
+        follows = last and last[1] == begin and last[2] == permissions and last[4] == name
+        if follows and (name in ("", "[heap]") or last[3] + (last[1] - last[0]) == offset):
+            last[1] = end
+        else:
+            merged.append([begin, end, permissions, 0 if name in ("", "[heap]") else offset, name])
+    return [f"{b:x}-{e:x} {p} {o:x} {n}".rstrip() for b, e, p, o, n in merged]
+
+
+def _stat(pid, task):
+    words = _read(f"/proc/{pid}/task/{task}/stat").decode("utf-8", "replace").rpartition(")")[2].split()
+    return {name: words[index] for name, index in STAT_FIELDS.items()}
+
+
+def threads(pid):
+    table = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        fields = processes.status(pid, task)
+        if not fields:
+            continue
+        entry = {name: fields[name].strip() for name in THREAD_FIELDS if name in fields}
+        if fields["State"].strip()[0] != "Z":  # a leader that has ended reports no schedule
+            entry.update(_stat(pid, task))
+        table[int(fields["NSpid"].split()[-1])] = entry
+    return table
+
+
+def take(pid, with_maps=True):
+    """A dict of dicts; compare two with differences()."""
+    folder = living_task(pid)
+    fields = processes.status(pid, os.path.basename(folder))
+    state = {
+        "process": {name: fields[name].strip() for name in PROCESS_FIELDS if name in fields},
+        "links": {name: os.readlink(f"{folder}/{name}") for name in ("cwd", "root", "exe")},
+        "descriptors": descriptors(folder),
+        "threads": threads(pid),
+        "limits": dict(enumerate(_read(f"{folder}/limits").decode().splitlines()[1:])),
+        "text": {name: _read(f"{folder}/{name}")
+                 for name in ("cmdline", "environ", "comm", "personality", "oom_score_adj")},
+    }
+    if with_maps:
+        state["mappings"] = {line: "" for line in mappings(folder)}
+    return state
+
+
+def differences(before, after):
+    """One readable line for each difference."""
+    lines = []
+    for part in before:
+        for key in before[part].keys() | after[part].keys():
+            old, new = before[part].get(key, "absent"), after[part].get(key, "absent")
+            if old != new:
+                lines.append(f"{part}: {key}: before {old or 'present'}, after {new or 'present'}")
+    return sorted(lines)

@@ -1,0 +1,11 @@
+#!/bin/bash
+# Sets up, builds and runs all tests. Arguments go to ctest, for example: -L quick, -R roundtrip.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+jobs=$(nproc)
+./tools/setup.sh
+cmake --preset release
+cmake --build --preset release -j "$jobs"
+# No pipe here: ctest's closing line must be the last one, and its status this script's.
+ctest --preset release -j "$jobs" --no-tests=error "$@"
