@@ -37,8 +37,8 @@ class Checkpoint {
         area_(area),
         options_(options),
         deadline_(steady_clock::now() + options.timeout),
-        objects_(options.stop ? memory::ObjectTable::Purpose::kEnded : memory::ObjectTable::Purpose::kLive,
-                 std::filesystem::path(options.image_path).parent_path()) {}
+        objects_(options.stop ? memory::ObjectTable::Purpose::kEnded : memory::ObjectTable::Purpose::kLive, manifest_,
+                 std::filesystem::path(options.image_path).parent_path().string()) {}
 
   Result<CheckpointReport> run() {
     const auto begin = steady_clock::now();
@@ -67,7 +67,7 @@ class Checkpoint {
     spdlog::debug("state after {} us", elapsed_us());
     CK_TRY(capture_descriptors());
     spdlog::debug("descriptors after {} us", elapsed_us());
-    memory_.emplace(*process_, 0, objects_);
+    memory_.emplace(*process_, 0, manifest_, objects_);
     CK_TRY(memory_->describe(*record_));
     spdlog::debug("mappings after {} us", elapsed_us());
     CK_TRY(memory_->freeze_shared());
@@ -99,7 +99,6 @@ class Checkpoint {
     if (written.ok()) written = memory_->write_programs(*writer_);
     if (written.ok()) written = objects_.write_contents(*writer_);
     Status finished = writer_->finish_chunks();
-    objects_.export_records(manifest_);
     if (!twin_->alive())
       return make_error(ErrorKind::kTryAgain,
                         "the copy of process " + to_string(root_) + " was killed while it was read",

@@ -88,8 +88,9 @@ std::vector<image::Run> merged(std::vector<image::Run> runs) {
 
 }  // namespace
 
-MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index, memory::ObjectTable& objects)
-    : process_(process), index_(process_index), objects_(objects) {}
+MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest,
+                             memory::ObjectTable& objects)
+    : process_(process), index_(process_index), manifest_(manifest), objects_(objects) {}
 
 Status MemoryCapture::describe(image::ProcessRecord& record) {
   process_.mappings = CK_TRY(proc::read_smaps(process_.pid));
@@ -216,8 +217,8 @@ Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
 
 // Programs and libraries go along whole, so that the image restarts where they differ or are absent.
 Status MemoryCapture::write_programs(image::Writer& writer) {
-  for (std::uint32_t index = 1; index <= objects_.size(); ++index) {
-    image::ObjectRecord& object = objects_.record(index);
+  for (int index = 0; index < manifest_.objects_size(); ++index) {
+    image::ObjectRecord& object = *manifest_.mutable_objects(index);
     if (object.kind() != image::ObjectRecord::PATH || !object.executable_mapped() || object.has_content())
       continue;
     UniqueFd fd(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
@@ -228,7 +229,8 @@ Status MemoryCapture::write_programs(image::Writer& writer) {
       continue;
     object.set_has_content(true);
     sources_.push_back(std::make_unique<FileSource>(std::move(fd), object.path()));
-    memory::ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, index - 1}, *sources_.back());
+    memory::ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, static_cast<std::uint32_t>(index)},
+                               *sources_.back());
     CK_TRY(feeder.add(0, object.size()));
     CK_TRY(feeder.flush());
   }

@@ -19,7 +19,8 @@ namespace ck::capture {
 class MemoryCapture {
  public:
   // `process_index`: of the record in the manifest; names the memory's stream.
-  MemoryCapture(FrozenProcess& process, std::uint32_t process_index, memory::ObjectTable& objects);
+  MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest,
+                memory::ObjectTable& objects);
 
   // While frozen: classifies all mappings, adds objects for files. Refuses what cannot be saved.
   Status describe(image::ProcessRecord& record);
@@ -45,6 +46,7 @@ class MemoryCapture {
 
   FrozenProcess& process_;
   std::uint32_t index_;
+  image::Manifest& manifest_;
   memory::ObjectTable& objects_;
   std::vector<Area> areas_;
   std::set<std::uint32_t> shared_;   // objects known by their mappings alone: content is copied here
