@@ -85,10 +85,11 @@ class Run(case.Case):
         self.assertEqual(job.output.lines(), ["ready", "got it"])
 
     def test_no_thread_and_no_descriptor_is_added(self):
-        command = "echo ready; ls /proc/$$/task | wc -l; ls /proc/$$/fd | tr '\\n' ' '; read x"
+        code = "import os; print([sorted(os.listdir('/proc/self/' + n)) for n in ('task', 'fd')][1],"
+        code += " len(os.listdir('/proc/self/task')))"
         outputs = []
         for prefix in ([], [self.bench.tool("ckrun"), "--"]):
-            done = self.bench.run([*prefix, "bash", "-c", command])
+            done = self.bench.run([*prefix, "/usr/bin/python3", "-c", code])
             outputs.append(done.stdout)
         self.assertEqual(outputs[0], outputs[1])
 

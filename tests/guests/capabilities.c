@@ -1,6 +1,7 @@
 // Credentials and capability sets are what they were: a restart neither gives nor takes any.
 #include <grp.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 
 #include "guest.h"
 
@@ -14,9 +15,12 @@ int main(void) {
   getresuid(&uid[0], &uid[1], &uid[2]);
   getresgid(&gid[0], &gid[1], &gid[2]);
   int groups = getgroups(64, groups_before);
+  int bounding[64];
+  for (int i = 0; i < 64; i++) bounding[i] = prctl(PR_CAPBSET_READ, i);
   guest_ready();
   guest_wait();
   EXPECT_EQ(syscall(SYS_capget, &header, after), 0);
+  for (int i = 0; i < 64; i++) EXPECT_EQ(prctl(PR_CAPBSET_READ, i), bounding[i]);
   for (int i = 0; i < 2; i++) {
     EXPECT_EQ(after[i].effective, before[i].effective);
     EXPECT_EQ(after[i].permitted, before[i].permitted);

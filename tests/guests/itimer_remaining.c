@@ -1,5 +1,5 @@
-// A one-shot alarm keeps what remained of its time: it neither fires at the restart nor starts
-// anew. roundtrip: delay=2
+// A one-shot alarm keeps what remained of its time: it does not start anew.
+// roundtrip: delay=2
 #include <signal.h>
 #include <sys/time.h>
 

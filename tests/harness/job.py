@@ -65,7 +65,7 @@ class Bench:
         self.state = self.make_folder("state")
         self.work = self.make_folder("work")
         self.environment = {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": self.work,
             "LANG": "C.UTF-8",
             "CKRUN_DIR": self.state,
@@ -210,6 +210,8 @@ class Job:
     def report(self):
         """What one wants to know after a failure."""
         parts = [f"supervisor {self.popen.pid}, status {self.popen.poll()}"]
+        if self.popen.poll() is not None:
+            self.errors.thread.join(1)
         for pid in processes.descendants(self.popen.pid):
             fields = processes.status(pid)
             where = []

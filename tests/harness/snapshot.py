@@ -1,8 +1,8 @@
 """What /proc tells about a process, in a form that is equal before and after a round trip.
 
 Left out or made alike: kernel-wide numbers (inodes of pipes and sockets become 1, 2, … in order of
-appearance), sizes that the process changes by itself (stack), and what belongs to ckrun: the
-mapping of the control area and the restorer's."""
+appearance), sizes that the process changes by itself (stack), the bounding set of capabilities
+(the guest "capabilities" looks at it), and what belongs to ckrun: the mapping of the control area and the restorer's."""
 import os
 import re
 
@@ -11,9 +11,11 @@ from . import processes
 # Mappings that are ckrun's, whose place and name may differ from one life to the next.
 OWN_MAPPINGS = re.compile(r"ckrun|ckrestore|restorer")
 AGENT = "libckrun.so"
+UNNAMED = ("/memfd:shared (deleted)",)
+O_LARGEFILE = 0o100000  # means nothing on x86-64; a pipe has it or not, by how it was opened
 
 PROCESS_FIELDS = ("Umask", "Uid", "Gid", "Groups", "Threads", "ShdPnd", "SigIgn", "SigCgt",
-                  "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
+                  "CapInh", "CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp",
                   "VmLck", "THP_enabled")
 THREAD_FIELDS = ("Name", "SigPnd", "SigBlk", "Cpus_allowed_list")
 STAT_FIELDS = {"nice": 16, "rt_priority": 37, "policy": 38}  # counted after the command's name
@@ -57,7 +59,8 @@ def descriptors(folder):
         except FileNotFoundError:
             continue
         fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-        entry = {"flags": fields["flags"].strip(), "pos": fields["pos"].strip()}
+        flags = int(fields["flags"], 8) & ~O_LARGEFILE
+        entry = {"flags": f"{flags:o}", "pos": fields["pos"].strip()}
         if int(name) > 2:  # std streams are connected to those of ckpt restart
             entry["target"] = number(target)
         table[int(name)] = entry
@@ -72,8 +75,9 @@ def mappings(folder):
         permissions, offset, name = parts[1], int(parts[2], 16), parts[5] if len(parts) > 5 else ""
         if OWN_MAPPINGS.search(os.path.basename(name)) and AGENT not in name:
             continue
-        if name.startswith("/dev/shm/") or name.endswith(" (deleted)") and "memfd:" not in name:
-            name = "(deleted)" if name.endswith(" (deleted)") else name
+        # What has no name any more comes back as a memfd or, where private, as plain memory.
+        if name.endswith(" (deleted)") and (not name.startswith("/memfd:") or name in UNNAMED):
+            name, offset = ("(deleted)", offset) if permissions[3] == "s" else ("", 0)
         if name == "[stack]":
             begin = 0
         last = merged[-1] if merged else None
