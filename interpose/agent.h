@@ -13,6 +13,10 @@ extern abi::AreaHeader* area;
 // The innermost blocking call of this thread that the wrappers know of.
 extern __thread abi::TimedCall* timed_call __attribute__((tls_model("initial-exec")));
 
+// Finds the functions behind the wrappers.
+void look_up_timed_calls();
+void look_up_exec();
+
 // Installs the handler of the request signal, where the program has left it at its default.
 void arm_request_signal();
 

@@ -24,9 +24,12 @@ void reap_orphans(const std::set<pid_t>& spared) {
   }
 }
 
-int take_stop_signal(pid_t child) {
+// WNOWAIT: the engine's thread traces the same child, and the kernel would hand us the stops that
+// it waits for (kernel/exit.c, wait_consider_task: a child traced by its real parent's group).
+int stop_signal_of(pid_t child) {
   siginfo_t info{};
-  if (waitid(P_PID, static_cast<id_t>(child), &info, WSTOPPED | WNOHANG | __WNOTHREAD) != 0)
+  const int what = WSTOPPED | WNOHANG | WNOWAIT | __WNOTHREAD;
+  if (waitid(P_PID, static_cast<id_t>(child), &info, what) != 0)
     return 0;
   if (info.si_pid != child || info.si_code != CLD_STOPPED) return 0;
   return info.si_status;

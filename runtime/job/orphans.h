@@ -15,7 +15,7 @@ std::set<pid_t> children_of_this_thread();
 // are never touched.
 void reap_orphans(const std::set<pid_t>& spared);
 
-// The stop signal of a child that is stopped by job control, or 0. Asked once for each stop.
-int take_stop_signal(pid_t child);
+// The stop signal of a child that is stopped by job control, or 0; consumes nothing.
+int stop_signal_of(pid_t child);
 
 }  // namespace ck::job

@@ -25,7 +25,7 @@ StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
 
 // Other stops (kill -STOP) are the program's own affair: the supervisor goes on serving.
 void StopWithProgram::on_child_change() {
-  int number = take_stop_signal(program_.value);
+  int number = stop_signal_of(program_.value);
   bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
   if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
   if (busy_()) return stop_again_later();
