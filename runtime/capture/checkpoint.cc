@@ -73,13 +73,13 @@ class Checkpoint {
     CK_TRY(memory_->freeze_shared());
     twin_ = CK_TRY(Twin::fork(*process_));
     spdlog::debug("twin after {} us", elapsed_us());
-    return undo_capture(*process_, *record_);
+    return {};
   }
 
   Status capture_descriptors() {
     proc::Mailbox box = process_->mailbox();
     resources::CaptureContext context;
-    context.pid = root_;
+    context.pid = process_->witness;
     context.mailbox = &box;
     return resources::capture_descriptors(context, *record_, manifest_, objects_);
   }

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -25,6 +26,7 @@ namespace {
 
 // Longer than any thread takes to reach a stop, unless it is in an uninterruptible wait.
 constexpr milliseconds kStopTime{250};
+constexpr milliseconds kAnswerTime{1000};
 constexpr std::chrono::microseconds kBetweenAttempts{300};
 
 template <typename T>
@@ -143,6 +145,7 @@ Result<std::unique_ptr<FrozenProcess>> FrozenProcess::freeze(RealPid pid, Contro
 Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
   threads.clear();
   std::vector<TracedThread> traced;
+  CK_TRY(become_traceable(deadline));
   if (!CK_TRY(stop_all(traced, deadline, obstacle))) return false;
   if (!CK_TRY(find_agent(obstacle))) return false;
   if (!CK_TRY(can_park(traced, obstacle))) return false;
@@ -151,12 +154,43 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
                       "process " + to_string(pid) + " has " + std::to_string(traced.size()) +
                           " threads, its control area has room for " + std::to_string(area_.slot_count()),
                       "start the job with a larger ckrun --max-threads");
-  const std::int64_t now = monotonic_of(pid);
+  const std::int64_t now = monotonic_of(witness);
   pending = CK_TRY(traced.front().queued_signals(true));
   for (const TracedThread& thread : traced) CK_TRY(prepare(thread, now));
   CK_TRY(divert(traced));
   for (std::size_t i = 0; i < threads.size(); ++i) CK_TRY(mailbox(i).wait_parked());
   return true;
+}
+
+// The kernel shows an undumpable process to root alone, in /proc and to ptrace (proc(5)). The agent is
+// asked to make it dumpable for as long as the freeze lasts; the request signal's handler does so.
+Status FrozenProcess::become_traceable(Deadline deadline) {
+  struct stat folder{};
+  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(pid)).c_str(), &folder) != 0 ||
+      folder.st_uid == ::geteuid())
+    return {};
+  const proc::ProcessStatus now = CK_TRY(proc::read_status(pid));
+  const int request = area_.header()->request_signal;
+  const std::uint64_t bit = std::uint64_t{1} << (request - 1);
+  const Error refusal = make_error(ErrorKind::kRefused,
+                                   "process " + to_string(pid) + " has made itself undumpable and does not "
+                                   "listen to the request signal, so it cannot be captured",
+                                   "root can checkpoint it");
+  if (request == 0 || !(now.caught & bit) || (now.blocked & bit)) return refusal;
+  for (abi::ProcessEntry& entry : area_.header()->processes) {
+    if (entry.pid != now.ns_pid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
+    entry.dumpable_was = 0;
+    __atomic_store_n(&entry.dumpable_wanted, 1u, __ATOMIC_RELEASE);
+    if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
+    const Deadline answer_by = std::min(deadline, steady_clock::now() + kAnswerTime);
+    while (__atomic_load_n(&entry.dumpable_was, __ATOMIC_ACQUIRE) == 0) {
+      if (steady_clock::now() >= answer_by) return refusal;
+      std::this_thread::sleep_for(kBetweenAttempts);
+    }
+    dumpable_was = entry.dumpable_was - 1;
+    return {};
+  }
+  return refusal;
 }
 
 // Until a look at the list of threads finds no new one: a stopped thread starts no other.
@@ -195,6 +229,7 @@ Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline
   }
   if (traced.empty())
     return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " has ended");
+  witness = traced.front().tid();
   return true;
 }
 
@@ -202,7 +237,7 @@ Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline
 Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(pid));
   virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
-  mappings = CK_TRY(proc::read_maps(pid));
+  mappings = CK_TRY(proc::read_maps(witness));
   struct stat area_file{};
   if (::fstat(area_.fd(), &area_file) != 0) return sys_error("stat control area " + area_.path());
   for (const abi::ProcessEntry& entry : area_.header()->processes) {
@@ -261,20 +296,20 @@ Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic
   const std::uint64_t address = agent.area + abi::kSlotsOffset + std::uint64_t{thread.slot} * abi::kSlotStride;
   CK_TRY(build_frame(slot, address, registers, xstate, CK_TRY(traced.signal_mask())));
 
-  const std::optional<FoundRecord> record = find_record(pid, registers, agent.timed_call);
+  const std::optional<FoundRecord> record = find_record(witness, registers, agent.timed_call);
   std::uint8_t code[7] = {};
-  (void)peek(pid, registers.rip - sizeof code, code);
+  (void)peek(witness, registers.rip - sizeof code, code);
   const InterruptedCall call = examine(registers, record ? &record->call : nullptr, code);
   thread.restart = call.restart;
   const auto result = static_cast<std::int64_t>(registers.rax);
   if (call.restart != RestartClass::kNone) {
     restart_call(slot.frame, call.number);
     if (record && record->call.number == call.number)
-      set_remaining_time(pid, *record, monotonic_now, slot.frame);
+      set_remaining_time(witness, *record, monotonic_now, slot.frame);
   } else if (static_cast<std::int64_t>(registers.orig_rax) >= 0 && result <= -512 && result >= -516) {
     slot.frame.rax = static_cast<std::uint64_t>(-EINTR);
   }
-  leave_rseq_section(pid, thread.rseq, slot.frame);
+  leave_rseq_section(witness, thread.rseq, slot.frame);
   threads.push_back(std::move(thread));
   return {};
 }
@@ -311,6 +346,12 @@ proc::Mailbox FrozenProcess::mailbox(std::size_t thread) const {
 Status FrozenProcess::thaw() {
   if (!frozen_) return {};
   frozen_ = false;
+  if (dumpable_was >= 0) {
+    proc::Mailbox box = mailbox();
+    if (box.wait_parked().ok())
+      (void)box.call("make it undumpable again", SYS_prctl, PR_SET_DUMPABLE, dumpable_was);
+    dumpable_was = -1;
+  }
   for (std::size_t i = 0; i < threads.size(); ++i)
     if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree) set_state(slot(i), abi::kRelease);
   // Detached, a thread of a stopped program stops again.

@@ -49,6 +49,7 @@ class FrozenProcess {
   ControlArea& area() const { return area_; }
 
   RealPid pid;
+  RealPid witness;   // a living thread, for /proc: a leader that has exited shows nothing there
   VirtualPid virtual_pid;
   abi::ProcessEntry agent{};
   proc::ProcessStatus status;
@@ -64,6 +65,7 @@ class FrozenProcess {
       : pid(process), area_(area), first_slot_(first_slot) {}
   Result<bool> attempt(Deadline deadline, std::string& obstacle);
   Result<bool> stop_all(std::vector<TracedThread>& traced, Deadline deadline, std::string& obstacle);
+  Status become_traceable(Deadline deadline);
   Result<bool> find_agent(std::string& obstacle);
   Result<bool> can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const;
   Status prepare(const TracedThread& thread, std::int64_t monotonic_now);

@@ -93,10 +93,10 @@ MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index
     : process_(process), index_(process_index), manifest_(manifest), objects_(objects) {}
 
 Status MemoryCapture::describe(image::ProcessRecord& record) {
-  process_.mappings = CK_TRY(proc::read_smaps(process_.pid));
+  process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
   struct stat area_file{};
   if (::fstat(process_.area().fd(), &area_file) != 0) return sys_error("stat control area");
-  frozen_source_ = CK_TRY(memory::MemorySource::open(process_.pid));
+  frozen_source_ = CK_TRY(memory::MemorySource::open(process_.witness));
   for (const proc::Mapping& mapping : process_.mappings) {
     const memory::Classified classified = memory::classify(mapping, area_file.st_ino);
     if (classified.kind == Class::kSkip) continue;

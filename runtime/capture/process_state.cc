@@ -120,7 +120,7 @@ Status capture_timers(FrozenProcess& process, image::ProcessRecord& record) {
     saved.set_interval_us(microseconds(value.it_interval));
     saved.set_remaining_us(microseconds(value.it_value));
   }
-  for (const proc::PosixTimer& timer : CK_TRY(proc::read_posix_timers(process.pid))) {
+  for (const proc::PosixTimer& timer : CK_TRY(proc::read_posix_timers(process.witness))) {
     box.clear();
     const Mailbox::Address setting = box.reserve(sizeof(itimerspec));
     CK_TRY(box.call("timer_gettime", SYS_timer_gettime, timer.id, setting));
@@ -168,7 +168,7 @@ Status fill_layout(RealPid pid, const proc::ProcessStat& stat, image::MemoryLayo
 }
 
 Status fill_from_proc(FrozenProcess& process, image::ProcessRecord& record) {
-  const RealPid pid = process.pid;
+  const RealPid pid = process.witness;
   const proc::ProcessStat stat = CK_TRY(proc::read_stat(pid));
   const proc::ProcessStatus& status = process.status;
   auto innermost = [](const std::vector<pid_t>& ids, RealPid outer) {
@@ -247,14 +247,6 @@ Status capture_process(FrozenProcess& process, image::ProcessRecord& record, ima
     leader->set_exited(true);
     for (int i = record.threads_size() - 1; i > 0; --i) record.mutable_threads()->SwapElements(i, i - 1);
   }
-  return {};
-}
-
-Status undo_capture(FrozenProcess& process, const image::ProcessRecord& record) {
-  if (process.dumpable_was < 0) return {};
-  Mailbox box = process.mailbox();
-  CK_TRY(box.call("make undumpable again", SYS_prctl, PR_SET_DUMPABLE, record.dumpable()));
-  process.dumpable_was = -1;
   return {};
 }
 

@@ -12,9 +12,6 @@ namespace ck::capture {
 // the thread's release needs (alternate stack, eintr_signals).
 Status capture_process(FrozenProcess& process, image::ProcessRecord& record, image::ClockRecord& clocks);
 
-// Gives the process back what only the capture changed (dumpable). Before thaw.
-Status undo_capture(FrozenProcess& process, const image::ProcessRecord& record);
-
 image::HostRecord describe_host();
 
 }  // namespace ck::capture

@@ -73,11 +73,17 @@ Status RestoredObjects::write_chunk(const image::ChunkRecord& chunk,
 }
 
 Status RestoredObjects::fill(const image::Reader& reader) const {
+  for (std::uint32_t i = 0; i < files_.size(); ++i)
+    if (files_[i]) CK_TRY(fill_one(reader, i));
+  return {};
+}
+
+Status RestoredObjects::fill_one(const image::Reader& reader, std::uint32_t stream_index) const {
   std::vector<std::byte> buffer(image::kChunkBytes);
+  const image::StreamId wanted{image::StreamId::Kind::kObject, stream_index};
   for (int i = 0; i < manifest_->chunks_size(); ++i) {
     const image::ChunkRecord& chunk = manifest_->chunks(i);
-    image::StreamId stream = image::StreamId::unpack(chunk.stream());
-    if (stream.kind != image::StreamId::Kind::kObject || !files_[stream.index]) continue;
+    if (!(image::StreamId::unpack(chunk.stream()) == wanted)) continue;
     auto content = std::span(buffer).first(chunk.raw_size());
     CK_TRY(reader.read_chunk(static_cast<std::size_t>(i), content));
     CK_TRY(write_chunk(chunk, content));
@@ -85,11 +91,28 @@ Status RestoredObjects::fill(const image::Reader& reader) const {
   return {};
 }
 
+// Read-only in the end: the kernel takes no file as a process's executable that is open for writing.
+Result<int> RestoredObjects::copy_of_program(const image::Reader& reader, std::uint32_t index) {
+  UniqueFd& file = files_[index - 1];
+  if (file) return file.get();
+  const ObjectRecord& object = manifest_->objects(static_cast<int>(index) - 1);
+  const std::string name = object.path().substr(object.path().rfind('/') + 1);
+  file.reset(::memfd_create(name.c_str(), MFD_CLOEXEC));
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(object.size())) != 0)
+    return sys_error("create a copy of " + object.path());
+  CK_TRY(fill_one(reader, index - 1));
+  const std::string link = "/proc/self/fd/" + std::to_string(file.get());
+  UniqueFd read_only(::open(link.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!read_only) return sys_error("open a copy of " + object.path());
+  file = std::move(read_only);
+  return file.get();
+}
+
 Status RestoredObjects::finish() const {
   for (int i = 0; i < manifest_->objects_size(); ++i) {
     const ObjectRecord& object = manifest_->objects(i);
     int fd = files_[static_cast<std::size_t>(i)].get();
-    if (fd < 0) continue;
+    if (fd < 0 || is_by_path(object)) continue;
     timespec modified{object.mtime_ns() / 1'000'000'000, object.mtime_ns() % 1'000'000'000};
     timespec times[2] = {modified, modified};
     if (object.kind() != ObjectRecord::SHARED_MEMORY) ::futimens(fd, times);

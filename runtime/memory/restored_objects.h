@@ -22,6 +22,10 @@ class RestoredObjects {
   // path. Each user opens /proc/self/fd/N of it to have an open file of its own.
   int fd(std::uint32_t index) const { return files_[index - 1].get(); }
 
+  // A program or library of which the image keeps a copy, where the one on disk will not do: a
+  // read-only descriptor of that copy, made when it is first asked for.
+  Result<int> copy_of_program(const image::Reader& reader, std::uint32_t index);
+
   // Content of one chunk of an object. Any thread, several at once.
   Status write_chunk(const image::ChunkRecord& chunk, std::span<const std::byte> content) const;
   // Reads and writes all chunks of objects.
@@ -32,6 +36,7 @@ class RestoredObjects {
   Status finish() const;
 
  private:
+  Status fill_one(const image::Reader& reader, std::uint32_t stream_index) const;
   explicit RestoredObjects(const image::Manifest& manifest) : manifest_(&manifest) {}
   const image::Manifest* manifest_;
   std::vector<UniqueFd> files_;

@@ -42,6 +42,12 @@ Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index, const ima
   return fd;
 }
 
+int MappedFiles::descriptor_of(const std::string& path) const {
+  for (const auto& [key, fd] : open_)
+    if (!key.second && reader_.manifest().objects(static_cast<int>(key.first) - 1).path() == path) return fd;
+  return -1;
+}
+
 Result<int> MappedFiles::open_path(Mailbox& box, std::uint32_t index, bool writable) {
   const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
   return static_cast<int>(CK_TRY(box.call("open " + object.path(), SYS_openat, AT_FDCWD,
@@ -50,7 +56,9 @@ Result<int> MappedFiles::open_path(Mailbox& box, std::uint32_t index, bool writa
 }
 
 Result<int> MappedFiles::from_image(Mailbox& box, std::uint32_t index) {
-  return proc::pass_descriptor(box, channel_, channel_fd_, objects_.fd(index));
+  const bool program = reader_.manifest().objects(static_cast<int>(index) - 1).kind() == image::ObjectRecord::PATH;
+  const int ours = program ? CK_TRY(objects_.copy_of_program(reader_, index)) : objects_.fd(index);
+  return proc::pass_descriptor(box, channel_, channel_fd_, ours);
 }
 
 Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& mapping, bool& same) {

@@ -14,12 +14,15 @@ namespace ck::restore {
 
 class MappedFiles {
  public:
-  MappedFiles(const image::Reader& reader, const memory::RestoredObjects& objects, int channel, int channel_fd,
+  MappedFiles(const image::Reader& reader, memory::RestoredObjects& objects, int channel, int channel_fd,
               std::vector<std::string>& warnings)
       : reader_(reader), objects_(objects), channel_(channel), channel_fd_(channel_fd), warnings_(warnings) {}
 
   // A descriptor in the process for object `index` (plus 1) that `mapping` can be made with.
   Result<int> descriptor(proc::Mailbox& box, std::uint32_t index, const image::MappingRecord& mapping);
+
+  // The read-only descriptor in the process that a file by this path was mapped with, or -1.
+  int descriptor_of(const std::string& path) const;
 
  private:
   Result<int> open_path(proc::Mailbox& box, std::uint32_t index, bool writable);
@@ -28,7 +31,7 @@ class MappedFiles {
   Result<bool> has_same_content(std::uint32_t index) const;
 
   const image::Reader& reader_;
-  const memory::RestoredObjects& objects_;
+  memory::RestoredObjects& objects_;
   int channel_;
   int channel_fd_;
   std::vector<std::string>& warnings_;

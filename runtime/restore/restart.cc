@@ -141,8 +141,8 @@ class Restart {
     CK_TRY(fill_memory(reader_, 0, box.pid(), options_.threads, options_.progress));
     CK_TRY(place_vdso(box, camp, process_));
     CK_TRY(finish_mappings(box, steps));
+    CK_TRY(set_memory_layout(box, process_, files.descriptor_of(process_.exe()), warnings_));
     CK_TRY(box.call("close the mapped files", SYS_close_range, 0, spawned_->helpers.base - 1, 0));
-    CK_TRY(set_memory_layout(box, process_, warnings_));
     return objects_->finish();
   }
 

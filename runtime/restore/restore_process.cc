@@ -126,7 +126,39 @@ Status start_timers(Mailbox& box, const image::ProcessRecord& process) {
   return {};
 }
 
+Status set_layout(Mailbox& box, const image::ProcessRecord& process, int exe_fd) {
+  const image::MemoryLayoutRecord& layout = process.layout();
+  prctl_mm_map map{};
+  map.start_code = layout.start_code();
+  map.end_code = layout.end_code();
+  map.start_data = layout.start_data();
+  map.end_data = layout.end_data();
+  map.start_brk = layout.start_brk();
+  map.brk = layout.brk();
+  map.start_stack = layout.start_stack();
+  map.arg_start = layout.arg_start();
+  map.arg_end = layout.arg_end();
+  map.env_start = layout.env_start();
+  map.env_end = layout.env_end();
+  map.auxv_size = static_cast<__u32>(layout.auxv().size());
+  map.exe_fd = static_cast<__u32>(exe_fd);
+  box.clear();
+  map.auxv = reinterpret_cast<__u64*>(box.put(std::as_bytes(std::span(layout.auxv()))));
+  CK_TRY(box.call("set the memory layout", SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map), sizeof map, 0));
+  return {};
+}
+
+Status drop_bounding(Mailbox& box, std::uint64_t bounding) {
+  constexpr int kLastCapability = 63;
+  box.clear();
+  for (int capability = 0; capability <= kLastCapability; ++capability)
+    if (!(bounding >> capability & 1)) box.add(SYS_prctl, PR_CAPBSET_DROP, capability);
+  // EINVAL for numbers that this kernel does not have; EPERM where there is no right to drop.
+  return box.run();
+}
+
 Status set_capabilities(Mailbox& box, const image::CredentialsRecord& saved) {
+  CK_TRY(drop_bounding(box, saved.cap_bounding()));
   const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const auto low = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask); };
   const auto high = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask >> 32); };
@@ -166,46 +198,18 @@ Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
 
 }  // namespace
 
-Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
-  const image::MemoryLayoutRecord& layout = process.layout();
-  box.clear();
-  const Mailbox::Address auxv = box.put(std::as_bytes(std::span(layout.auxv())));
-  prctl_mm_map map{};
-  map.start_code = layout.start_code();
-  map.end_code = layout.end_code();
-  map.start_data = layout.start_data();
-  map.end_data = layout.end_data();
-  map.start_brk = layout.start_brk();
-  map.brk = layout.brk();
-  map.start_stack = layout.start_stack();
-  map.arg_start = layout.arg_start();
-  map.arg_end = layout.arg_end();
-  map.env_start = layout.env_start();
-  map.env_end = layout.env_end();
-  map.auxv = reinterpret_cast<__u64*>(auxv);
-  map.auxv_size = static_cast<__u32>(layout.auxv().size());
-  map.exe_fd = static_cast<__u32>(-1);
-  const Mailbox::Address plain = box.put_value(map);
-  const Mailbox::Address path = box.put_string(process.exe());
-  const auto exe = box.add(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-  CK_TRY(box.run());
-  if (const std::int64_t fd = box.result(exe); fd >= 0) {
-    map.exe_fd = static_cast<__u32>(fd);
-    box.clear();
-    const Mailbox::Address auxv_again = box.put(std::as_bytes(std::span(layout.auxv())));
-    map.auxv = reinterpret_cast<__u64*>(auxv_again);
-    const auto set = box.add(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map), sizeof map, 0);
-    box.add(SYS_close, fd);
-    CK_TRY(box.run());
-    if (box.result(set) >= 0) return {};
-    map.exe_fd = static_cast<__u32>(-1);
+Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, int exe_fd,
+                         std::vector<std::string>& warnings) {
+  if (exe_fd < 0) {
+    Result<std::int64_t> opened =
+        box.call("open " + process.exe(), SYS_openat, AT_FDCWD, box.put_string(process.exe()), O_RDONLY | O_CLOEXEC);
+    if (opened.ok()) exe_fd = static_cast<int>(*opened);
   }
-  (void)plain;
-  box.clear();
-  const Mailbox::Address auxv_again = box.put(std::as_bytes(std::span(layout.auxv())));
-  map.auxv = reinterpret_cast<__u64*>(auxv_again);
+  Status set = exe_fd < 0 ? make_error(ErrorKind::kNotFound, "no executable") : set_layout(box, process, exe_fd);
+  if (set.ok()) return {};
+  // Only the link to the executable needs a right (CAP_CHECKPOINT_RESTORE).
+  CK_TRY(set_layout(box, process, -1));
   warnings.push_back("/proc/self/exe of the job does not lead to " + process.exe());
-  CK_TRY(box.call("set the memory layout", SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map), sizeof map, 0));
   return {};
 }
 

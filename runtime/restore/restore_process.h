@@ -10,8 +10,9 @@
 
 namespace ck::restore {
 
-// prctl(PR_SET_MM_MAP): brk, argv, environment, auxv, /proc/self/exe. After all mappings.
-Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process,
+// prctl(PR_SET_MM_MAP): brk, argv, environment, auxv, /proc/self/exe. After all mappings. `exe_fd`: in
+// the process, of its executable; -1: it has none that is mapped, and the path is tried.
+Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process, int exe_fd,
                          std::vector<std::string>& warnings);
 
 // Signal dispositions, umask, folders, personality, limits, timers' ids and the like.

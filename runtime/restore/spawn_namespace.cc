@@ -26,13 +26,15 @@ namespace ck::restore {
 namespace {
 
 // What init and the stand-in tell the supervisor when they cannot go on.
-enum class Step : int { kTimeNamespace = 1, kMounts, kProc, kStandIn, kRoot };
+enum class Step : int { kTimeNamespace = 1, kMounts, kProc, kSession, kGroup, kStandIn, kRoot };
 
 const char* describe(Step step) {
   switch (step) {
     case Step::kTimeNamespace: return "set the clocks of a time namespace";
     case Step::kMounts: return "make mounts private";
     case Step::kProc: return "mount /proc for the job's pid namespace";
+    case Step::kSession: return "make the job's session";
+    case Step::kGroup: return "make the job's process group";
     case Step::kStandIn: return "start the stand-in for the supervisor";
     case Step::kRoot: return "start the job's process with its pid";
   }
@@ -50,6 +52,8 @@ struct InitPlan {
   int report = -1;  // write end of Messages
   pid_t stand_in = 0;  // 0: init itself is the parent
   pid_t root = 0;
+  pid_t session = 0;   // 0: that of the restart, and its process group too
+  pid_t group = 0;
   char offsets[256] = {};
   ChildPlan child;
 };
@@ -83,10 +87,31 @@ int wait_for(pid_t awaited) {
   }
 }
 
+// A process group whose leader is none of the job's: a process of that id makes it and ends; the
+// group lives on with its members.
+void join_group(const InitPlan& plan) {
+  const pid_t maker = clone_with_id(0, plan.group);
+  if (maker < 0) fail(plan, Step::kGroup);
+  if (maker == 0) {
+    ::setpgid(0, 0);
+    ::raise(SIGSTOP);
+    ::_exit(0);
+  }
+  ::setpgid(maker, maker);
+  if (::setpgid(0, maker) != 0) fail(plan, Step::kGroup);
+  ::kill(maker, SIGKILL);
+  wait_for(maker);
+}
+
 [[noreturn]] void become_parent(const InitPlan& plan) {
   const pid_t root = clone_with_id(0, plan.root);
   if (root < 0) fail(plan, Step::kRoot);
-  if (root == 0) become_restorer(plan.child);
+  if (root == 0) {
+    if (plan.session == plan.root) ::setsid();
+    else if (plan.group == plan.root) ::setpgid(0, 0);
+    else if (plan.group != 0 && plan.group != ::getpgid(0)) join_group(plan);
+    become_restorer(plan.child);
+  }
   keep_only({plan.report});
   report(plan, Message::kEnded, Step::kRoot, wait_for(root));
   ::_exit(0);
@@ -118,18 +143,40 @@ void block_signals() {
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
 }
 
+[[noreturn]] void become_stand_in(const InitPlan& plan) {
+  ::prctl(PR_SET_NAME, "ckrun-parent");
+  ::close(plan.go);
+  if (plan.session == plan.stand_in) ::setsid();
+  else if (plan.group == plan.stand_in) ::setpgid(0, 0);
+  become_parent(plan);
+}
+
+// In a session whose leader is none of the job's, the same way: the leader ends, and init inherits the
+// stand-in.
+pid_t start_stand_in(const InitPlan& plan) {
+  const bool foreign = plan.session != 0 && plan.session != plan.stand_in && plan.session != plan.root;
+  if (foreign) {
+    const pid_t leader = clone_with_id(0, plan.session);
+    if (leader < 0) fail(plan, Step::kSession);
+    if (leader > 0) {
+      wait_for(leader);
+      return plan.stand_in;
+    }
+    ::setsid();
+  }
+  const pid_t stand_in = clone_with_id(0, plan.stand_in);
+  if (stand_in < 0) fail(plan, Step::kStandIn);
+  if (stand_in == 0) become_stand_in(plan);
+  if (foreign) ::_exit(0);
+  return stand_in;
+}
+
 [[noreturn]] void run_init(const InitPlan& plan) {
   block_signals();
   ::prctl(PR_SET_NAME, "ckrun-init");
   set_up_namespaces(plan);
   if (plan.stand_in == 0) become_parent(plan);
-  const pid_t stand_in = clone_with_id(0, plan.stand_in);
-  if (stand_in < 0) fail(plan, Step::kStandIn);
-  if (stand_in == 0) {
-    ::prctl(PR_SET_NAME, "ckrun-parent");
-    ::close(plan.go);
-    become_parent(plan);
-  }
+  const pid_t stand_in = start_stand_in(plan);
   keep_only({std::min(plan.go, plan.report), std::max(plan.go, plan.report)});
   watch_supervisor(plan);  // the commit; the end of this process ends the namespace
   ::close(plan.go);
@@ -175,6 +222,9 @@ struct SpawnedInNamespace : Spawned {
     return {};
   }
 };
+
+// A session of its own would take the restart's terminal away from the job.
+bool has_terminal() { return UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).valid(); }
 
 Status write_file(const std::string& path, const std::string& text) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -262,6 +312,10 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   plan.stand_in = process.ppid() > 1 && process.ppid() != process.pid() ? process.ppid() : 0;
   if (plan.root <= 1)
     return make_error(ErrorKind::kRefused, "the job's process was pid 1 of its namespace");
+  if (!has_terminal()) {
+    plan.session = process.sid();
+    plan.group = process.pgid();
+  }
   std::strncpy(plan.offsets, time_offsets(manifest.clocks()).c_str(), sizeof plan.offsets - 1);
   spawned->helpers = plan.child.helpers;
   spawned->own_time_namespace = true;
