@@ -58,9 +58,8 @@ void declare_check(CLI::App& app, Action& action) {
   CLI::App* sub =
       app.add_subcommand("check", "Tell what in a job would not survive a restart; stops nothing");
   auto options = std::make_shared<Options>();
-  sub->add_option("PID|JOB", options->target, "Process of the job, or its name or id")
-      ->required()
-      ->option_text("a process of the job, or the job's name or id");
+  sub->add_option("PID|JOB", options->target, "A process of the job, or the job's name or id")
+      ->required();
   sub->add_flag("--json", options->json, "Print JSON");
   add_dir(*sub, options->dir);
   sub->callback([options, &action] { action = [options] { return check(*options); }; });

@@ -125,9 +125,9 @@ Result<int> inspect(const Options& options) {
 void declare_inspect(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("inspect", "Show what is in an image");
   auto options = std::make_shared<Options>();
-  sub->add_option("IMAGE|JOB", options->target, "Image or job")
-      ->required()
-      ->option_text("path of an image; or a job: its newest whole image");
+  sub->add_option("IMAGE|JOB", options->target,
+                  "Path of an image; or a job: its newest whole image")
+      ->required();
   sub->add_flag("--mappings", options->mappings, "Every memory mapping, too");
   sub->add_flag("--json", options->json, "Print JSON, with everything");
   add_dir(*sub, options->dir);

@@ -140,7 +140,7 @@ Result<int> list(const Options& options) {
 void declare_ls(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("ls", "List jobs, or the images of one");
   auto options = std::make_shared<Options>();
-  sub->add_option("JOB", options->job, "Job's name or id")->option_text("list this job's images");
+  sub->add_option("JOB", options->job, "List this job's images");
   sub->add_flag("--json", options->json, "Print JSON");
   add_dir(*sub, options->dir);
   sub->callback([options, &action] { action = [options] { return list(*options); }; });

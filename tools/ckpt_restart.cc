@@ -37,9 +37,9 @@ void declare_restart(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("restart", "Bring a job back, in the foreground");
   auto options = std::make_shared<Options>();
   job::RestartRequest& request = options->request;
-  sub->add_option("IMAGE|JOB", request.target, "Image, or the job's name, id or folder")
-      ->required()
-      ->option_text("path of an image; or a job's name, id or folder: its newest whole image");
+  sub->add_option("IMAGE|JOB", request.target,
+                  "Path of an image; or a job's name, id or folder: its newest whole image")
+      ->required();
   sub->add_option("--as", request.as, "Start a new job of this name, a clone")->type_name("NAME");
   add_parsed(*sub, "--pids", request.pids, parse_pids, "HOW",
              "How pids stay what they were: auto, real or namespace");

@@ -49,9 +49,8 @@ Result<int> remove(const Options& options) {
 void declare_rm(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("rm", "Delete jobs with all their images, or single images");
   auto options = std::make_shared<Options>();
-  sub->add_option("JOB|IMAGE", options->targets, "Jobs or images")
-      ->required()
-      ->option_text("jobs that do not run, or paths of images");
+  sub->add_option("JOB|IMAGE", options->targets, "Jobs that do not run, or paths of images")
+      ->required();
   sub->add_flag("--force", options->force, "Also a job that may be running on another host");
   add_dir(*sub, options->dir);
   sub->callback([options, &action] { action = [options] { return remove(*options); }; });

@@ -113,10 +113,10 @@ Result<int> save(const Options& options) {
 void declare_save(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("save", "Checkpoint a job; the image's path is printed");
   auto options = std::make_shared<Options>();
-  sub->add_option("PID|JOB", options->target, "Process of the job, or the job's name or id")
-      ->required()
-      ->option_text(
-          "the supervisor's pid, or that of any process of the job; or the job's name or id");
+  sub->add_option(
+         "PID|JOB", options->target,
+         "The supervisor's pid, or that of any process of the job; or the job's name or id")
+      ->required();
   sub->add_flag("--stop", options->stop, "End the job once its image is safe");
   add_parsed(*sub, "--stop-exit", options->stop_exit, number_between(0, 255), "N",
              "With --stop: the supervisor's exit status");

@@ -46,9 +46,9 @@ Result<int> verify(const Options& options) {
 void declare_verify(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("verify", "Check every checksum of an image");
   auto options = std::make_shared<Options>();
-  sub->add_option("IMAGE|JOB", options->target, "Image or job")
-      ->required()
-      ->option_text("path of an image; or a job: its newest whole image");
+  sub->add_option("IMAGE|JOB", options->target,
+                  "Path of an image; or a job: its newest whole image")
+      ->required();
   add_parsed(*sub, "--threads", options->threads, number_between(0, 1024), "N",
              "Threads (default: one a core)");
   sub->add_flag("--json", options->json, "Print the result as JSON");

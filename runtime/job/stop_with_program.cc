@@ -25,10 +25,12 @@ StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
 
 // Other stops (kill -STOP) are the program's own affair: the supervisor goes on serving.
 void StopWithProgram::on_child_change() {
+  // While the engine traces the program, a wait in this thread would see the stops that are
+  // meant for it: for wait(2), all threads of the real parent's process are the tracer.
+  if (busy_()) return;
   int number = stop_signal_of(program_.value);
   bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
   if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
-  if (busy_()) return stop_again_later();
   raise(SIGSTOP);
 }
 

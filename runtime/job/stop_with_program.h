@@ -18,6 +18,7 @@ class StopWithProgram {
   // `busy`: a checkpoint runs, this is no time to stop.
   StopWithProgram(boost::asio::io_context& io, RealPid program, std::function<bool()> busy);
 
+  // After SIGCHLD, and when the engine has become idle.
   void on_child_change();
   // True for a SIGCONT that only wakes the supervisor and is not for the program.
   bool is_wake_up(const signalfd_siginfo& info);

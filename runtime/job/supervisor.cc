@@ -89,8 +89,9 @@ void Supervisor::on_root_ended() {
 
 // A checkpoint that runs while the program ends decides what its end means: stopped or finished.
 void Supervisor::end_if_idle() {
-  if (!runner_->busy()) reap_orphans(helpers_);
-  if (root_ended_ && !runner_->busy()) finish();
+  if (runner_->busy()) return;
+  if (root_ended_) return finish();
+  on_child_change();
 }
 
 void Supervisor::finish() {
@@ -138,7 +139,8 @@ void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
 
 void Supervisor::on_child_change() {
   // The engine's own helper processes may be among the children while it works.
-  if (!runner_->busy()) reap_orphans(helpers_);
+  if (runner_->busy()) return;
+  reap_orphans(helpers_);
   if (!root_ended_) stop_with_program_.on_child_change();
 }
 
