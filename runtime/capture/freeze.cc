@@ -166,7 +166,7 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
 // asked to make it dumpable for as long as the freeze lasts; the request signal's handler does so.
 Status FrozenProcess::become_traceable(Deadline deadline) {
   struct stat folder{};
-  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(pid)).c_str(), &folder) != 0 ||
+  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(pid) + "/maps").c_str(), &folder) != 0 ||
       folder.st_uid == ::geteuid())
     return {};
   const proc::ProcessStatus now = CK_TRY(proc::read_status(pid));
@@ -235,7 +235,7 @@ Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline
 
 // The entry of this process in the area, if the program that runs now has made it.
 Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
-  status = CK_TRY(proc::read_status(pid));
+  status = CK_TRY(proc::read_status(witness));
   virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
   mappings = CK_TRY(proc::read_maps(witness));
   struct stat area_file{};

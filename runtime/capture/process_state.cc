@@ -245,6 +245,7 @@ Status capture_process(FrozenProcess& process, image::ProcessRecord& record, ima
     auto* leader = record.add_threads();
     leader->set_tid(process.virtual_pid.value);
     leader->set_exited(true);
+    leader->set_name(CK_TRY(proc::read_stat(process.pid)).name);
     for (int i = record.threads_size() - 1; i > 0; --i) record.mutable_threads()->SwapElements(i, i - 1);
   }
   return {};

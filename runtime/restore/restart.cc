@@ -1,5 +1,6 @@
 #include "runtime/restore/restart.h"
 
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -95,7 +96,12 @@ class Restart {
     CK_TRY(set_attributes(box, process_, warnings_));
     CK_TRY(make_threads(box, area_, kFirstSlot, process_));
     CK_TRY(set_thread_state(area_, kFirstSlot, process_, pid, manifest_.host(), warnings_));
-    CK_TRY(set_final_state(box, process_, warnings_));
+    CK_TRY(start_clocks(box, process_, warnings_));
+    for (unsigned i = 0; i < static_cast<unsigned>(process_.threads_size()); ++i) {
+      Mailbox thread(area_, kFirstSlot + i, box.area_address(), pid);
+      CK_TRY(drop_privileges(thread, process_.credentials()));
+    }
+    CK_TRY(set_dumpable(box, process_));
     CK_TRY(release(box));
     done_ = true;
     Restarted restarted;
@@ -198,6 +204,7 @@ class Restart {
     }
     if (process_.threads(0).exited()) {
       box.clear();
+      box.add(SYS_prctl, PR_SET_NAME, box.put_string(process_.threads(0).name()));
       box.add(SYS_exit, 0);  // the leader alone, as it was
       (void)box.run();
     }

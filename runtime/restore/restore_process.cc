@@ -157,36 +157,6 @@ Status drop_bounding(Mailbox& box, std::uint64_t bounding) {
   return box.run();
 }
 
-Status set_capabilities(Mailbox& box, const image::CredentialsRecord& saved) {
-  CK_TRY(drop_bounding(box, saved.cap_bounding()));
-  const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const auto low = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask); };
-  const auto high = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask >> 32); };
-  box.clear();
-  const Mailbox::Address version = box.put_value(header);
-  const Mailbox::Address present = box.reserve(2 * sizeof(__user_cap_data_struct));
-  box.add(SYS_capget, version, present);
-  CK_TRY(box.run());
-  CK_TRY(box.expect_all("ask for capabilities"));
-  const auto now_low = box.value_at<__user_cap_data_struct>(present);
-  const auto now_high = box.value_at<__user_cap_data_struct>(present + sizeof(__user_cap_data_struct));
-  // Rights that the restart does not have cannot be given; fewer is all that can be set.
-  const std::uint64_t may = now_low.permitted | std::uint64_t{now_high.permitted} << 32;
-  const std::uint64_t permitted = saved.cap_permitted() & may;
-  const std::uint64_t effective = saved.cap_effective() & may;
-  const std::uint64_t inheritable = saved.cap_inheritable() & may;
-  const __user_cap_data_struct wanted[2] = {{low(effective), low(permitted), low(inheritable)},
-                                            {high(effective), high(permitted), high(inheritable)}};
-  box.clear();
-  box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  box.add(SYS_capset, box.put_value(header), box.put_value(wanted));
-  for (int capability = 0; capability < 64; ++capability)
-    if ((saved.cap_ambient() & permitted & inheritable) >> capability & 1)
-      box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
-  CK_TRY(box.run());
-  return box.expect_all("set capabilities");
-}
-
 Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
   for (const image::SignalRecord& signal : process.pending()) {
     box.clear();
@@ -229,7 +199,7 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process, std::ve
   return {};
 }
 
-Status set_final_state(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+Status start_clocks(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
   for (const image::PosixTimerRecord& timer : process.posix_timers()) CK_TRY(create_timer(box, timer));
   CK_TRY(queue_signals(box, process));
   CK_TRY(start_timers(box, process));
@@ -239,7 +209,41 @@ Status set_final_state(Mailbox& box, const image::ProcessRecord& process, std::v
   const std::string text = std::to_string(process.oom_score_adj());
   if (!score || ::write(score.get(), text.data(), text.size()) < 0)
     warnings.push_back("the job's oom_score_adj of " + text + " cannot be set here");
-  CK_TRY(set_capabilities(box, process.credentials()));
+  return {};
+}
+
+Status drop_privileges(Mailbox& box, const image::CredentialsRecord& saved) {
+  CK_TRY(drop_bounding(box, saved.cap_bounding()));
+  const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const auto low = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask); };
+  const auto high = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask >> 32); };
+  box.clear();
+  const Mailbox::Address version = box.put_value(header);
+  const Mailbox::Address present = box.reserve(2 * sizeof(__user_cap_data_struct));
+  box.add(SYS_capget, version, present);
+  CK_TRY(box.run());
+  CK_TRY(box.expect_all("ask for capabilities"));
+  const auto now_low = box.value_at<__user_cap_data_struct>(present);
+  const auto now_high = box.value_at<__user_cap_data_struct>(present + sizeof(__user_cap_data_struct));
+  // Rights that the restart does not have cannot be given; fewer is all that can be set.
+  const std::uint64_t may = now_low.permitted | std::uint64_t{now_high.permitted} << 32;
+  const std::uint64_t permitted = saved.cap_permitted() & may;
+  const std::uint64_t effective = saved.cap_effective() & may;
+  const std::uint64_t inheritable = saved.cap_inheritable() & may;
+  const __user_cap_data_struct wanted[2] = {{low(effective), low(permitted), low(inheritable)},
+                                            {high(effective), high(permitted), high(inheritable)}};
+  box.clear();
+  box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  box.add(SYS_capset, box.put_value(header), box.put_value(wanted));
+  for (int capability = 0; capability < 64; ++capability)
+    if ((saved.cap_ambient() & permitted & inheritable) >> capability & 1)
+      box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  CK_TRY(box.run());
+  return box.expect_all("set capabilities");
+}
+
+Status set_dumpable(Mailbox& box, const image::ProcessRecord& process) {
+  box.clear();
   CK_TRY(box.call("set dumpable", SYS_prctl, PR_SET_DUMPABLE, process.dumpable() == 0 ? 0 : 1));
   return {};
 }

@@ -19,8 +19,14 @@ Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process
 Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process,
                       std::vector<std::string>& warnings);
 
-// What starts to run, or takes rights away: timers, pending signals, capabilities, dumpable. Last.
-Status set_final_state(proc::Mailbox& box, const image::ProcessRecord& process,
-                       std::vector<std::string>& warnings);
+// What starts to run: timers, pending signals.
+Status start_clocks(proc::Mailbox& box, const image::ProcessRecord& process,
+                    std::vector<std::string>& warnings);
+
+// Capabilities belong to the thread: each gives up by itself what the restart needed and it never had.
+Status drop_privileges(proc::Mailbox& box, const image::CredentialsRecord& saved);
+
+// Last: an undumpable process is out of our reach.
+Status set_dumpable(proc::Mailbox& box, const image::ProcessRecord& process);
 
 }  // namespace ck::restore
