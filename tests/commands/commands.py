@@ -267,8 +267,8 @@ class Restart(case.Case):
     def test_clone_beside_the_living_job(self):
         job = self.prepare()
         clone = self.restarted(job.image, "--as", "twin", "--pids", "namespace", name="twin")
-        image = self.bench.ckpt("twin").stdout.strip()
-        self.assertIn("twin", image)
+        clone.checkpoint()
+        self.assertIn("twin", clone.image)
         self.release()
         self.assertEqual(clone.finish(), 0, clone.report())
         self.assertEqual(job.finish(), 0, job.report())
@@ -313,6 +313,7 @@ class Restart(case.Case):
         job.kill()
         job.restart()
         job.wait_restarted()
+        job.checkpoint()  # answered once the restart is complete
         job.popen.terminate()
         self.assertEqual(job.finish(), 128 + signal.SIGTERM, job.report())
         self.assertEqual(processes.leftovers(keep=[job.popen.pid]), [])

@@ -75,7 +75,7 @@ class Disk(case.Case):
 
     def test_file_size_limit(self):
         job = Job(self.bench, [self.guest("heap_brk")], env={"GUEST_GO": self.go})
-        job.spawn(["prlimit", "--fsize=25000000", self.bench.tool("ckrun"), "--name", "limited",
+        job.spawn(["prlimit", "--fsize=16000000", self.bench.tool("ckrun"), "--name", "limited",
                    "--compress", "none", "--", self.guest("heap_brk")])
         job.wait_started()
         self.assert_checkpoint_fails(job)

@@ -51,6 +51,8 @@ def children(pid):
 
 
 def descendants(pid):
+    """Everything below `pid`. A process whose parent ends meanwhile can be missed once: where
+    nothing may be missed, look twice."""
     found, queue = [], children(pid)
     while queue:
         child = queue.pop()
@@ -87,13 +89,14 @@ def end_all(popens=(), timeout=20):
     for popen in popens:  # first the supervisors, so that they cannot tidy up
         if popen.poll() is None:
             popen.kill()
-    deadline = time.monotonic() + timeout
+    deadline, empty_looks = time.monotonic() + timeout, 0
     while True:
         for popen in popens:
             popen.poll()
         reap_zombies()
         left = [pid for pid in descendants(os.getpid()) if not all_threads_dead(pid)]
-        if not left:
+        empty_looks = 0 if left else empty_looks + 1
+        if empty_looks == 2:
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"processes {left} do not end after SIGKILL")
@@ -104,10 +107,11 @@ def end_all(popens=(), timeout=20):
 
 def leftovers(keep=(), grace=3.0):
     """Pids that we started, directly or not, and that still live after `grace` seconds."""
-    deadline = time.monotonic() + grace
+    deadline, empty_looks = time.monotonic() + grace, 0
     while True:
         reap_zombies(keep)
         left = [pid for pid in descendants(os.getpid()) if pid not in keep and alive(pid)]
-        if not left or time.monotonic() > deadline:
+        empty_looks = 0 if left else empty_looks + 1
+        if empty_looks == 2 or time.monotonic() > deadline:
             return left
         time.sleep(0.02)
