@@ -27,6 +27,7 @@ namespace {
 // Longer than any thread takes to reach a stop, unless it is in an uninterruptible wait.
 constexpr milliseconds kStopTime{250};
 constexpr milliseconds kAnswerTime{1000};
+constexpr milliseconds kLeastAnswerTime{2000};
 constexpr std::chrono::microseconds kBetweenAttempts{300};
 
 template <typename T>
@@ -131,6 +132,7 @@ std::int64_t monotonic_of(RealPid pid) {
 Result<std::unique_ptr<FrozenProcess>> FrozenProcess::freeze(RealPid pid, ControlArea& area,
                                                              unsigned first_slot, Deadline deadline) {
   std::unique_ptr<FrozenProcess> process(new FrozenProcess(pid, area, first_slot));
+  process->deadline_ = deadline;
   std::string obstacle;
   for (;;) {
     if (CK_TRY(process->attempt(deadline, obstacle))) return process;
@@ -339,8 +341,32 @@ Status FrozenProcess::divert(std::vector<TracedThread>& traced) {
   return {};
 }
 
-proc::Mailbox FrozenProcess::mailbox(std::size_t thread) const {
-  return proc::Mailbox(area_, threads[thread].slot, agent.area, threads[thread].real);
+proc::Mailbox FrozenProcess::mailbox(std::size_t thread) {
+  proc::Mailbox box(area_, threads[thread].slot, agent.area, threads[thread].real);
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - steady_clock::now());
+  box.set_timeout(std::max(left, kLeastAnswerTime));
+  if (!held_.empty()) box.set_idle([this] { pump_held(); });
+  return box;
+}
+
+void FrozenProcess::pump_held() {
+  for (TracedThread& thread : held_) thread.pump();
+}
+
+// Detached, a thread of a stopped program stops again.
+Status FrozenProcess::let_stop_again() {
+  const Deadline give_up = steady_clock::now() + kLeastAnswerTime;
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    while (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree && steady_clock::now() < give_up) {
+      pump_held();
+      std::this_thread::sleep_for(kBetweenAttempts);
+    }
+    CK_TRY(held_[i].interrupt());
+    CK_TRY(held_[i].wait_stopped(give_up));
+    CK_TRY(held_[i].detach());
+  }
+  held_.clear();
+  return {};
 }
 
 Status FrozenProcess::thaw() {
@@ -354,14 +380,7 @@ Status FrozenProcess::thaw() {
   }
   for (std::size_t i = 0; i < threads.size(); ++i)
     if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree) set_state(slot(i), abi::kRelease);
-  // Detached, a thread of a stopped program stops again.
-  for (TracedThread& thread : held_) {
-    CK_TRY(thread.interrupt());
-    CK_TRY(thread.wait_stopped(steady_clock::now() + kStopTime));
-    CK_TRY(thread.detach());
-  }
-  held_.clear();
-  return {};
+  return let_stop_again();
 }
 
 void FrozenProcess::kill() {

@@ -43,7 +43,7 @@ class FrozenProcess {
   // All of it is killed while frozen (ckpt --stop): no instruction of the program runs any more.
   void kill();
 
-  proc::Mailbox mailbox(std::size_t thread = 0) const;
+  proc::Mailbox mailbox(std::size_t thread = 0);
   abi::ThreadSlot& slot(std::size_t thread) const { return *area_.slot(threads[thread].slot); }
   unsigned slots_end() const { return first_slot_ + static_cast<unsigned>(threads.size()); }
   ControlArea& area() const { return area_; }
@@ -70,9 +70,12 @@ class FrozenProcess {
   Result<bool> can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const;
   Status prepare(const TracedThread& thread, std::int64_t monotonic_now);
   Status divert(std::vector<TracedThread>& traced);
+  Status let_stop_again();
+  void pump_held();
 
   ControlArea& area_;
   unsigned first_slot_;
+  Deadline deadline_;
   bool frozen_ = false;
   std::vector<TracedThread> held_;  // stopped by job control: stay traced while frozen
 };

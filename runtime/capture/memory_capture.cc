@@ -163,7 +163,7 @@ Status MemoryCapture::freeze_object(std::uint32_t object) {
 
 // mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any are
 // swapped out it cannot tell, and all are read.
-Result<std::vector<image::Run>> MemoryCapture::resident_runs(const Area& area) const {
+Result<std::vector<image::Run>> MemoryCapture::resident_runs(const Area& area) {
   const proc::Mapping& mapping = area.mapping;
   std::vector<image::Run> runs;
   if (mapping.swap != 0) return std::vector<image::Run>{{mapping.offset, mapping.size()}};

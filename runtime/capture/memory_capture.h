@@ -41,7 +41,7 @@ class MemoryCapture {
   Status add_object(Area& area);
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
   Status freeze_object(std::uint32_t object);
-  Result<std::vector<image::Run>> resident_runs(const Area& area) const;
+  Result<std::vector<image::Run>> resident_runs(const Area& area);
   Status feed_private(const Area& area, const proc::PageScan& scan, memory::ChunkFeeder& feeder) const;
 
   FrozenProcess& process_;

@@ -190,6 +190,14 @@ Status TracedThread::resume() {
   return {};
 }
 
+// A thread of a stopped program reports its group stop more than once: for the seizure, for our
+// interrupt, and whenever SIGCONT or a stop signal comes (ptrace(2), group-stop).
+void TracedThread::pump() {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info, WSTOPPED | __WALL | WNOHANG) == 0 && info.si_pid != 0)
+    (void)trace(PTRACE_CONT, tid_);
+}
+
 Status TracedThread::interrupt() {
   if (trace(PTRACE_INTERRUPT, tid_) != 0) return failed("PTRACE_INTERRUPT");
   return {};

@@ -54,6 +54,7 @@ class TracedThread {
   Status detach();     // the thread runs on
   Status resume();     // the same, still traced
   Status interrupt();  // after resume(): asks it to stop again
+  void pump();         // after resume(): lets it go on where it has stopped unasked
 
  private:
   TracedThread(RealPid tid, RealPid process) : tid_(tid), process_(process) {}

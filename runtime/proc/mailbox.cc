@@ -134,7 +134,8 @@ Status Mailbox::wait_parked() {
       return make_error(ErrorKind::kTryAgain,
                         "process " + to_string(pid_) + " does not answer (is it stopped, or waiting "
                         "for a file system?)");
-    futex_wait(&slot_->state, state, std::chrono::milliseconds(50));
+    if (idle_) idle_();
+    futex_wait(&slot_->state, state, std::chrono::milliseconds(idle_ ? 1 : 50));
   }
 }
 

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -101,6 +102,8 @@ class Mailbox {
   Address slot_address(unsigned index) const;   // in the process
   Address area_address() const { return area_address_; }
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+  // Called now and then while an answer is awaited.
+  void set_idle(std::function<void()> idle) { idle_ = std::move(idle); }
   // Waits until the thread is parked (after it was diverted, cloned or started).
   Status wait_parked();
 
@@ -125,6 +128,7 @@ class Mailbox {
   std::size_t data_used_ = 0;
   bool finished_ = false;
   std::chrono::milliseconds timeout_{30000};
+  std::function<void()> idle_;
 };
 
 }  // namespace ck::proc
