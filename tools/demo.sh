@@ -68,6 +68,12 @@ show "kill -9 $supervisor ${processes[*]}"
 kill -9 "$supervisor" "${processes[@]}"
 wait "$supervisor" 2>/dev/null || true
 pids=()
+for pid in "${processes[@]}"; do  # half a gigabyte takes a moment to go
+  for _ in $(seq 100); do
+    grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null || break
+    sleep 0.05
+  done
+done
 echo "   result so far: $(wc -c <"$work/first") bytes"
 
 say "5. The restart"
