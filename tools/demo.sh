@@ -4,6 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Descriptors that were left open by whoever started this script would be the job's, too.
+for fd in /proc/$$/fd/*; do
+  number=${fd##*/}
+  if [ "$number" -gt 2 ] && [ "$number" -ne 255 ]; then eval "exec $number>&-"; fi
+done
+
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 show() { printf '   $ %s\n' "$*"; }
 
@@ -57,11 +63,17 @@ wait_for_round "$work/progress" 6
 echo "   it goes on: $(tail -n 1 "$work/progress")"
 
 say "4. SIGKILL for everything: as if the machine had lost its power"
-read -r -a processes <"/proc/$supervisor/task/$supervisor/children"
+read -r -a processes <"/proc/$supervisor/task/$supervisor/children" || true  # no newline
 show "kill -9 $supervisor ${processes[*]}"
 kill -9 "$supervisor" "${processes[@]}"
 wait "$supervisor" 2>/dev/null || true
 pids=()
+for pid in "${processes[@]}"; do  # half a gigabyte takes a moment to go
+  for _ in $(seq 100); do
+    grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null || break
+    sleep 0.05
+  done
+done
 echo "   result so far: $(wc -c <"$work/first") bytes"
 
 say "5. The restart"

@@ -11,6 +11,7 @@ from . import processes
 
 # Generous bounds: they end a test that hangs, they are no measure of speed.
 STEP_SECONDS = 60
+OWN_NAMES = ("ckpt", "ckrun")  # of a process that is still being restored, and its helpers
 USER_ID = 64321  # an ordinary user without a name, when the tests run as root
 
 
@@ -186,13 +187,14 @@ class Job:
                      image or self.image], cwd)
 
     def wait_restarted(self, timeout=STEP_SECONDS):
-        """Waits until the program is there again, by its own pid and its own executable."""
+        """Waits until the program is there again: its own pid and its own name."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.popen.poll() is not None:
                 raise AssertionError(f"the restart ended\n{self.report()}")
             pid = self.pid()
-            if pid:
+            name = processes.status(pid).get("Name", "").strip() if pid else ""
+            if name and not name.startswith(OWN_NAMES):
                 return pid
             time.sleep(0.005)
         raise AssertionError(f"the restart did not bring the program back\n{self.report()}")
