@@ -18,8 +18,8 @@ inline constexpr uint64_t kMagic = 0x6165726174726b63;  // "ckrtarea"
 inline constexpr uint32_t kVersion = 1;
 
 inline constexpr uint32_t kMaxCalls = 96;
-inline constexpr uint32_t kDataBytes = 12288;
-inline constexpr uint32_t kXstateBytes = 12288;  // AMX included: 11,008 + 4
+inline constexpr uint32_t kDataBytes = 8192;
+inline constexpr uint32_t kXstateBytes = 11264;  // AMX included: 11,008 + 4
 inline constexpr uint32_t kStackBytes = 4096;    // of the serve loop, a few frames deep
 inline constexpr uint32_t kMaxProcesses = 1024;
 inline constexpr uint32_t kPathBytes = 256;
@@ -93,7 +93,7 @@ struct alignas(64) ThreadSlot {
   alignas(64) uint8_t data[kDataBytes];        // memory that calls may point to
   alignas(64) uint8_t stack[kStackBytes];      // injected code
 };
-inline constexpr uint32_t kSlotStride = 49152;
+inline constexpr uint32_t kSlotStride = 32768;
 static_assert(sizeof(ThreadSlot) <= kSlotStride);
 
 // A process that has run the agent's constructor (or, after fork, a copy of such a process, which

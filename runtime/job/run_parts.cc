@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "runtime/capture/checkpoint.h"
+#include "runtime/job/stale_areas.h"
 #include "runtime/job/supervisor.h"
 
 namespace ck::job {
@@ -19,6 +20,7 @@ Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsig
   for (std::string folder :
        {std::string("/dev/shm"), std::string(runtime_folder == nullptr ? "" : runtime_folder)}) {
     if (folder.empty() || access(folder.c_str(), W_OK | X_OK) != 0) continue;
+    remove_stale_areas(folder);
     Result<ControlArea> area = ControlArea::create(folder, agent, slots, request_signal);
     if (area.ok()) return area;
   }
