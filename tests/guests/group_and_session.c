@@ -1,4 +1,6 @@
-// Process group and session: the ids that the program knew, and it can still signal its group.
+// Process group and session: the ids that the program knew, and it can still signal its group. (With
+// real pids they are the new supervisor's.)
+// roundtrip: modes=resume,restart,twice
 #include <signal.h>
 
 #include "guest.h"

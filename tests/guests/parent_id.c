@@ -1,4 +1,6 @@
-// getppid: the parent that it had; or 1, as for an orphan, where that one has gone.
+// getppid: the parent that it had; or 1, as for an orphan, where that one has gone. (With real pids
+// it is the new supervisor.)
+// roundtrip: modes=resume,restart,twice
 #include "guest.h"
 
 int main(void) {
