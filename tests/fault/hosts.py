@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """Hosts that lack something: disk space, permission, a file that the program had open or mapped."""
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -76,8 +75,8 @@ class Disk(case.Case):
 
     def test_file_size_limit(self):
         job = self.start("heap_brk", options=["--compress", "none"])
-        limit = (1 << 20, 1 << 20)
-        resource.prlimit(job.popen.pid, resource.RLIMIT_FSIZE, limit)
+        done = self.bench.run(["prlimit", f"--pid={job.popen.pid}", "--fsize=1048576"])
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_checkpoint_fails(job)
         self.assertIsNone(job.popen.poll(), "the supervisor died (SIGXFSZ?)")
         self.finish_well(job)

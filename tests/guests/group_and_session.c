@@ -1,5 +1,4 @@
-// Process group and session: the ids that the program knew, and it can still signal its group. (With
-// real pids they are the new supervisor's.)
+// Process group and session: the ids that the program knew, and it can still signal its group.
 // roundtrip: modes=resume,restart,twice
 #include <signal.h>
 

@@ -1,5 +1,4 @@
-// getppid: the parent that it had; or 1, as for an orphan, where that one has gone. (With real pids
-// it is the new supervisor.)
+// getppid: the parent that it had; or 1, as for an orphan, where that one has gone.
 // roundtrip: modes=resume,restart,twice
 #include "guest.h"
 
