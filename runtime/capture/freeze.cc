@@ -44,6 +44,18 @@ bool poke(RealPid pid, std::uint64_t address, const T& value) {
   return ::process_vm_writev(pid.value, &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof value);
 }
 
+// By the owner of a file in /proc; of any living thread, for a leader that has exited shows root's.
+bool is_dumpable(RealPid pid) {
+  const Result<std::vector<RealPid>> threads = proc::read_threads(pid);
+  if (!threads.ok()) return true;
+  for (RealPid thread : *threads) {
+    struct stat maps{};
+    if (::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &maps) == 0 && maps.st_uid == ::geteuid())
+      return true;
+  }
+  return false;
+}
+
 const proc::Mapping* mapping_at(const std::vector<proc::Mapping>& mappings, std::uint64_t address) {
   auto after = std::upper_bound(mappings.begin(), mappings.end(), address,
                                 [](std::uint64_t a, const proc::Mapping& m) { return a < m.begin; });
@@ -167,10 +179,7 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
 // The kernel shows an undumpable process to root alone, in /proc and to ptrace (proc(5)). The agent is
 // asked to make it dumpable for as long as the freeze lasts; the request signal's handler does so.
 Status FrozenProcess::become_traceable(Deadline deadline) {
-  struct stat folder{};
-  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(pid) + "/maps").c_str(), &folder) != 0 ||
-      folder.st_uid == ::geteuid())
-    return {};
+  if (dumpable_was >= 0 || ::geteuid() == 0 || is_dumpable(pid)) return {};
   const proc::ProcessStatus now = CK_TRY(proc::read_status(pid));
   const int request = area_.header()->request_signal;
   const std::uint64_t bit = std::uint64_t{1} << (request - 1);

@@ -3,12 +3,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <time.h>
 
 
+#include "runtime/capture/pending_signals.h"
 #include "runtime/capture/thread_state.h"
-#include "runtime/proc/posix_timers.h"
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/sched.h"
 #include "runtime/proc/stat.h"
@@ -104,43 +103,6 @@ Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record, 
   return {};
 }
 
-Status capture_timers(FrozenProcess& process, image::ProcessRecord& record) {
-  Mailbox box = process.mailbox();
-  const Mailbox::Address intervals = box.reserve(3 * sizeof(itimerval));
-  for (int which = 0; which < 3; ++which)
-    box.add(SYS_getitimer, which, intervals + static_cast<std::uint64_t>(which) * sizeof(itimerval));
-  CK_TRY(box.run());
-  CK_TRY(box.expect_all("ask for interval timers"));
-  for (int which = 0; which < 3; ++which) {
-    const auto value = box.value_at<itimerval>(intervals + static_cast<std::uint64_t>(which) * sizeof(itimerval));
-    auto microseconds = [](const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; };
-    if (microseconds(value.it_value) == 0 && microseconds(value.it_interval) == 0) continue;
-    image::IntervalTimerRecord& saved = *record.add_interval_timers();
-    saved.set_which(which);
-    saved.set_interval_us(microseconds(value.it_interval));
-    saved.set_remaining_us(microseconds(value.it_value));
-  }
-  for (const proc::PosixTimer& timer : CK_TRY(proc::read_posix_timers(process.witness))) {
-    box.clear();
-    const Mailbox::Address setting = box.reserve(sizeof(itimerspec));
-    CK_TRY(box.call("timer_gettime", SYS_timer_gettime, timer.id, setting));
-    const auto value = box.value_at<itimerspec>(setting);
-    auto nanoseconds = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
-    image::PosixTimerRecord& saved = *record.add_posix_timers();
-    saved.set_id(timer.id);
-    saved.set_clock(timer.clock);
-    saved.set_notify(timer.notify);
-    saved.set_signal(timer.signal);
-    saved.set_value(timer.value);
-    saved.set_interval_ns(nanoseconds(value.it_interval));
-    saved.set_remaining_ns(nanoseconds(value.it_value));
-    for (const FrozenThread& thread : process.threads)
-      if (thread.real == timer.target || thread.tid.value == timer.target.value)
-        saved.set_tid(thread.tid.value);
-  }
-  return {};
-}
-
 void fill_credentials(const proc::ProcessStatus& status, image::CredentialsRecord& saved) {
   saved.mutable_uids()->Assign(status.uids.begin(), status.uids.end());
   saved.mutable_gids()->Assign(status.gids.begin(), status.gids.end());
@@ -232,7 +194,7 @@ Status capture_process(FrozenProcess& process, image::ProcessRecord& record, ima
   CK_TRY(fill_from_proc(process, record));
   CK_TRY(capture_attributes(process, record, clocks));
   CK_TRY(capture_signal_actions(process, record));
-  CK_TRY(capture_timers(process, record));
+  CK_TRY(capture_timers_and_signals(process, record));
   settle_restarts(process, record);
   fill_agent(process, *record.mutable_agent());
   fill_pending(process.pending, *record.mutable_pending());
