@@ -228,7 +228,13 @@ class Restart {
 
 Result<Restarted> restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options) {
   CK_TRY(check_before(reader.manifest(), area));
-  return Restart(reader, area, options).run();
+  Result<Restarted> restarted = Restart(reader, area, options).run();
+  // An id of the job was taken by somebody else: the other way does not mind.
+  if (options.pids != PidsMode::kAuto || restarted.ok() || restarted.error().errnum != EEXIST) return restarted;
+  spdlog::debug("not the real way: {}", restarted.error().text());
+  RestartOptions elsewhere = options;
+  elsewhere.pids = PidsMode::kNamespace;
+  return Restart(reader, area, elsewhere).run();
 }
 
 }  // namespace ck::restore

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <map>
 
 namespace ck::restore {
 
@@ -45,17 +46,26 @@ void reset_signals() {
 
 std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
 
-// This process's own clock, less the offset of its own time namespace.
+// Offset of this process's own time namespace. Asked once: after unshare(CLONE_NEWTIME) the file shows
+// that of future children.
+std::int64_t own_offset(const std::string& clock) {
+  static const std::map<std::string, std::int64_t> offsets = [] {
+    std::map<std::string, std::int64_t> result;
+    std::ifstream file("/proc/self/timens_offsets");
+    std::string name;
+    std::int64_t seconds = 0;
+    std::int64_t rest = 0;
+    while (file >> name >> seconds >> rest) result[name] = seconds * 1'000'000'000 + rest;
+    return result;
+  }();
+  const auto found = offsets.find(clock);
+  return found == offsets.end() ? 0 : found->second;
+}
+
 std::int64_t host_clock(clockid_t clock, const char* name) {
   timespec now{};
   ::clock_gettime(clock, &now);
-  std::ifstream offsets("/proc/self/timens_offsets");
-  std::string which;
-  std::int64_t seconds = 0;
-  std::int64_t rest = 0;
-  while (offsets >> which >> seconds >> rest)
-    if (which == name) return nanoseconds(now) - (seconds * 1'000'000'000 + rest);
-  return nanoseconds(now);
+  return nanoseconds(now) - own_offset(name);
 }
 
 std::string offset_line(const char* name, std::int64_t offset) {
