@@ -15,6 +15,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/capture/frame.h"
+#include "runtime/capture/seccomp.h"
 #include "runtime/proc/tasks.h"
 
 namespace ck::capture {
@@ -151,6 +152,7 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
   if (!CK_TRY(stop_all(traced, deadline, obstacle))) return false;
   if (!CK_TRY(find_agent(obstacle))) return false;
   if (!CK_TRY(can_park(traced, obstacle))) return false;
+  CK_TRY(refuse_seccomp(traced));
   if (first_slot_ + traced.size() + 1 > area_.slot_count())
     return make_error(ErrorKind::kRefused,
                       "process " + to_string(pid) + " has " + std::to_string(traced.size()) +
@@ -274,6 +276,17 @@ Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced, st
                             " runs 32-bit code");
   }
   return true;
+}
+
+// Before any thread is diverted: a filter may kill the process at the agent's first system call.
+Status FrozenProcess::refuse_seccomp(const std::vector<TracedThread>& traced) const {
+  const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
+  for (const TracedThread& thread : traced) {
+    if (!has_own_seccomp(CK_TRY(proc::read_status(thread.tid())), own)) continue;
+    return make_error(ErrorKind::kRefused,
+                      "thread " + to_string(thread.tid()) + " of process " + to_string(pid) + " " + kSeccompReason);
+  }
+  return {};
 }
 
 Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic_now) {

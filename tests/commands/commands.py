@@ -174,14 +174,21 @@ class Save(case.Case):
         self.finish_well(job)
         self.assertEqual(job.errors.lines(), [])
 
-    def test_io_uring_is_refused_and_the_job_goes_on(self):
-        job = self.start("refused_io_uring")
+    def refused_and_goes_on(self, guest, word):
+        job = self.start(guest)
         done = self.bench.ckpt(job.pid())
         self.assertEqual(done.returncode, 69, done.stderr)
-        self.assertIn("io_uring", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn(word, done.stderr)
         check = self.bench.ckpt("check", job.pid())
-        self.assertIn("io_uring", check.stdout + check.stderr)
+        self.assertIn(word, check.stdout + check.stderr)
         self.finish_well(job)
+
+    def test_io_uring_is_refused_and_the_job_goes_on(self):
+        self.refused_and_goes_on("refused_io_uring", "io_uring")
+
+    def test_seccomp_filter_is_refused_and_the_job_goes_on(self):
+        self.refused_and_goes_on("refused_seccomp", "seccomp")
 
     def test_check_stops_nothing(self):
         job = self.start()
