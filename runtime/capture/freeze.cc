@@ -71,6 +71,17 @@ std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& regi
   return found;
 }
 
+// /proc tells nothing of a leader that has called pthread_exit: all is root's there, as of an
+// undumpable process.
+Result<RealPid> living_thread(RealPid pid) {
+  const std::vector<RealPid> threads = CK_TRY(proc::read_threads(pid));
+  for (RealPid thread : threads) {
+    const Result<proc::ProcessStatus> status = proc::read_status(thread);
+    if (status.ok() && status->state != 'Z' && status->state != 'X') return thread;
+  }
+  return pid;
+}
+
 std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
   switch (index) {
     case 0: return &frame.rdi;
@@ -170,10 +181,11 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
 // asked to make it dumpable for as long as the freeze lasts; the request signal's handler does so.
 Status FrozenProcess::become_traceable(Deadline deadline) {
   struct stat folder{};
-  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(pid) + "/maps").c_str(), &folder) != 0 ||
+  const RealPid thread = CK_TRY(living_thread(pid));
+  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
       folder.st_uid == ::geteuid())
     return {};
-  const proc::ProcessStatus now = CK_TRY(proc::read_status(pid));
+  const proc::ProcessStatus now = CK_TRY(proc::read_status(thread));
   const int request = area_.header()->request_signal;
   const std::uint64_t bit = std::uint64_t{1} << (request - 1);
   const Error refusal = make_error(ErrorKind::kRefused,
@@ -182,7 +194,7 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
                                    "root can checkpoint it");
   if (request == 0 || !(now.caught & bit) || (now.blocked & bit)) return refusal;
   for (abi::ProcessEntry& entry : area_.header()->processes) {
-    if (entry.pid != now.ns_pid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
+    if (entry.pid != now.ns_tgid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
     entry.dumpable_was = 0;
     __atomic_store_n(&entry.dumpable_wanted, 1u, __ATOMIC_RELEASE);
     if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
