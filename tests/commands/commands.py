@@ -116,8 +116,10 @@ class Save(case.Case):
 
     def test_stop_ends_the_job_with_85(self):
         job = self.start()
-        job.checkpoint("--stop")
+        image = job.checkpoint("--stop")
         self.assertEqual(job.finish(), 85, job.report())
+        told = json.loads(self.bench.ckpt("inspect", "--json", image).stdout)
+        self.assertGreater(told["pause_ns"], 0)
         self.assertEqual(processes.leftovers(keep=[job.popen.pid]), [])
         job.restart()
         job.wait_restarted()
