@@ -25,6 +25,12 @@
 
 using ck::abi::TimedCall;
 
+// What poll and ppoll become under _FORTIFY_SOURCE (bits/poll2.h declares them only there).
+extern "C" int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t size);
+extern "C" int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t size);
+
+CK_DEFINE_REAL(__poll_chk);
+CK_DEFINE_REAL(__ppoll_chk);
 CK_DEFINE_REAL(clock_nanosleep);
 CK_DEFINE_REAL(epoll_pwait);
 CK_DEFINE_REAL(epoll_pwait2);
@@ -147,6 +153,16 @@ CK_EXPORT int poll(pollfd* fds, nfds_t count, int timeout) {
 CK_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
   Note note(SYS_ppoll);
   return CK_REAL(ppoll)(fds, count, timeout, mask);
+}
+
+CK_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t size) {
+  Note note(SYS_poll, 2, timeout);
+  return CK_REAL(__poll_chk)(fds, count, timeout, size);
+}
+
+CK_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t size) {
+  Note note(SYS_ppoll);
+  return CK_REAL(__ppoll_chk)(fds, count, timeout, mask, size);
 }
 
 CK_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* others, timeval* timeout) {
@@ -277,6 +293,8 @@ asm(".text\n"
 namespace ck::agent {
 
 void look_up_timed_calls() {
+  CK_REAL(__poll_chk);
+  CK_REAL(__ppoll_chk);
   CK_REAL(clock_nanosleep);
   CK_REAL(epoll_pwait);
   CK_REAL(epoll_pwait2);

@@ -58,10 +58,15 @@ class Checkpoint {
     CK_TRY(capture_frozen());
     if (!options_.stop) CK_TRY(thaw());
     CK_TRY(write_rest());
+    // With --stop the pause lasts until the kill; the image can only tell how long it has been.
+    if (options_.stop) note_pause();
     CheckpointReport report;
-    report.pause = pause_;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
-    if (options_.stop) process_->kill();
+    if (options_.stop) {
+      process_->kill();
+      pause_ = steady_clock::now() - frozen_since_;
+    }
+    report.pause = pause_;
     report.total = steady_clock::now() - begin;
     return report;
   }
@@ -97,9 +102,13 @@ class Checkpoint {
 
   Status thaw() {
     CK_TRY(process_->thaw());
+    note_pause();
+    return {};
+  }
+
+  void note_pause() {
     pause_ = steady_clock::now() - frozen_since_;
     manifest_.mutable_job()->set_pause_ns(pause_.count());
-    return {};
   }
 
   Status write_rest() {

@@ -27,7 +27,7 @@ struct CheckpointOptions {
 };
 
 struct CheckpointReport {
-  std::chrono::nanoseconds pause{};   // first thread stopped to last thread released
+  std::chrono::nanoseconds pause{};   // first thread stopped to last thread released, or to the kill
   std::chrono::nanoseconds total{};
   image::WriteReport image;
 };

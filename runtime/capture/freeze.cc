@@ -15,6 +15,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/capture/frame.h"
+#include "runtime/capture/seccomp.h"
 #include "runtime/proc/tasks.h"
 
 namespace ck::capture {
@@ -44,18 +45,6 @@ bool poke(RealPid pid, std::uint64_t address, const T& value) {
   return ::process_vm_writev(pid.value, &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof value);
 }
 
-// By the owner of a file in /proc; of any living thread, for a leader that has exited shows root's.
-bool is_dumpable(RealPid pid) {
-  const Result<std::vector<RealPid>> threads = proc::read_threads(pid);
-  if (!threads.ok()) return true;
-  for (RealPid thread : *threads) {
-    struct stat maps{};
-    if (::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &maps) == 0 && maps.st_uid == ::geteuid())
-      return true;
-  }
-  return false;
-}
-
 const proc::Mapping* mapping_at(const std::vector<proc::Mapping>& mappings, std::uint64_t address) {
   auto after = std::upper_bound(mappings.begin(), mappings.end(), address,
                                 [](std::uint64_t a, const proc::Mapping& m) { return a < m.begin; });
@@ -80,6 +69,17 @@ std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& regi
   const auto number = static_cast<std::int64_t>(registers.orig_rax);
   if (number != found.call.number && number != SYS_restart_syscall) return std::nullopt;
   return found;
+}
+
+// /proc tells nothing of a leader that has called pthread_exit: all is root's there, as of an
+// undumpable process.
+Result<RealPid> living_thread(RealPid pid) {
+  const std::vector<RealPid> threads = CK_TRY(proc::read_threads(pid));
+  for (RealPid thread : threads) {
+    const Result<proc::ProcessStatus> status = proc::read_status(thread);
+    if (status.ok() && status->state != 'Z' && status->state != 'X') return thread;
+  }
+  return pid;
 }
 
 std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
@@ -163,6 +163,7 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
   if (!CK_TRY(stop_all(traced, deadline, obstacle))) return false;
   if (!CK_TRY(find_agent(obstacle))) return false;
   if (!CK_TRY(can_park(traced, obstacle))) return false;
+  CK_TRY(refuse_seccomp(traced));
   if (first_slot_ + traced.size() + 1 > area_.slot_count())
     return make_error(ErrorKind::kRefused,
                       "process " + to_string(pid) + " has " + std::to_string(traced.size()) +
@@ -179,8 +180,12 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
 // The kernel shows an undumpable process to root alone, in /proc and to ptrace (proc(5)). The agent is
 // asked to make it dumpable for as long as the freeze lasts; the request signal's handler does so.
 Status FrozenProcess::become_traceable(Deadline deadline) {
-  if (dumpable_was >= 0 || ::geteuid() == 0 || is_dumpable(pid)) return {};
-  const proc::ProcessStatus now = CK_TRY(proc::read_status(pid));
+  struct stat folder{};
+  const RealPid thread = CK_TRY(living_thread(pid));
+  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
+      folder.st_uid == ::geteuid())
+    return {};
+  const proc::ProcessStatus now = CK_TRY(proc::read_status(thread));
   const int request = area_.header()->request_signal;
   const std::uint64_t bit = std::uint64_t{1} << (request - 1);
   const Error refusal = make_error(ErrorKind::kRefused,
@@ -189,7 +194,7 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
                                    "root can checkpoint it");
   if (request == 0 || !(now.caught & bit) || (now.blocked & bit)) return refusal;
   for (abi::ProcessEntry& entry : area_.header()->processes) {
-    if (entry.pid != now.ns_pid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
+    if (entry.pid != now.ns_tgid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
     entry.dumpable_was = 0;
     __atomic_store_n(&entry.dumpable_wanted, 1u, __ATOMIC_RELEASE);
     if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
@@ -283,6 +288,17 @@ Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced, st
                             " runs 32-bit code");
   }
   return true;
+}
+
+// Before any thread is diverted: a filter may kill the process at the agent's first system call.
+Status FrozenProcess::refuse_seccomp(const std::vector<TracedThread>& traced) const {
+  const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
+  for (const TracedThread& thread : traced) {
+    if (!has_own_seccomp(CK_TRY(proc::read_status(thread.tid())), own)) continue;
+    return make_error(ErrorKind::kRefused,
+                      "thread " + to_string(thread.tid()) + " of process " + to_string(pid) + " " + kSeccompReason);
+  }
+  return {};
 }
 
 Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic_now) {

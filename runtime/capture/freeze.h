@@ -68,6 +68,7 @@ class FrozenProcess {
   Status become_traceable(Deadline deadline);
   Result<bool> find_agent(std::string& obstacle);
   Result<bool> can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const;
+  Status refuse_seccomp(const std::vector<TracedThread>& traced) const;
   Status prepare(const TracedThread& thread, std::int64_t monotonic_now);
   Status divert(std::vector<TracedThread>& traced);
   Status let_stop_again();

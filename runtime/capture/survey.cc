@@ -1,5 +1,8 @@
 // `ckpt check`: what would be refused, or be different after a restart, told from outside.
+#include <unistd.h>
+
 #include "runtime/capture/checkpoint.h"
+#include "runtime/capture/seccomp.h"
 #include "runtime/memory/mappings.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/proc/status.h"
@@ -30,8 +33,18 @@ void survey_status(RealPid pid, const proc::ProcessStatus& status, std::vector<F
   if (status.tracer)
     findings.push_back({pid, "process " + to_string(pid), "is traced by process " + to_string(status.tracer),
                         "detach the debugger", true});
-  if (status.seccomp != 0)
-    findings.push_back({pid, "process " + to_string(pid), "has a seccomp filter, which is not kept", "", true});
+}
+
+// The supervisor is the job's parent. A process that is not under ckrun is judged by its own parent.
+Status survey_seccomp(RealPid pid, RealPid supervisor, std::vector<Finding>& findings) {
+  const proc::ProcessStatus outer = CK_TRY(proc::read_status(supervisor));
+  for (RealPid thread : CK_TRY(proc::read_threads(pid))) {
+    const Result<proc::ProcessStatus> status = proc::read_status(thread);
+    if (!status.ok() || !has_own_seccomp(*status, outer)) continue;
+    findings.push_back({pid, "thread " + to_string(thread), kSeccompReason, "", true});
+    break;
+  }
+  return {};
 }
 
 }  // namespace
@@ -40,6 +53,7 @@ Result<std::vector<Finding>> survey(RealPid root) {
   std::vector<Finding> findings;
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
   survey_status(root, status, findings);
+  CK_TRY(survey_seccomp(root, status.ppid ? status.ppid : RealPid(::getpid()), findings));
   for (RealPid child : CK_TRY(proc::read_children(root)))
     findings.push_back({root, "child process " + to_string(child), "jobs of several processes are not supported yet",
                         "checkpoint when it has ended and was waited for", true});

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <set>
 
 #include "runtime/proc/pass_descriptor.h"
 #include "runtime/resources/table.h"
@@ -12,7 +13,7 @@ namespace ck::resources {
 namespace {
 
 constexpr std::uint32_t kMeaninglessAtOpen = O_CREAT | O_EXCL | O_TRUNC | O_ASYNC;
-constexpr std::uint32_t kChangeable = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+constexpr std::uint32_t kChangeable = O_APPEND | O_DIRECT | O_NOATIME | O_NONBLOCK;
 
 std::string file_text(const image::OpenFileRecord& record) {
   return "fd " + std::to_string(record.same_as_fd()) + " -> " + record.name();
@@ -56,7 +57,7 @@ bool is_terminal_of_restart(const image::OpenFileRecord& record) {
   return !record.standard_stream().empty();
 }
 
-// Who gets SIGIO, and as which signal; O_ASYNC last, for it starts the signals.
+// Who gets SIGIO, and as which signal.
 Status set_owners(RestoreSession& session) {
   for (auto [index, fd] : session.made) {
     const image::OpenFileRecord& record = session.manifest.open_files(static_cast<int>(index) - 1);
@@ -72,9 +73,6 @@ Status set_owners(RestoreSession& session) {
     if (record.io_signal() != 0) {
       CK_TRY(session.box().call("set the signal of " + file_text(record), SYS_fcntl, fd, F_SETSIG,
                                 record.io_signal()));
-    }
-    if ((record.flags() & O_ASYNC) != 0 && !is_terminal_of_restart(record)) {
-      CK_TRY(session.set_flags(fd, record.flags()));
     }
   }
   return {};
@@ -96,6 +94,21 @@ Status place_all(RestoreSession& session, const image::ProcessRecord& process) {
   CK_TRY(box.run());
   CK_TRY(box.expect_all("number the descriptors"));
   box.clear();
+  return {};
+}
+
+// Last, for it starts the signals, and under the final number: the kernel puts the number that
+// O_ASYNC was set under into siginfo's si_fd (fcntl(2), F_SETSIG).
+Status start_signals(RestoreSession& session, const image::ProcessRecord& process) {
+  std::set<std::uint32_t> started;
+  for (const image::DescriptorRecord& descriptor : process.descriptors()) {
+    const image::OpenFileRecord& record =
+        session.manifest.open_files(static_cast<int>(descriptor.open_file()) - 1);
+    if ((record.flags() & O_ASYNC) == 0 || is_terminal_of_restart(record)) continue;
+    if (!started.insert(descriptor.open_file()).second) continue;
+    CK_TRY(session.box().call("start the signals of " + file_text(record), SYS_fcntl,
+                              descriptor.fd(), F_SETFL, record.flags() & (kChangeable | O_ASYNC)));
+  }
   return {};
 }
 
@@ -173,11 +186,11 @@ Status restore_descriptors(const RestoreContext& context, const image::Manifest&
   RestoreSession session(context, manifest);
   CK_TRY(session.find_streams());
   CK_TRY(make_all(session, process));
-  for (auto [fd, flags] : session.later_flags)
-    CK_TRY(session.set_flags(fd, flags & ~unsigned{O_ASYNC}));
+  for (auto [fd, flags] : session.later_flags) CK_TRY(session.set_flags(fd, flags));
   CK_TRY(connect_all(session));
   CK_TRY(set_owners(session));
   CK_TRY(place_all(session, process));
+  CK_TRY(start_signals(session, process));
   return close_made(session);
 }
 

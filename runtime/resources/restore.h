@@ -57,7 +57,7 @@ class RestoreSession {
   Result<int> give(UniqueFd fd);
   // A duplicate, in the process, of one of its descriptors, not below base.
   Result<int> duplicate_there(int fd);
-  // fcntl(F_SETFL) of what can be changed later.
+  // fcntl(F_SETFL) of what can be changed later, O_ASYNC excepted: that comes last of all.
   Status set_flags(int fd, std::uint32_t flags);
 
   // The number at or above base under which an open file is at hand; 0: not made yet.

@@ -116,8 +116,10 @@ class Save(case.Case):
 
     def test_stop_ends_the_job_with_85(self):
         job = self.start()
-        job.checkpoint("--stop")
+        image = job.checkpoint("--stop")
         self.assertEqual(job.finish(), 85, job.report())
+        told = json.loads(self.bench.ckpt("inspect", "--json", image).stdout)
+        self.assertGreater(told["pause_ns"], 0)
         self.assertEqual(processes.leftovers(keep=[job.popen.pid]), [])
         job.restart()
         job.wait_restarted()
@@ -174,14 +176,21 @@ class Save(case.Case):
         self.finish_well(job)
         self.assertEqual(job.errors.lines(), [])
 
-    def test_io_uring_is_refused_and_the_job_goes_on(self):
-        job = self.start("refused_io_uring")
+    def refused_and_goes_on(self, guest, word):
+        job = self.start(guest)
         done = self.bench.ckpt(job.pid())
         self.assertEqual(done.returncode, 69, done.stderr)
-        self.assertIn("io_uring", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn(word, done.stderr)
         check = self.bench.ckpt("check", job.pid())
-        self.assertIn("io_uring", check.stdout + check.stderr)
+        self.assertIn(word, check.stdout + check.stderr)
         self.finish_well(job)
+
+    def test_io_uring_is_refused_and_the_job_goes_on(self):
+        self.refused_and_goes_on("refused_io_uring", "io_uring")
+
+    def test_seccomp_filter_is_refused_and_the_job_goes_on(self):
+        self.refused_and_goes_on("refused_seccomp", "seccomp")
 
     def test_check_stops_nothing(self):
         job = self.start()

@@ -19,6 +19,7 @@ PROCESS_FIELDS = ("Umask", "Uid", "Gid", "Groups", "Threads", "ShdPnd", "SigIgn"
                   "CapInh", "CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp",
                   "VmLck", "THP_enabled")
 THREAD_FIELDS = ("Name", "SigPnd", "SigBlk", "Cpus_allowed_list")
+ZOMBIE_MASKS = ("SigPnd", "SigBlk")
 STAT_FIELDS = {"nice": 16, "rt_priority": 37, "policy": 38}  # counted after the command's name
 
 
@@ -103,10 +104,15 @@ def threads(pid):
         fields = processes.status(pid, task)
         if not fields:
             continue
-        entry = {"Name": fields["Name"].strip()}
-        if fields["State"].strip()[0] != "Z":  # a leader that has ended: its mask is never used
-            entry.update({name: fields[name].strip() for name in THREAD_FIELDS if name in fields})
+        entry = {name: fields[name].strip() for name in THREAD_FIELDS if name in fields}
+        if fields["State"].strip()[0] != "Z":
             entry.update(_stat(pid, task))
+        else:
+            # A leader that has ended reports no schedule. Its masks mean nothing: no signal comes to
+            # it any more, and they are those of its last instruction (glibc's pthread_exit, or the
+            # restorer, which blocks all).
+            for name in ZOMBIE_MASKS:
+                entry.pop(name, None)
         table[int(fields["NSpid"].split()[-1])] = entry
     return table
 
