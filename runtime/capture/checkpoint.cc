@@ -73,6 +73,9 @@ class Checkpoint {
 
  private:
   Status capture_frozen() {
+    // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
+    std::vector<proc::Mapping> scan;
+    if (auto scanned = proc::read_smaps(root_); scanned.ok()) scan = std::move(*scanned);
     frozen_since_ = steady_clock::now();
     process_ = CK_TRY(FrozenProcess::freeze(root_, area_, 0, deadline_));
     spdlog::debug("frozen after {} us", elapsed_us());
@@ -84,7 +87,7 @@ class Checkpoint {
     CK_TRY(capture_descriptors());
     spdlog::debug("descriptors after {} us", elapsed_us());
     memory_.emplace(*process_, 0, manifest_, objects_);
-    CK_TRY(memory_->describe(*record_));
+    CK_TRY(memory_->describe(*record_, scan));
     spdlog::debug("mappings after {} us", elapsed_us());
     CK_TRY(memory_->freeze_shared());
     twin_ = CK_TRY(Twin::fork(*process_));
@@ -115,7 +118,8 @@ class Checkpoint {
     *manifest_.mutable_host() = describe_host();
     manifest_.set_writer("ckrun " CKRUN_VERSION);
     if (options_.progress != nullptr) options_.progress->begin("checkpoint", memory_->private_bytes());
-    Status written = memory_->write_private(*writer_, twin_->pid());
+    Status written = memory_->check_twin(twin_->pid());
+    if (written.ok()) written = memory_->write_private(*writer_, twin_->pid());
     if (written.ok()) written = memory_->write_programs(*writer_);
     if (written.ok()) written = objects_.write_contents(*writer_);
     Status finished = writer_->finish_chunks();

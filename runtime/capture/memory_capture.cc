@@ -86,14 +86,25 @@ std::vector<image::Run> merged(std::vector<image::Run> runs) {
   return result;
 }
 
+// What only smaps tells, from a scan of the same mappings; false: they are not the same.
+bool take_flags(std::vector<proc::Mapping>& mappings, const std::vector<proc::Mapping>& scan) {
+  const auto same = [](const proc::Mapping& a, const proc::Mapping& b) {
+    return a.begin == b.begin && a.end == b.end && a.prot == b.prot && a.shared == b.shared && a.inode == b.inode &&
+           a.dev == b.dev && a.offset == b.offset && a.path == b.path;
+  };
+  if (!std::equal(mappings.begin(), mappings.end(), scan.begin(), scan.end(), same)) return false;
+  mappings = scan;
+  return true;
+}
+
 }  // namespace
 
 MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest,
                              memory::ObjectTable& objects)
     : process_(process), index_(process_index), manifest_(manifest), objects_(objects) {}
 
-Status MemoryCapture::describe(image::ProcessRecord& record) {
-  process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
+Status MemoryCapture::describe(image::ProcessRecord& record, const std::vector<proc::Mapping>& scan) {
+  if (!take_flags(process_.mappings, scan)) process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
   struct stat area_file{};
   if (::fstat(process_.area().fd(), &area_file) != 0) return sys_error("stat control area");
   frozen_source_ = CK_TRY(memory::MemorySource::open(process_.witness));
@@ -109,6 +120,23 @@ Status MemoryCapture::describe(image::ProcessRecord& record) {
     saved = memory::to_record(mapping, area.kind);
     saved.set_object(area.object);
     areas_.push_back(std::move(area));
+  }
+  return {};
+}
+
+Status MemoryCapture::check_twin(RealPid twin) const {
+  const std::vector<proc::Mapping> there = CK_TRY(proc::read_smaps(twin));
+  auto part = there.begin();
+  for (const Area& area : areas_) {
+    if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile && area.kind != Class::kDeletedPrivate)
+      continue;
+    for (std::uint64_t at = area.mapping.begin; at < area.mapping.end;) {
+      while (part != there.end() && part->end <= at) ++part;
+      if (part == there.end() || part->begin > at || (part->vm_flags & proc::kVmWipeOnFork))
+        return make_error(ErrorKind::kTryAgain, where(process_.pid, area.mapping) +
+                                                    ": was advised not to be forked just before the checkpoint");
+      at = part->end;
+    }
   }
   return {};
 }

@@ -23,7 +23,12 @@ class MemoryCapture {
                 memory::ObjectTable& objects);
 
   // While frozen: classifies all mappings, adds objects for files. Refuses what cannot be saved.
-  Status describe(image::ProcessRecord& record);
+  // `scan`: read_smaps() of shortly before the freeze. smaps walks all page tables (15 ms or more for
+  // each GiB), so it is read again here only if the mappings have changed since.
+  Status describe(image::ProcessRecord& record, const std::vector<proc::Mapping>& scan);
+  // After the thaw: whether the twin has all private memory. Advice that keeps memory from a fork may
+  // have been given between scan and freeze; then this is an Error of kind kTryAgain.
+  Status check_twin(RealPid twin) const;
   // While frozen: copies memory that a twin would share with the running program.
   Status freeze_shared();
   // After the thaw: private pages, from the twin; and the contents of programs and libraries.
