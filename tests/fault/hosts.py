@@ -74,14 +74,12 @@ class Disk(case.Case):
         self.assertEqual(done.stdout, "")
 
     def test_file_size_limit(self):
-        job = Job(self.bench, [self.guest("heap_brk")], env={"GUEST_GO": self.go})
-        job.spawn(["prlimit", "--fsize=80000000", self.bench.tool("ckrun"), "--name", "limited",
-                   "--compress", "none", "--", os.path.join(self.bench.build, "tests", "bench", "fill"),
-                   "random", "200", os.path.join(self.bench.work, "ticks")])
-        job.wait_started()
+        job = self.start("heap_brk", options=["--compress", "none"])
+        done = self.bench.run(["prlimit", f"--pid={job.popen.pid}", "--fsize=1048576"])
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_checkpoint_fails(job)
         self.assertIsNone(job.popen.poll(), "the supervisor died (SIGXFSZ?)")
-        self.assertTrue(processes.alive(job.pid()), "the program died")
+        self.finish_well(job)
 
     def test_folder_without_permission(self):
         if not self.bench.am_root and os.geteuid() == 0:

@@ -1,4 +1,5 @@
 // Process group and session: the ids that the program knew, and it can still signal its group.
+// roundtrip: modes=resume,restart,twice
 #include <signal.h>
 
 #include "guest.h"

@@ -1,4 +1,5 @@
 // getppid: the parent that it had; or 1, as for an orphan, where that one has gone.
+// roundtrip: modes=resume,restart,twice
 #include "guest.h"
 
 int main(void) {

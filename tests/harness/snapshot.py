@@ -12,6 +12,7 @@ from . import processes
 OWN_MAPPINGS = re.compile(r"ckrun|ckrestore|restorer")
 AGENT = "libckrun.so"
 UNNAMED = ("/memfd:shared (deleted)",)
+O_TMPFILE = 0o20200000  # of the opening alone
 O_LARGEFILE = 0o100000  # means nothing on x86-64; a pipe has it or not, by how it was opened
 
 PROCESS_FIELDS = ("Umask", "Uid", "Gid", "Groups", "Threads", "ShdPnd", "SigIgn", "SigCgt",
@@ -60,6 +61,8 @@ def descriptors(folder):
             continue
         fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
         flags = int(fields["flags"], 8) & ~O_LARGEFILE
+        if flags & O_TMPFILE == O_TMPFILE:
+            flags &= ~O_TMPFILE
         entry = {"flags": f"{flags:o}", "pos": fields["pos"].strip()}
         if int(name) > 2:  # std streams are connected to those of ckpt restart
             entry["target"] = number(target)
@@ -100,8 +103,9 @@ def threads(pid):
         fields = processes.status(pid, task)
         if not fields:
             continue
-        entry = {name: fields[name].strip() for name in THREAD_FIELDS if name in fields}
-        if fields["State"].strip()[0] != "Z":  # a leader that has ended reports no schedule
+        entry = {"Name": fields["Name"].strip()}
+        if fields["State"].strip()[0] != "Z":  # a leader that has ended: its mask is never used
+            entry.update({name: fields[name].strip() for name in THREAD_FIELDS if name in fields})
             entry.update(_stat(pid, task))
         table[int(fields["NSpid"].split()[-1])] = entry
     return table
