@@ -17,6 +17,7 @@ using asio::local::stream_protocol;
 using boost::system::error_code;
 
 constexpr int kMostSessions = 32;
+constexpr int kBacklog = 64;  // while a restart is under way, nobody accepts
 
 // The same user, or root.
 bool may_ask(int fd) {
@@ -118,13 +119,23 @@ void ControlSession::close() {
 ControlServer::ControlServer(asio::io_context& io, ControlSession::Handler handler)
     : acceptor_(io), pause_(io), handler_(std::move(handler)) {}
 
-Status ControlServer::listen(const std::string& name, std::chrono::milliseconds patience) {
+Result<UniqueFd> open_control_socket(const std::string& name) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  socklen_t size = 0;
+  sockaddr_un address = socket_address(name, &size);
+  if (!fd || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      listen(fd.get(), kBacklog) != 0) {
+    return sys_error("open the control socket " + name.substr(1));
+  }
+  return fd;
+}
+
+Status ControlServer::serve(UniqueFd listening, std::chrono::milliseconds patience) {
   patience_ = patience;
   error_code error;
-  acceptor_.open(stream_protocol(), error);
-  if (!error) acceptor_.bind(stream_protocol::endpoint(name), error);
-  if (!error) acceptor_.listen(16, error);
-  if (error) return sys_error("open the control socket " + name.substr(1), error.value());
+  acceptor_.assign(stream_protocol(), listening.get(), error);
+  if (error) return sys_error("serve the control socket", error.value());
+  (void)listening.release();
   accept_next();
   return {};
 }

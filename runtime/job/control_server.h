@@ -11,6 +11,7 @@
 #include <string>
 
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/job/control_frame.h"
 
 namespace ck::job {
@@ -56,12 +57,15 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   void keep_open() { keep_open_ = true; }
 };
 
+// A socket that listens, close-on-exec. Clients may connect and ask from now on; they are answered
+// once a ControlServer serves it. `name`: socket_name().
+Result<UniqueFd> open_control_socket(const std::string& name);
+
 class ControlServer {
  public:
   ControlServer(boost::asio::io_context& io, ControlSession::Handler handler);
-  // `name`: socket_name(). A client has `patience` for sending its request.
-  Status listen(const std::string& name,
-                std::chrono::milliseconds patience = std::chrono::seconds(5));
+  // A client has `patience` for sending its request.
+  Status serve(UniqueFd listening, std::chrono::milliseconds patience = std::chrono::seconds(5));
   void close();
 
  private:

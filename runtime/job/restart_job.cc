@@ -102,6 +102,7 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   Settings settings = with_changes(job.info().settings, request);
   Installation installation = CK_TRY(find_installation());
   CK_TRY(block_supervised_signals());
+  UniqueFd control_socket = CK_TRY(open_own_control_socket());
   Ownership ownership = CK_TRY(Ownership::acquire(job, request.force));
   // It may have finished between the first look and the lock.
   std::optional<int> finished = CK_TRY(finished_status(job, request));
@@ -128,7 +129,8 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   Status recorded = ownership.record_root(job_again->root->pid());
   if (recorded.ok() && request.force) recorded = ownership.forget_finished();
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
-  return supervise("ckpt", job, ownership, *job_again->root, *area, settings);
+  return supervise("ckpt", job, ownership, *job_again->root, std::move(control_socket), *area,
+                   settings);
 }
 
 }  // namespace

@@ -27,18 +27,23 @@ Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsig
   return ControlArea::create(job.path(), agent, slots, request_signal);
 }
 
+Result<UniqueFd> open_own_control_socket() {
+  return open_control_socket(socket_name(CK_TRY(this_host()).pid_namespace, RealPid(getpid())));
+}
+
 Status become_subreaper() {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return sys_error("become a child subreaper");
   return {};
 }
 
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
-                      process::RootProcess& root, ControlArea& area, const Settings& settings) {
+                      process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
+                      const Settings& settings) {
   CheckpointFunction checkpoint = [&root, &area](const capture::CheckpointOptions& options) {
     return capture::checkpoint(root.pid(), area, options);
   };
-  Supervisor supervisor(
-      {tool, job, ownership, root, area.header(), std::move(checkpoint), settings});
+  Supervisor supervisor({tool, job, ownership, root, std::move(control_socket), area.header(),
+                         std::move(checkpoint), settings});
   Result<int> status = supervisor.run();
   if (!status.ok()) {
     kill(root.pid().value, SIGKILL);

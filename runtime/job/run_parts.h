@@ -17,12 +17,16 @@ inline constexpr unsigned kFewestSlots = 2048;
 Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
                               int request_signal);
 
+// Clients find this process from now on, so it comes before anything they could see of the job.
+Result<UniqueFd> open_own_control_socket();
+
 // Orphans of the job become children of this process.
 Status become_subreaper();
 
 // Watches over the job until it has ended; returns this process's exit status. The program is ended
 // if the supervisor cannot be set up.
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
-                      process::RootProcess& root, ControlArea& area, const Settings& settings);
+                      process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
+                      const Settings& settings);
 
 }  // namespace ck::job

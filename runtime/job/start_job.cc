@@ -19,7 +19,8 @@ std::vector<std::string> own_environment() {
 }
 
 Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation& installation,
-                     const process::LaunchOptions& options, bool* launched) {
+                     const process::LaunchOptions& options, UniqueFd control_socket,
+                     bool* launched) {
   const Settings& settings = job.info().settings;
   ControlArea area =
       CK_TRY(make_area(job, installation.agent, kFewestSlots, settings.request_signal));
@@ -28,7 +29,7 @@ Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation
   *launched = true;
   Status recorded = ownership.record_root(root->pid());
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
-  return supervise("ckrun", job, ownership, *root, area, settings);
+  return supervise("ckrun", job, ownership, *root, std::move(control_socket), area, settings);
 }
 
 }  // namespace
@@ -45,10 +46,12 @@ Result<int> start_job(const StartRequest& request) {
   info.name = request.name;
   info.command = request.command;
   info.settings = request.settings;
+  UniqueFd control_socket = CK_TRY(open_own_control_socket());
   JobDir job = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
   Ownership ownership = CK_TRY(Ownership::acquire(job, false));
   bool launched = false;
-  Result<int> status = start_in(job, ownership, installation, options, &launched);
+  Result<int> status =
+      start_in(job, ownership, installation, options, std::move(control_socket), &launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
   return status;

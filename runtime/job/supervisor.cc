@@ -55,12 +55,12 @@ Status Supervisor::set_up() {
   exit_.assign(exit_fd);
   UniqueFd signal_fd = CK_TRY(open_signal_fd());
   signals_.assign(signal_fd.release());
-  CK_TRY(server_.listen(socket_name(CK_TRY(this_host()).pid_namespace, RealPid(getpid()))));
   runner_ =
       std::make_unique<CheckpointRunner>(io_, parts_.job, parts_.ownership, parts_.checkpoint);
   runner_->on_idle([this] { end_if_idle(); });
   watch_ = std::make_unique<RequestWatch>(
       parts_.area, [this] { asio::post(io_, [this] { request_from_within(); }); });
+  CK_TRY(server_.serve(std::move(parts_.control_socket)));
   wait_for_exit();
   // Those that came before the program could have had them are passed on whatever their source.
   take_signals([this](const signalfd_siginfo& info) { handle_signal(info, true); });

@@ -31,6 +31,7 @@ struct SupervisorParts {
   const JobDir& job;
   Ownership& ownership;
   process::RootProcess& root;
+  UniqueFd control_socket;  // open_control_socket(), under this process's name
   abi::AreaHeader* area;
   CheckpointFunction checkpoint;
   Settings settings;

@@ -23,7 +23,9 @@ namespace {
 class Server {
  public:
   Server() {
-    BOOST_REQUIRE(server_.listen(socket_name(name_space_, pid_), milliseconds(300)).ok());
+    auto listening = open_control_socket(socket_name(name_space_, pid_));
+    BOOST_REQUIRE(listening.ok());
+    BOOST_REQUIRE(server_.serve(std::move(*listening), milliseconds(300)).ok());
     thread_ = std::thread([this] { io_.run_for(std::chrono::seconds(30)); });
   }
   ~Server() {

@@ -81,7 +81,6 @@ class Job {
     BOOST_REQUIRE(read(ready[0], root, sizeof root) == sizeof root);
     std::memcpy(&root_, root, sizeof root_);
     close(ready[0]);
-    BOOST_REQUIRE(connect().ok());
   }
   ~Job() {
     if (pid_ > 0) {
@@ -96,14 +95,7 @@ class Job {
     waitpid(std::exchange(pid_, 0), &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
-  // Until it listens.
-  ck::Result<ControlClient> connect() const {
-    for (int attempt = 0;; ++attempt) {
-      auto client = find_supervisor(RealPid(pid_));
-      if (client.ok() || attempt == 200) return client;
-      std::this_thread::sleep_for(milliseconds(10));
-    }
-  }
+  ck::Result<ControlClient> connect() const { return find_supervisor(RealPid(pid_)); }
   std::size_t images() const { return ck::image::list_generations(dir_.path())->size(); }
   // Until there are so many, or two seconds.
   bool wait_for_images(std::size_t count) const {
@@ -129,7 +121,13 @@ class Job {
     if (!block_supervised_signals().ok()) return 250;
     auto ownership = Ownership::acquire(dir_, false);
     if (!ownership.ok()) return 251;
-    ChildRoot root(program);
+    auto listening =
+        open_control_socket(socket_name(this_host()->pid_namespace, RealPid(getpid())));
+    if (!listening.ok()) return 249;
+    ChildRoot root([&] {
+      listening->reset();
+      return program();
+    });
     pid_t pid = root.pid().value;
     if (!ownership->record_root(root.pid()).ok()) return 252;
     if (write(ready, &pid, sizeof pid) != sizeof pid) return 253;
@@ -137,7 +135,8 @@ class Job {
     auto checkpoint = [&](const ck::capture::CheckpointOptions& options) {
       return fake_checkpoint(engine, root.pid(), options);
     };
-    Supervisor supervisor({"test", dir_, *ownership, root, area.get(), checkpoint, settings});
+    Supervisor supervisor(
+        {"test", dir_, *ownership, root, std::move(*listening), area.get(), checkpoint, settings});
     auto status = supervisor.run();
     return status.ok() ? *status : 254;
   }
