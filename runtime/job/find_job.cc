@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <string_view>
+#include <thread>
 
 #include "runtime/abi/control_area.h"
 #include "runtime/job/host.h"
@@ -13,6 +15,7 @@ namespace ck::job {
 namespace {
 
 constexpr int kDeepestTree = 256;
+constexpr std::chrono::seconds kStartPatience{10};
 
 // A program that runs under the agent, with nobody above it that answers.
 bool has_agent(RealPid pid) {
@@ -21,6 +24,18 @@ bool has_agent(RealPid pid) {
   if (!environment.ok()) return false;
   std::string entry = std::string(1, '\0') + abi::kAreaVariable + "=";
   return (std::string(1, '\0') + *environment).find(entry) != std::string::npos;
+}
+
+// One that launches or restores its program does not listen yet. Told by name: a mistake costs only
+// the patience of find_supervisor().
+bool may_become_supervisor(RealPid pid) {
+  Result<std::string> name = read_small_file("/proc/" + to_string(pid) + "/comm", 64);
+  return name.ok() && (*name == "ckrun\n" || *name == "ckpt\n");
+}
+
+Error not_ready(const std::string& whose) {
+  return make_error(ErrorKind::kTryAgain, whose + " is just being started or ended",
+                    "try again in a moment");
 }
 
 Error no_supervisor(RealPid pid) {
@@ -52,6 +67,7 @@ Result<RealPid> parse_pid(const std::string& target) {
 Result<ControlClient> find_supervisor(RealPid pid) {
   std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
   RealPid current = pid;
+  bool starting = false;
   for (int depth = 0; current && depth < kDeepestTree; ++depth) {
     Result<proc::ProcessStat> stat = proc::read_stat(current);
     if (!stat.ok()) {
@@ -61,8 +77,10 @@ Result<ControlClient> find_supervisor(RealPid pid) {
     }
     Result<ControlClient> client = ControlClient::connect(pid_namespace, current);
     if (client.ok() || client.error().kind != ErrorKind::kNotFound) return client;
+    starting = starting || may_become_supervisor(current);
     current = stat->ppid;
   }
+  if (starting && has_agent(pid)) return not_ready("the job of process " + to_string(pid));
   return no_supervisor(pid);
 }
 
@@ -92,13 +110,29 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
       ControlClient::connect(owner->host.pid_namespace, owner->supervisor);
   if (client.ok() || client.error().kind != ErrorKind::kNotFound) return client;
   if (owner->host.pid_namespace != here.pid_namespace) return not_running;
-  return make_error(ErrorKind::kTryAgain, "job " + name + " is just being started or ended",
-                    "try again in a moment");
+  return not_ready("job " + name);
 }
 
-Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder) {
+namespace {
+
+Result<ControlClient> look_for_supervisor(const std::string& target,
+                                          const std::string& jobs_folder) {
   if (looks_like_pid(target)) return find_supervisor(CK_TRY(parse_pid(target)));
   return find_supervisor(CK_TRY(JobDir::find(jobs_folder, target)));
+}
+
+}  // namespace
+
+Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder) {
+  const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
+  for (;;) {
+    Result<ControlClient> client = look_for_supervisor(target, jobs_folder);
+    if (client.ok() || client.error().kind != ErrorKind::kTryAgain ||
+        std::chrono::steady_clock::now() > deadline) {
+      return client;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
 }
 
 }  // namespace ck::job

@@ -16,13 +16,13 @@ bool looks_like_pid(const std::string& target);
 Result<RealPid> parse_pid(const std::string& target);
 
 // The supervisor of the job that `pid` belongs to: the process itself or the nearest of its parents
-// that answers.
+// that answers. Error kTryAgain: one of them may be about to.
 Result<ControlClient> find_supervisor(RealPid pid);
 
 // The supervisor of a job that runs on this host.
 Result<ControlClient> find_supervisor(const JobDir& job);
 
-// Either, by what `target` looks like.
+// Either, by what `target` looks like. Waits some seconds for one that is just being started.
 Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder);
 
 }  // namespace ck::job

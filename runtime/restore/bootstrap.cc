@@ -20,7 +20,8 @@ namespace {
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLowest = 0x10000000;            // above vm.mmap_min_addr and old binaries
 constexpr std::uint64_t kHighest = 0x7ffffffff000;       // end of user space with four page levels
-constexpr std::uint64_t kMargin = 16 << 20;              // stack guard gaps, brk
+constexpr std::uint64_t kMargin = 16 << 20;              // stack guard gaps
+constexpr std::uint64_t kHeapRoom = std::uint64_t{64} << 30;  // for brk: a program may be linked low
 
 struct Range {
   std::uint64_t begin, end;
@@ -31,6 +32,7 @@ std::vector<Range> taken_ranges(const std::vector<proc::Mapping>& here, const im
   for (const proc::Mapping& mapping : here) taken.push_back({mapping.begin, mapping.end});
   for (const image::MappingRecord& mapping : process.mappings()) taken.push_back({mapping.begin(), mapping.end()});
   taken.push_back({process.agent().area(), process.agent().area() + process.agent().area_size()});
+  if (process.layout().brk() != 0) taken.push_back({process.layout().brk(), process.layout().brk() + kHeapRoom});
   std::sort(taken.begin(), taken.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
   return taken;
 }

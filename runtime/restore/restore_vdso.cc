@@ -1,16 +1,14 @@
 // The vdso of a restored program. On the kernel that the image comes from, the host's vdso is moved
 // to the old address and nothing is patched. On another one the program may hold pointers into its
-// old vdso (glibc caches them), so the old code stays, as plain memory, with each entry point turned
-// into a jump to the host's.
-#include <elf.h>
+// old vdso (glibc caches them), so the old one stays, as plain memory that leads to the host's.
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include <cstring>
-#include <map>
 
 #include "runtime/proc/mem.h"
 #include "runtime/restore/restore_memory.h"
+#include "runtime/restore/vdso_patch.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -21,46 +19,6 @@ namespace ck::restore {
 using proc::Mailbox;
 
 namespace {
-
-bool inside(std::span<const std::byte> image, std::uint64_t offset, std::uint64_t size) {
-  return offset <= image.size() && size <= image.size() - offset;
-}
-
-template <typename T>
-bool load(std::span<const std::byte> image, std::uint64_t offset, T& value) {
-  if (!inside(image, offset, sizeof value)) return false;
-  std::memcpy(&value, image.data() + offset, sizeof value);
-  return true;
-}
-
-// Functions by name, as offsets. The vdso is a small ELF library with section headers.
-std::map<std::string, std::uint64_t> entry_points(std::span<const std::byte> vdso) {
-  std::map<std::string, std::uint64_t> result;
-  Elf64_Ehdr header{};
-  if (!load(vdso, 0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return result;
-  for (unsigned i = 0; i < header.e_shnum; ++i) {
-    Elf64_Shdr section{};
-    Elf64_Shdr strings{};
-    if (!load(vdso, header.e_shoff + i * sizeof section, section) || section.sh_type != SHT_DYNSYM) continue;
-    if (!load(vdso, header.e_shoff + section.sh_link * sizeof strings, strings)) continue;
-    for (std::uint64_t at = 0; at + sizeof(Elf64_Sym) <= section.sh_size; at += sizeof(Elf64_Sym)) {
-      Elf64_Sym symbol{};
-      if (!load(vdso, section.sh_offset + at, symbol) || ELF64_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
-      const std::uint64_t name = strings.sh_offset + symbol.st_name;
-      if (!inside(vdso, name, 1) || symbol.st_value == 0) continue;
-      const char* text = reinterpret_cast<const char*>(vdso.data() + name);
-      result[std::string(text, ::strnlen(text, vdso.size() - name))] = symbol.st_value;
-    }
-  }
-  return result;
-}
-
-// movabs $target, %rax; jmp *%rax: rax is clobbered by every function call anyway.
-void put_jump(std::span<std::byte> code, std::uint64_t offset, std::uint64_t target) {
-  std::uint8_t bytes[12] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xe0};
-  std::memcpy(bytes + 2, &target, sizeof target);
-  std::memcpy(code.data() + offset, bytes, sizeof bytes);
-}
 
 Status move_parts(Mailbox& box, const std::vector<proc::Mapping>& parts, const std::vector<std::uint64_t>& to) {
   box.clear();
@@ -111,14 +69,7 @@ Status patch_old_vdso(Mailbox& box, const Camp& camp, const image::ProcessRecord
   const auto* bytes = reinterpret_cast<const std::byte*>(saved.data());
   std::vector<std::byte> old(bytes, bytes + saved.size());
   const std::uint64_t target = CK_TRY(settle_host_vdso(box, camp, process));
-  const auto new_entries = entry_points(here);
-  for (const auto& [name, offset] : entry_points(old)) {
-    const auto match = new_entries.find(name);
-    if (match == new_entries.end())
-      return make_error(ErrorKind::kRefused, "this host's kernel has no vdso function " + name +
-                                                 ", which the program may use");
-    if (inside(old, offset, 12)) put_jump(old, offset, target + match->second);
-  }
+  old = CK_TRY(redirect_vdso(std::move(old), here, target));
   const std::uint64_t address = process.vdso().address();
   CK_TRY(box.call("map the old vdso", SYS_mmap, address, old.size(), PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
