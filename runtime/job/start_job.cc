@@ -19,10 +19,10 @@ std::vector<std::string> own_environment() {
 }
 
 Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation& installation,
-                     const process::LaunchOptions& options, bool* launched) {
+                     const process::LaunchOptions& options, unsigned max_threads, bool* launched) {
   const Settings& settings = job.info().settings;
-  ControlArea area =
-      CK_TRY(make_area(job, installation.agent, kFewestSlots, settings.request_signal));
+  ControlArea area = CK_TRY(
+      make_area(job, installation.agent, max_threads + kSpareSlots, settings.request_signal));
   CK_TRY(become_subreaper());
   std::unique_ptr<process::RootProcess> root = CK_TRY(process::launch(options, area));
   *launched = true;
@@ -48,7 +48,8 @@ Result<int> start_job(const StartRequest& request) {
   JobDir job = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
   Ownership ownership = CK_TRY(Ownership::acquire(job, false));
   bool launched = false;
-  Result<int> status = start_in(job, ownership, installation, options, &launched);
+  Result<int> status =
+      start_in(job, ownership, installation, options, request.max_threads, &launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
   return status;
