@@ -164,10 +164,11 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
   if (!CK_TRY(find_agent(obstacle))) return false;
   if (!CK_TRY(can_park(traced, obstacle))) return false;
   CK_TRY(refuse_seccomp(traced));
-  if (first_slot_ + traced.size() + 1 > area_.slot_count())
+  if (first_slot_ + traced.size() + kSpareSlots > area_.slot_count())
     return make_error(ErrorKind::kRefused,
                       "process " + to_string(pid) + " has " + std::to_string(traced.size()) +
-                          " threads, its control area has room for " + std::to_string(area_.slot_count()),
+                          " threads, the job was started for " +
+                          std::to_string(area_.slot_count() - kSpareSlots),
                       "start the job with a larger ckrun --max-threads");
   const std::int64_t now = monotonic_of(witness);
   pending = CK_TRY(traced.front().queued_signals(true));

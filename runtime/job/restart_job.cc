@@ -75,12 +75,16 @@ Result<JobDir> job_of_foreign_image(const image::Reader& reader, const RestartRe
   return made;
 }
 
-unsigned slots_for(const image::Manifest& manifest) {
-  unsigned threads = 0;
-  for (const image::ProcessRecord& process : manifest.processes()) {
-    threads += static_cast<unsigned>(process.threads_size());
+// The agent maps the area where it was before, so the size must be the same.
+Result<ControlArea> area_for(const JobDir& job, const std::string& agent,
+                             const image::Manifest& manifest, int request_signal) {
+  unsigned slots = manifest.processes().empty()
+                       ? 0
+                       : ControlArea::slots_of_size(manifest.processes(0).agent().area_size());
+  if (slots == 0) {
+    return make_error(ErrorKind::kBadImage, "the image records a control area of no possible size");
   }
-  return std::max(kFewestSlots, 2 * threads);
+  return make_area(job, agent, slots, request_signal);
 }
 
 Result<restore::Restarted> restore_from(const image::Reader& reader, ControlArea& area,
@@ -117,7 +121,7 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   Status ready = become_subreaper();
   if (!ready.ok()) return give_up(std::move(ready).error());
   Result<ControlArea> area =
-      make_area(job, installation.agent, slots_for(reader->manifest()), settings.request_signal);
+      area_for(job, installation.agent, reader->manifest(), settings.request_signal);
   if (!area.ok()) return give_up(std::move(area).error());
   Result<restore::Restarted> job_again =
       restore_from(*reader, *area, installation, ownership, request);

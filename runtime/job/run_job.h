@@ -14,11 +14,17 @@
 
 namespace ck::job {
 
+inline constexpr unsigned kDefaultMaxThreads = 2048;
+inline constexpr unsigned kMostThreads = 100'000;
+
 struct StartRequest {
   std::string jobs_folder;
   std::string name;  // empty: made from the command
   std::vector<std::string> command;
   Settings settings;
+  // Room in the control area, 48 KiB a thread of a sparse file: it costs nothing until it is used.
+  // Every image records it, and restarts keep to that.
+  unsigned max_threads = kDefaultMaxThreads;
 };
 // The exit status for this process. process::preflight() has accepted the command.
 Result<int> start_job(const StartRequest& request);

@@ -11,9 +11,6 @@
 
 namespace ck::job {
 
-// Slots are 32 KiB each of a sparse file: room costs nothing until it is used.
-inline constexpr unsigned kFewestSlots = 2048;
-
 Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
                               int request_signal);
 

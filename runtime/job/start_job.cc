@@ -19,11 +19,11 @@ std::vector<std::string> own_environment() {
 }
 
 Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation& installation,
-                     const process::LaunchOptions& options, UniqueFd control_socket,
+                     const process::LaunchOptions& options, unsigned max_threads, UniqueFd control_socket,
                      bool* launched) {
   const Settings& settings = job.info().settings;
-  ControlArea area =
-      CK_TRY(make_area(job, installation.agent, kFewestSlots, settings.request_signal));
+  ControlArea area = CK_TRY(
+      make_area(job, installation.agent, max_threads + kSpareSlots, settings.request_signal));
   CK_TRY(become_subreaper());
   std::unique_ptr<process::RootProcess> root = CK_TRY(process::launch(options, area));
   *launched = true;
@@ -51,7 +51,7 @@ Result<int> start_job(const StartRequest& request) {
   Ownership ownership = CK_TRY(Ownership::acquire(job, false));
   bool launched = false;
   Result<int> status =
-      start_in(job, ownership, installation, options, std::move(control_socket), &launched);
+      start_in(job, ownership, installation, options, request.max_threads, std::move(control_socket), &launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
   return status;

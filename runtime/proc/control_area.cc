@@ -77,6 +77,13 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
   return area;
 }
 
+unsigned ControlArea::slots_of_size(std::uint64_t size) {
+  constexpr std::uint64_t kMost = 1u << 20;
+  if (size < abi::kSlotsOffset || (size - abi::kSlotsOffset) % abi::kSlotStride != 0) return 0;
+  const std::uint64_t slots = (size - abi::kSlotsOffset) / abi::kSlotStride;
+  return slots > kMost ? 0 : static_cast<unsigned>(slots);
+}
+
 Result<ControlArea> ControlArea::adopt(const std::string& path) {
   ControlArea area;
   area.path_ = path;

@@ -13,6 +13,10 @@
 
 namespace ck {
 
+// Slots that a process needs beside one for each thread: its twin's, and one for a leader that has
+// exited, which the image counts too.
+inline constexpr unsigned kSpareSlots = 2;
+
 class ControlArea {
  public:
   // A new area file in `directory` (a tmpfs such as /dev/shm), mode 0600. `agent_path`: libckrun.so.
@@ -28,6 +32,8 @@ class ControlArea {
 
   abi::AreaHeader* header() const { return header_; }
   abi::ThreadSlot* slot(unsigned index) const { return abi::slot_at(header_, index); }
+  // The slots of an area of that size, as an image records it; 0: no area is that large.
+  static unsigned slots_of_size(std::uint64_t size);
   unsigned slot_count() const { return header_->slot_count; }
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }

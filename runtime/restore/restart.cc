@@ -55,7 +55,7 @@ Status check_before(const image::Manifest& manifest, const ControlArea& area) {
                                                std::to_string(process.agent().version()) + ", this ckrun version " +
                                                std::to_string(abi::kVersion),
                       "restart it with the version of ckrun that wrote the image");
-  if (static_cast<unsigned>(process.threads_size()) + 2 > area.slot_count())
+  if (static_cast<unsigned>(process.threads_size()) + 1 > area.slot_count())
     return make_error(ErrorKind::kRefused, "the job has too many threads for its control area");
   if (process.agent().area_size() != area.header()->size)
     return make_error(ErrorKind::kBug, "the control area must have the size that the image names");

@@ -176,6 +176,22 @@ class Save(case.Case):
         self.finish_well(job)
         self.assertEqual(job.errors.lines(), [])
 
+    def test_more_threads_than_max_threads_are_refused(self):
+        job = self.start("threads_condvar", options=["--max-threads", "1"])
+        done = self.bench.ckpt(job.pid())
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertIn("--max-threads", done.stderr)
+        self.finish_well(job)
+
+    def test_max_threads_holds_after_a_restart(self):
+        job = self.start(options=["--max-threads", "1"])
+        for _ in range(2):
+            job.checkpoint()
+            job.kill()
+            job.restart()
+            job.wait_restarted()
+        self.finish_well(job)
+
     def refused_and_goes_on(self, guest, word):
         job = self.start(guest)
         done = self.bench.ckpt(job.pid())

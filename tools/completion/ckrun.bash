@@ -45,7 +45,7 @@ _ckrun_option_value()
         --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace' -- "$current") ;;
         -s | --signal) mapfile -t COMPREPLY < <(compgen -W "$_ckrun_signals" -- "$current") ;;
         --interval | --timeout) mapfile -t COMPREPLY < <(compgen -W '30s 10m 30m 1h' -- "$current") ;;
-        --name | --as | --keep | --threads | --stop-exit) COMPREPLY=() ;;
+        --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -69,7 +69,7 @@ _ckrun()
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
-            --threads --timeout --stop-exit --help --version' -- "$current")
+            --threads --timeout --stop-exit --max-threads --help --version' -- "$current")
     else
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
