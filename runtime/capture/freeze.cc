@@ -30,6 +30,7 @@ constexpr milliseconds kStopTime{250};
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kLeastAnswerTime{2000};
 constexpr std::chrono::microseconds kBetweenAttempts{300};
+constexpr std::chrono::microseconds kInVdso{30};
 
 template <typename T>
 bool peek(RealPid pid, std::uint64_t address, T& value) {
@@ -161,6 +162,7 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
   std::vector<TracedThread> traced;
   CK_TRY(become_traceable(deadline));
   if (!CK_TRY(stop_all(traced, deadline, obstacle))) return false;
+  if (!CK_TRY(leave_vdso(traced, deadline, obstacle))) return false;
   if (!CK_TRY(find_agent(obstacle))) return false;
   if (!CK_TRY(can_park(traced, obstacle))) return false;
   CK_TRY(refuse_seccomp(traced));
@@ -250,6 +252,34 @@ Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline
   return true;
 }
 
+// A thread must not stand in the vdso: at the restart another may be in its place. Each that does goes
+// on for a moment, while the rest stays stopped: of many threads that read clocks all the time, no
+// attempt from the beginning would find all outside.
+Result<bool> FrozenProcess::leave_vdso(std::vector<TracedThread>& traced, Deadline deadline,
+                                       std::string& obstacle) {
+  if (job_stopped) return true;
+  const std::vector<proc::Mapping> maps = CK_TRY(proc::read_maps(witness));
+  const auto vdso = std::find_if(maps.begin(), maps.end(), [](const auto& m) { return m.path == "[vdso]"; });
+  if (vdso == maps.end()) return true;
+  const Deadline leave_by = std::min(deadline, steady_clock::now() + kStopTime);
+  bool moved = false;
+  for (TracedThread& thread : traced) {
+    while (vdso->contains(CK_TRY(thread.registers()).rip)) {
+      obstacle = "thread " + to_string(thread.tid()) + " is in the vdso";
+      if (steady_clock::now() >= leave_by) return false;
+      moved = true;
+      if (!thread.resume().ok()) return false;
+      std::this_thread::sleep_for(kInVdso);  // an interrupt at once would stop it where it is
+      if (!thread.interrupt().ok()) return false;
+      Result<TracedThread::Stop> stop = thread.wait_stopped(leave_by);
+      if (!stop.ok()) obstacle = stop.error().message;
+      if (!stop.ok() || *stop != TracedThread::Stop::kTrapped) return false;
+    }
+  }
+  obstacle = "a thread was started or ended meanwhile";
+  return !moved || CK_TRY(proc::read_threads(pid)).size() == traced.size() + (leader_exited ? 1 : 0);
+}
+
 // The entry of this process in the area, if the program that runs now has made it.
 Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(witness));
@@ -279,7 +309,7 @@ Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced, st
       obstacle = "thread " + to_string(thread.tid()) + " is still leaving the last freeze";
       return false;
     }
-    if (code != nullptr && code->path == "[vdso]") {
+    if (code != nullptr && code->path == "[vdso]") {  // of a stopped program: see leave_vdso()
       obstacle = "thread " + to_string(thread.tid()) + " is in the vdso";
       return false;
     }

@@ -66,6 +66,7 @@ class FrozenProcess {
   Result<bool> attempt(Deadline deadline, std::string& obstacle);
   Result<bool> stop_all(std::vector<TracedThread>& traced, Deadline deadline, std::string& obstacle);
   Status become_traceable(Deadline deadline);
+  Result<bool> leave_vdso(std::vector<TracedThread>& traced, Deadline deadline, std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
   Result<bool> can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const;
   Status refuse_seccomp(const std::vector<TracedThread>& traced) const;

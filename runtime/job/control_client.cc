@@ -10,6 +10,7 @@ namespace ck::job {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kLookAgain{500};
 
 Status check_server(int fd, RealPid supervisor) {
   ucred peer{};
@@ -85,7 +86,11 @@ Status ControlClient::receive(char* into, std::size_t size, Clock::time_point de
                         "supervisor " + to_string(supervisor_) + " ended before it answered",
                         "ckpt ls shows what has become of the job");
     } else if (errno == EAGAIN) {
-      if (!CK_TRY(wait_for(fd_.get(), POLLIN, deadline))) {
+      auto soon = std::min(deadline, Clock::now() + kLookAgain);
+      if (CK_TRY(wait_for(fd_.get(), POLLIN, soon))) continue;
+      // It may have stopped with its program just before the request reached it.
+      wake_stopped_supervisor(supervisor_);
+      if (Clock::now() >= deadline) {
         return make_error(ErrorKind::kTryAgain,
                           "supervisor " + to_string(supervisor_) + " does not answer",
                           "is it stopped? kill -CONT " + to_string(supervisor_));

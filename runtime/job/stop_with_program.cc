@@ -17,6 +17,11 @@ bool is_stopped(RealPid pid) {
   return stat.ok() && stat->state == 'T';
 }
 
+bool continuation_is_pending() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 && sigismember(&pending, SIGCONT) == 1;
+}
+
 }  // namespace
 
 StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
@@ -28,6 +33,8 @@ void StopWithProgram::on_child_change() {
   // While the engine traces the program, a wait in this thread would see the stops that are
   // meant for it: for wait(2), all threads of the real parent's process are the tracer.
   if (busy_()) return;
+  // A request wakes us: news of an older stop must not come before it.
+  if (serving_ || continuation_is_pending()) return;
   int number = stop_signal_of(program_.value);
   bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
   if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
@@ -37,15 +44,19 @@ void StopWithProgram::on_child_change() {
 bool StopWithProgram::is_wake_up(const signalfd_siginfo& info) {
   if (info.ssi_signo != SIGCONT) return false;
   again_.cancel();
+  serving_ = false;
   if (info.ssi_code != SI_QUEUE || info.ssi_int != kWakeValue) return false;
   stop_again_later();
   return true;
 }
 
 void StopWithProgram::stop_again_later() {
+  serving_ = true;
   again_.expires_after(kServeTime);
   again_.async_wait([this](boost::system::error_code error) {
-    if (error || !is_stopped(program_)) return;
+    if (error) return;
+    serving_ = false;
+    if (!is_stopped(program_)) return;
     if (busy_()) return stop_again_later();
     raise(SIGSTOP);
   });

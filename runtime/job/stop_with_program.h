@@ -28,6 +28,7 @@ class StopWithProgram {
   RealPid program_;
   std::function<bool()> busy_;
   boost::asio::steady_timer again_;
+  bool serving_ = false;  // woken for a request
 };
 
 // ckpt's side: if the supervisor is stopped, wakes it.

@@ -137,8 +137,12 @@ Status PageScan::scan_by_ioctl(std::uint64_t begin, std::uint64_t end, Kind kind
       const ScanRegion& region = regions[static_cast<std::size_t>(i)];
       CK_TRY(merger.add({region.start, region.end}));
     }
-    if (scan.walk_end <= begin) break;
-    begin = scan.walk_end;
+    // Where the regions fill the kernel's own buffer (512) and all the rest fits in ours, walk_end
+    // is left at the place of the first overflow (do_pagemap_scan() does not reset it).
+    std::uint64_t reached = scan.walk_end;
+    if (count > 0) reached = std::max(reached, regions[static_cast<std::size_t>(count) - 1].end);
+    if (reached <= begin) break;
+    begin = reached;
   }
   return merger.flush();
 }

@@ -85,9 +85,6 @@ class Vdso(OtherHost):
     def test_exceptions(self):
         self.guest_lives("exceptions")
 
-    def test_signal_storm(self):
-        self.guest_lives("signal_storm")
-
     def test_python_clocks(self):
         job = Job(self.bench, [shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin"), "-c",
                                PYTHON_CLOCKS], env={"GUEST_GO": self.go})

@@ -60,6 +60,23 @@ BOOST_AUTO_TEST_CASE(anonymous_pages) {
   ::munmap(base, 5000 * kPage);
 }
 
+// The kernel's buffer holds 512 regions, ours 1024: each is filled not quite, exactly, and beyond.
+BOOST_AUTO_TEST_CASE(any_number_of_regions) {
+  constexpr std::size_t kPages = 4200;
+  char* base = map(kPages);
+  ::madvise(base, kPages * kPage, MADV_NOHUGEPAGE);
+  PageScan scanner = PageScan::open(RealPid(::getpid())).value();
+  std::size_t made = 0;
+  for (std::size_t count : {1, 511, 512, 513, 700, 1023, 1024, 1025, 1536, 1537, 1700, 2049}) {
+    for (; made < count; ++made) base[2 * made * kPage] = 1;
+    Runs wanted;
+    for (std::size_t i = 0; i < count; ++i) wanted.emplace_back(2 * i, 2 * i + 1);
+    BOOST_TEST((scan(scanner, base, kPages, PageScan::Kind::kAnonymous) == wanted),
+               count << " regions");
+  }
+  ::munmap(base, kPages * kPage);
+}
+
 BOOST_AUTO_TEST_CASE(private_file_pages) {
   int fd = ::open("/proc/self/exe", O_RDONLY);
   char* base = map(8, fd);
