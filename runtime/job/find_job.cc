@@ -6,6 +6,7 @@
 
 #include "runtime/abi/control_area.h"
 #include "runtime/job/host.h"
+#include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
 

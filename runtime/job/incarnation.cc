@@ -1,6 +1,7 @@
 #include "runtime/job/incarnation.h"
 
 #include "runtime/job/json.h"
+#include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 
 namespace ck::job {

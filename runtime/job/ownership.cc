@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
 
@@ -23,6 +24,19 @@ Status check_folder_is_ours(const std::string& path) {
                       "chmod 700 it, if you trust what is in it");
   }
   return {};
+}
+
+// A large process takes a while to end after SIGKILL, and holds the lock meanwhile.
+constexpr std::chrono::seconds kEndPatience{10};
+
+void await_dying_owner(const JobDir& job) {
+  Result<std::optional<Incarnation>> owner = job.incarnation();
+  Result<Host> here = this_host();
+  if (!owner.ok() || !owner->has_value() || (*owner)->ended || !here.ok()) return;
+  const Incarnation& last = **owner;
+  if (last.host.boot_id != here->boot_id || last.host.pid_namespace != here->pid_namespace) return;
+  await_end(last.supervisor, last.supervisor_start, kEndPatience);
+  await_end(last.root, last.root_start, kEndPatience);
 }
 
 Error lives(const JobDir& job, const Incarnation& owner) {
@@ -47,6 +61,7 @@ int exit_status_of(int wait_status) {
 
 Result<UniqueFd> lock_job(const JobDir& job) {
   CK_TRY(check_folder_is_ours(job.path()));
+  await_dying_owner(job);
   std::string path = job.file("lock");
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return sys_error("open " + path);
