@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <string_view>
 
 #include "runtime/abi/control_area.h"
@@ -28,7 +29,7 @@ Error no_supervisor(RealPid pid) {
   if (has_agent(pid)) {
     return make_error(ErrorKind::kNotFound,
                       "the supervisor of process " + to_string(pid) + " has ended",
-                      "the program runs on, but nobody is left to checkpoint it");
+                      "if the job's folder is not the usual one, name it with --dir");
   }
   return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " does not belong to a job",
                     "only programs that were started with ckrun can be checkpointed");
@@ -71,8 +72,8 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
   const std::string& name = job.info().name;
   std::optional<Finished> finished = CK_TRY(job.finished());
   if (finished) {
-    return make_error(ErrorKind::kNotFound, "job " + name + " has finished, with exit status " +
-                                                std::to_string(finished->exit_status));
+    return make_error(ErrorKind::kNotFound,
+                      "job " + name + " has finished, with " + status_text(*finished));
   }
   std::optional<Incarnation> owner = CK_TRY(job.incarnation());
   Error not_running = make_error(ErrorKind::kNotFound, "job " + name + " is not running",
@@ -95,6 +96,40 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
   if (owner->host.pid_namespace != here.pid_namespace) return not_running;
   return make_error(ErrorKind::kTryAgain, "job " + name + " is just being started or ended",
                     "try again in a moment");
+}
+
+namespace {
+
+bool is_orphan(const JobDir& job, const Host& here) {
+  Result<std::optional<Incarnation>> owner = job.incarnation();
+  return owner.ok() && *owner && owner_state(**owner, here) == OwnerState::kProgramLives;
+}
+
+// By the root processes of the jobs in the folder.
+Result<std::optional<JobDir>> find_orphan(RealPid pid, const std::string& jobs_folder) {
+  Host here = CK_TRY(this_host());
+  std::map<pid_t, JobDir> by_root;
+  for (const std::string& name : CK_TRY(list_jobs(jobs_folder))) {
+    Result<JobDir> job = JobDir::open(jobs_folder + "/" + name);
+    if (!job.ok() || !is_orphan(*job, here)) continue;
+    by_root.emplace((*job->incarnation())->root.value, std::move(*job));
+  }
+  for (int depth = 0; pid && depth < kDeepestTree; ++depth) {
+    auto found = by_root.find(pid.value);
+    if (found != by_root.end()) return std::optional(found->second);
+    pid = CK_TRY(proc::read_stat(pid)).ppid;
+  }
+  return std::optional<JobDir>();
+}
+
+}  // namespace
+
+Result<std::optional<JobDir>> find_orphan(const std::string& target,
+                                          const std::string& jobs_folder) {
+  if (looks_like_pid(target)) return find_orphan(CK_TRY(parse_pid(target)), jobs_folder);
+  JobDir job = CK_TRY(JobDir::find(jobs_folder, target));
+  if (!is_orphan(job, CK_TRY(this_host()))) return std::optional<JobDir>();
+  return std::optional(std::move(job));
 }
 
 Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder) {

@@ -2,6 +2,7 @@
 // job's name or id. Any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "runtime/base/ids.h"
@@ -21,6 +22,10 @@ Result<ControlClient> find_supervisor(RealPid pid);
 
 // The supervisor of a job that runs on this host.
 Result<ControlClient> find_supervisor(const JobDir& job);
+
+// The job that `target` means, if its supervisor has died and its program goes on.
+Result<std::optional<JobDir>> find_orphan(const std::string& target,
+                                          const std::string& jobs_folder);
 
 // Either, by what `target` looks like.
 Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder);

@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(a_stale_copy_changes_nothing) {
   BOOST_TEST(contains(mine.error().message, "incarnation 7"));
   BOOST_TEST(!stale->write_finished(0).ok());
   BOOST_TEST(!job.finished()->has_value());
-  BOOST_TEST(!stale->record_root(RealPid(getpid())).ok());
+  BOOST_TEST(!stale->record_root(RealPid(getpid()), "").ok());
   BOOST_TEST(!stale->forget_finished().ok());
   BOOST_TEST(!stale->end().ok());
   BOOST_TEST(*read_small_file(job.file("incarnation")) == before);
