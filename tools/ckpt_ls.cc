@@ -57,7 +57,9 @@ json::object job_json(const job::JobDir& job, const job::JobState& state,
       {"created_unix_ns", job.info().created_unix_ns},
       {"command", json::array(job.info().command.begin(), job.info().command.end())},
       {"cloned_from", job.info().cloned_from}};
-  if (state.finished) object["exit_status"] = state.finished->exit_status;
+  if (state.finished && state.finished->known) {
+    object["exit_status"] = state.finished->exit_status;
+  }
   if (state.incarnation) {
     object["incarnation"] = state.incarnation->counter;
     object["host"] = state.incarnation->host.name;
@@ -72,7 +74,9 @@ json::object job_json(const job::JobDir& job, const job::JobState& state,
 
 std::string describe(const job::JobState& state) {
   std::string text = job::state_name(state.kind);
-  if (state.finished) text += " " + std::to_string(state.finished->exit_status);
+  if (state.finished) {
+    text += " " + (state.finished->known ? std::to_string(state.finished->exit_status) : "?");
+  }
   if (state.kind == job::JobState::Kind::kElsewhere) text = "on " + state.incarnation->host.name;
   return printable(text);
 }

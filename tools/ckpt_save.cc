@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/job/adopt_job.h"
 #include "runtime/job/find_job.h"
 #include "runtime/job/names.h"
 #include "runtime/job/settings.h"
@@ -89,7 +90,7 @@ void print_result(const job::wire::CheckpointReply& done, bool json) {
 
 Result<int> save(const Options& options) {
   std::string folder = CK_TRY(job::jobs_folder(options.dir));
-  job::ControlClient client = CK_TRY(job::find_supervisor(options.target, folder));
+  job::ControlClient client = CK_TRY(job::find_or_start_supervisor(options.target, folder));
   if (!options.signal.empty()) return send_signal(options, client);
   ProgressBar bar;
   job::wire::Reply reply = CK_TRY(client.ask(

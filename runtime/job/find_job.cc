@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
+#include <map>
 #include <string_view>
-#include <thread>
 
 #include "runtime/abi/control_area.h"
 #include "runtime/job/host.h"
+#include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
 
@@ -15,7 +15,6 @@ namespace ck::job {
 namespace {
 
 constexpr int kDeepestTree = 256;
-constexpr std::chrono::seconds kStartPatience{10};
 
 // A program that runs under the agent, with nobody above it that answers.
 bool has_agent(RealPid pid) {
@@ -26,23 +25,11 @@ bool has_agent(RealPid pid) {
   return (std::string(1, '\0') + *environment).find(entry) != std::string::npos;
 }
 
-// One that launches or restores its program does not listen yet. Told by name: a mistake costs only
-// the patience of find_supervisor().
-bool may_become_supervisor(RealPid pid) {
-  Result<std::string> name = read_small_file("/proc/" + to_string(pid) + "/comm", 64);
-  return name.ok() && (*name == "ckrun\n" || *name == "ckpt\n");
-}
-
-Error not_ready(const std::string& whose) {
-  return make_error(ErrorKind::kTryAgain, whose + " is just being started or ended",
-                    "try again in a moment");
-}
-
 Error no_supervisor(RealPid pid) {
   if (has_agent(pid)) {
     return make_error(ErrorKind::kNotFound,
                       "the supervisor of process " + to_string(pid) + " has ended",
-                      "the program runs on, but nobody is left to checkpoint it");
+                      "if the job's folder is not the usual one, name it with --dir");
   }
   return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " does not belong to a job",
                     "only programs that were started with ckrun can be checkpointed");
@@ -67,7 +54,6 @@ Result<RealPid> parse_pid(const std::string& target) {
 Result<ControlClient> find_supervisor(RealPid pid) {
   std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
   RealPid current = pid;
-  bool starting = false;
   for (int depth = 0; current && depth < kDeepestTree; ++depth) {
     Result<proc::ProcessStat> stat = proc::read_stat(current);
     if (!stat.ok()) {
@@ -77,10 +63,8 @@ Result<ControlClient> find_supervisor(RealPid pid) {
     }
     Result<ControlClient> client = ControlClient::connect(pid_namespace, current);
     if (client.ok() || client.error().kind != ErrorKind::kNotFound) return client;
-    starting = starting || may_become_supervisor(current);
     current = stat->ppid;
   }
-  if (starting && has_agent(pid)) return not_ready("the job of process " + to_string(pid));
   return no_supervisor(pid);
 }
 
@@ -88,8 +72,8 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
   const std::string& name = job.info().name;
   std::optional<Finished> finished = CK_TRY(job.finished());
   if (finished) {
-    return make_error(ErrorKind::kNotFound, "job " + name + " has finished, with exit status " +
-                                                std::to_string(finished->exit_status));
+    return make_error(ErrorKind::kNotFound,
+                      "job " + name + " has finished, with " + status_text(*finished));
   }
   std::optional<Incarnation> owner = CK_TRY(job.incarnation());
   Error not_running = make_error(ErrorKind::kNotFound, "job " + name + " is not running",
@@ -110,29 +94,47 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
       ControlClient::connect(owner->host.pid_namespace, owner->supervisor);
   if (client.ok() || client.error().kind != ErrorKind::kNotFound) return client;
   if (owner->host.pid_namespace != here.pid_namespace) return not_running;
-  return not_ready("job " + name);
+  return make_error(ErrorKind::kTryAgain, "job " + name + " is just being started or ended",
+                    "try again in a moment");
 }
 
 namespace {
 
-Result<ControlClient> look_for_supervisor(const std::string& target,
-                                          const std::string& jobs_folder) {
-  if (looks_like_pid(target)) return find_supervisor(CK_TRY(parse_pid(target)));
-  return find_supervisor(CK_TRY(JobDir::find(jobs_folder, target)));
+bool is_orphan(const JobDir& job, const Host& here) {
+  Result<std::optional<Incarnation>> owner = job.incarnation();
+  return owner.ok() && *owner && owner_state(**owner, here) == OwnerState::kProgramLives;
+}
+
+// By the root processes of the jobs in the folder.
+Result<std::optional<JobDir>> find_orphan(RealPid pid, const std::string& jobs_folder) {
+  Host here = CK_TRY(this_host());
+  std::map<pid_t, JobDir> by_root;
+  for (const std::string& name : CK_TRY(list_jobs(jobs_folder))) {
+    Result<JobDir> job = JobDir::open(jobs_folder + "/" + name);
+    if (!job.ok() || !is_orphan(*job, here)) continue;
+    by_root.emplace((*job->incarnation())->root.value, std::move(*job));
+  }
+  for (int depth = 0; pid && depth < kDeepestTree; ++depth) {
+    auto found = by_root.find(pid.value);
+    if (found != by_root.end()) return std::optional(found->second);
+    pid = CK_TRY(proc::read_stat(pid)).ppid;
+  }
+  return std::optional<JobDir>();
 }
 
 }  // namespace
 
+Result<std::optional<JobDir>> find_orphan(const std::string& target,
+                                          const std::string& jobs_folder) {
+  if (looks_like_pid(target)) return find_orphan(CK_TRY(parse_pid(target)), jobs_folder);
+  JobDir job = CK_TRY(JobDir::find(jobs_folder, target));
+  if (!is_orphan(job, CK_TRY(this_host()))) return std::optional<JobDir>();
+  return std::optional(std::move(job));
+}
+
 Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder) {
-  const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
-  for (;;) {
-    Result<ControlClient> client = look_for_supervisor(target, jobs_folder);
-    if (client.ok() || client.error().kind != ErrorKind::kTryAgain ||
-        std::chrono::steady_clock::now() > deadline) {
-      return client;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  if (looks_like_pid(target)) return find_supervisor(CK_TRY(parse_pid(target)));
+  return find_supervisor(CK_TRY(JobDir::find(jobs_folder, target)));
 }
 
 }  // namespace ck::job

@@ -2,6 +2,7 @@
 // job's name or id. Any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "runtime/base/ids.h"
@@ -16,13 +17,17 @@ bool looks_like_pid(const std::string& target);
 Result<RealPid> parse_pid(const std::string& target);
 
 // The supervisor of the job that `pid` belongs to: the process itself or the nearest of its parents
-// that answers. Error kTryAgain: one of them may be about to.
+// that answers.
 Result<ControlClient> find_supervisor(RealPid pid);
 
 // The supervisor of a job that runs on this host.
 Result<ControlClient> find_supervisor(const JobDir& job);
 
-// Either, by what `target` looks like. Waits some seconds for one that is just being started.
+// The job that `target` means, if its supervisor has died and its program goes on.
+Result<std::optional<JobDir>> find_orphan(const std::string& target,
+                                          const std::string& jobs_folder);
+
+// Either, by what `target` looks like.
 Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder);
 
 }  // namespace ck::job

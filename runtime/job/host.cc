@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "runtime/job/small_file.h"
-#include "runtime/proc/stat.h"
 
 namespace ck::job {
 namespace {
@@ -27,12 +26,6 @@ Result<Host> this_host() {
   if (stat("/proc/self/ns/pid", &info) != 0) return sys_error("read /proc/self/ns/pid");
   host.pid_namespace = info.st_ino;
   return host;
-}
-
-bool process_alive(RealPid pid, std::uint64_t start_time) {
-  if (!pid) return false;
-  Result<proc::ProcessStat> stat = proc::read_stat(pid);
-  return stat.ok() && stat->start_time == start_time && stat->state != 'Z' && stat->state != 'X';
 }
 
 }  // namespace ck::job

@@ -1,11 +1,10 @@
-// Which machine, boot and process: what tells whether a job's recorded owner can still be alive.
+// Which machine and boot: part of what tells whether a job's recorded owner can still be alive.
 // Any thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 
 namespace ck::job {
@@ -17,8 +16,5 @@ struct Host {
   std::uint64_t pid_namespace = 0;  // inode
 };
 Result<Host> this_host();
-
-// True if `pid` runs (a zombie does not) and began at `start_time`.
-bool process_alive(RealPid pid, std::uint64_t start_time);
 
 }  // namespace ck::job

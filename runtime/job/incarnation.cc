@@ -1,6 +1,7 @@
 #include "runtime/job/incarnation.h"
 
 #include "runtime/job/json.h"
+#include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 
 namespace ck::job {
@@ -27,6 +28,7 @@ std::string to_json(const Incarnation& incarnation) {
   object["start_time"] = incarnation.supervisor_start;
   object["root_pid"] = incarnation.root.value;
   object["root_start_time"] = incarnation.root_start;
+  object["area"] = incarnation.area;
   object["ended"] = incarnation.ended;
   return print_json(object);
 }
@@ -45,6 +47,7 @@ Result<Incarnation> parse_incarnation(const std::string& text) {
   result.supervisor_start = fields.number("start_time");
   result.root = RealPid(static_cast<pid_t>(fields.number("root_pid")));
   result.root_start = fields.number("root_start_time");
+  result.area = fields.text("area");
   result.ended = fields.flag("ended");
   CK_TRY(fields.status(kWhat));
   return result;

@@ -16,6 +16,7 @@ namespace ck::job {
 namespace {
 
 constexpr unsigned kJobFormat = 1;
+constexpr char kUnknown[] = "unknown";  // exit status of an adopted program, before Linux 6.15
 // Linux allows 6 MiB of arguments at most (three quarters of _STK_LIM); JSON may escape each byte.
 constexpr std::size_t kLongestJobJson = 48u << 20;
 
@@ -102,10 +103,16 @@ Result<JobInfo> parse_job_info(const std::string& text) {
 std::string to_json(const Finished& finished) {
   boost::json::object object;
   object["exit_status"] = finished.exit_status;
+  if (!finished.known) object["exit_status"] = kUnknown;
   object["signal"] = finished.signal;
   object["unix_ns"] = finished.unix_ns;
   object["incarnation"] = finished.incarnation;
   return print_json(object);
+}
+
+std::string status_text(const Finished& finished) {
+  return finished.known ? "exit status " + std::to_string(finished.exit_status)
+                        : "an exit status that is unknown: its supervisor had died";
 }
 
 Result<Finished> parse_finished(const std::string& text) {
@@ -113,7 +120,9 @@ Result<Finished> parse_finished(const std::string& text) {
   boost::json::object object = CK_TRY(parse_json_object(text, kWhat));
   JsonFields fields(object);
   Finished finished;
-  finished.exit_status = static_cast<int>(fields.number("exit_status") & 0xff);
+  const boost::json::value* status = object.if_contains("exit_status");
+  finished.known = status == nullptr || *status != kUnknown;
+  if (finished.known) finished.exit_status = static_cast<int>(fields.number("exit_status") & 0xff);
   finished.signal = static_cast<int>(fields.number("signal") & 0x7f);
   finished.unix_ns = static_cast<std::int64_t>(fields.number("unix_ns"));
   finished.incarnation = fields.number("incarnation");

@@ -28,12 +28,14 @@ Result<JobInfo> parse_job_info(const std::string& json);
 
 // `finished`: the program has ended by itself.
 struct Finished {
+  bool known = true;    // false: it ended while nobody could see how
   int exit_status = 0;  // as ckrun's own: 128+N if a signal killed it
   int signal = 0;       // that signal, or 0
   std::int64_t unix_ns = 0;
   std::uint64_t incarnation = 0;
 };
 std::string to_json(const Finished& finished);
+std::string status_text(const Finished& finished);  // "exit status 3"
 Result<Finished> parse_finished(const std::string& json);
 
 class JobDir {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
 
@@ -23,6 +24,19 @@ Status check_folder_is_ours(const std::string& path) {
                       "chmod 700 it, if you trust what is in it");
   }
   return {};
+}
+
+// A large process takes a while to end after SIGKILL, and holds the lock meanwhile.
+constexpr std::chrono::seconds kEndPatience{10};
+
+void await_dying_owner(const JobDir& job) {
+  Result<std::optional<Incarnation>> owner = job.incarnation();
+  Result<Host> here = this_host();
+  if (!owner.ok() || !owner->has_value() || (*owner)->ended || !here.ok()) return;
+  const Incarnation& last = **owner;
+  if (last.host.boot_id != here->boot_id || last.host.pid_namespace != here->pid_namespace) return;
+  await_end(last.supervisor, last.supervisor_start, kEndPatience);
+  await_end(last.root, last.root_start, kEndPatience);
 }
 
 Error lives(const JobDir& job, const Incarnation& owner) {
@@ -47,6 +61,7 @@ int exit_status_of(int wait_status) {
 
 Result<UniqueFd> lock_job(const JobDir& job) {
   CK_TRY(check_folder_is_ours(job.path()));
+  await_dying_owner(job);
   std::string path = job.file("lock");
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return sys_error("open " + path);
@@ -79,7 +94,7 @@ Status check_owner_gone(const JobDir& job, bool force) {
       return make_error(ErrorKind::kTryAgain,
                         "job " + job.info().name + " still runs as process " +
                             to_string(owner->root) + ", though its supervisor has died",
-                        "end that process first");
+                        "ckpt " + job.info().name + " checkpoints it, ckpt --stop ends it too");
     case OwnerState::kUnknown:
       break;
   }
@@ -97,6 +112,21 @@ Result<Ownership> Ownership::acquire(const JobDir& job, bool force) {
   Incarnation mine;
   mine.counter = before ? before->counter + 1 : 1;
   mine.host = CK_TRY(this_host());
+  mine.supervisor = RealPid(getpid());
+  mine.supervisor_start = CK_TRY(proc::read_stat(mine.supervisor)).start_time;
+  Ownership ownership(job.path(), job.info().name, std::move(lock), std::move(mine));
+  CK_TRY(ownership.write_incarnation());
+  return ownership;
+}
+
+Result<Ownership> Ownership::adopt(const JobDir& job) {
+  UniqueFd lock = CK_TRY(lock_job(job));
+  std::optional<Incarnation> last = CK_TRY(job.incarnation());
+  if (!last || owner_state(*last, CK_TRY(this_host())) != OwnerState::kProgramLives) {
+    return make_error(ErrorKind::kNotFound, "job " + job.info().name + " has no program to adopt");
+  }
+  Incarnation mine = std::move(*last);
+  ++mine.counter;
   mine.supervisor = RealPid(getpid());
   mine.supervisor_start = CK_TRY(proc::read_stat(mine.supervisor)).start_time;
   Ownership ownership(job.path(), job.info().name, std::move(lock), std::move(mine));
@@ -122,18 +152,22 @@ Status Ownership::write_incarnation() {
   return replace_file(folder_ + "/incarnation", to_json(mine_));
 }
 
-Status Ownership::record_root(RealPid root) {
+Status Ownership::record_root(RealPid root, const std::string& area) {
   CK_TRY(check_still_mine());
   mine_.root = root;
+  mine_.area = area;
   Result<proc::ProcessStat> stat = proc::read_stat(root);
   mine_.root_start = stat.ok() ? stat->start_time : 0;  // it may have ended already
   return write_incarnation();
 }
 
-Status Ownership::write_finished(int wait_status) {
+Status Ownership::write_finished(std::optional<int> wait_status) {
   Finished finished;
-  finished.exit_status = exit_status_of(wait_status);
-  finished.signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+  finished.known = wait_status.has_value();
+  if (wait_status) {
+    finished.exit_status = exit_status_of(*wait_status);
+    finished.signal = WIFSIGNALED(*wait_status) ? WTERMSIG(*wait_status) : 0;
+  }
   finished.unix_ns = unix_now_ns();
   finished.incarnation = mine_.counter;
   return replace_file(folder_ + "/finished", to_json(finished),

@@ -2,6 +2,7 @@
 // Every change to the job's folder is made through it or after check_still_mine(). Thread-safe.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "runtime/base/ids.h"
@@ -23,16 +24,22 @@ class Ownership {
  public:
   // Takes the lock and writes the next incarnation, this process. Refused while the owner lives.
   static Result<Ownership> acquire(const JobDir& job, bool force);
+  // The same for a job whose supervisor has died and whose program goes on: its root process and
+  // control area are the new incarnation's too. kNotFound if there is no such program.
+  static Result<Ownership> adopt(const JobDir& job);
   Ownership(Ownership&& other) noexcept;
   Ownership& operator=(Ownership&&) = delete;
 
   std::uint64_t counter() const { return mine_.counter; }
+  const Incarnation& incarnation() const { return mine_; }
 
   // An Error if a newer incarnation owns the job by now.
   Status check_still_mine() const;
-  // Notes the root process, so that nobody starts a second copy after the supervisor's death.
-  Status record_root(RealPid root);
-  Status write_finished(int wait_status);
+  // Notes the root process, so that nobody starts a second copy after the supervisor's death, and
+  // its control area, so that it can be adopted.
+  Status record_root(RealPid root, const std::string& area);
+  // Nothing: nobody knows how the program ended.
+  Status write_finished(std::optional<int> wait_status);
   Status forget_finished();  // the job is to run again
   // In good order: nothing of this life is left. Gives the lock up.
   Status end();

@@ -37,8 +37,9 @@ Result<std::optional<int>> finished_status(const JobDir& job, const RestartReque
   if (request.force || !request.as.empty()) return std::optional<int>();
   std::optional<Finished> finished = CK_TRY(job.finished());
   if (!finished) return std::optional<int>();
-  tell("job " + job.info().name + " has finished, with exit status " +
-       std::to_string(finished->exit_status) + "; nothing was restarted");
+  std::string what = "job " + job.info().name + " has finished, with " + status_text(*finished);
+  if (!finished->known) return make_error(ErrorKind::kRefused, what, "--force runs it again");
+  tell(what + "; nothing was restarted");
   return std::optional(finished->exit_status);
 }
 
@@ -130,7 +131,7 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   *restored = true;
   reader.reset();
   for (const std::string& line : job_again->warnings) tell(line);
-  Status recorded = ownership.record_root(job_again->root->pid());
+  Status recorded = ownership.record_root(job_again->root->pid(), area->path());
   if (recorded.ok() && request.force) recorded = ownership.forget_finished();
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
   return supervise("ckpt", job, ownership, *job_again->root, std::move(control_socket), *area,

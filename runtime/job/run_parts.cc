@@ -36,15 +36,22 @@ Status become_subreaper() {
   return {};
 }
 
-Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
-                      process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                      const Settings& settings) {
+Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& ownership,
+                           process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
+                           const Settings& settings) {
   CheckpointFunction checkpoint = [&root, &area](const capture::CheckpointOptions& options) {
     return capture::checkpoint(root.pid(), area, options);
   };
   Supervisor supervisor({tool, job, ownership, root, std::move(control_socket), area.header(),
                          std::move(checkpoint), settings});
-  Result<int> status = supervisor.run();
+  return supervisor.run();
+}
+
+Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
+                      process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
+                      const Settings& settings) {
+  Result<int> status = run_supervisor(tool, job, ownership, root, std::move(control_socket), area,
+                                      settings);
   if (!status.ok()) {
     kill(root.pid().value, SIGKILL);
     (void)root.take_exit_status();

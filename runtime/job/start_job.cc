@@ -27,7 +27,7 @@ Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation
   CK_TRY(become_subreaper());
   std::unique_ptr<process::RootProcess> root = CK_TRY(process::launch(options, area));
   *launched = true;
-  Status recorded = ownership.record_root(root->pid());
+  Status recorded = ownership.record_root(root->pid(), area.path());
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
   return supervise("ckrun", job, ownership, *root, std::move(control_socket), area, settings);
 }

@@ -101,15 +101,20 @@ void Supervisor::finish() {
   } else if (!wait_status.ok()) {
     complain(wait_status.error().text());
     exit_status_ = exit_code(wait_status.error().kind);
+    record_end({});
   } else {
     exit_status_ = exit_status_of(*wait_status);
-    Status written = parts_.ownership.write_finished(*wait_status);
-    if (!written.ok()) {
-      complain("the program's exit status was not recorded: " + written.error().text());
-    }
+    record_end(*wait_status);
   }
   server_.close();
   io_.stop();
+}
+
+void Supervisor::record_end(std::optional<int> wait_status) {
+  Status written = parts_.ownership.write_finished(wait_status);
+  if (!written.ok()) {
+    complain("the program's exit status was not recorded: " + written.error().text());
+  }
 }
 
 // --- signals

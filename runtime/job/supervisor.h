@@ -54,6 +54,7 @@ class Supervisor {
   void on_root_ended();
   void end_if_idle();
   void finish();
+  void record_end(std::optional<int> wait_status);
 
   void wait_for_signals();
   void take_signals(const std::function<void(const signalfd_siginfo&)>& handle);

@@ -6,13 +6,18 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace ck {
 
 using abi::AreaHeader;
 
 namespace {
+
+// Parked threads look after the supervisor five times a second (abi/serve.h).
+constexpr std::chrono::milliseconds kOrphanTime{500};
 
 static_assert(sizeof(pthread_mutex_t) <= sizeof(AreaHeader::owner_mutex));
 
@@ -48,6 +53,26 @@ std::string random_name() {
     name += "0123456789abcdef"[byte & 15];
   }
   return name;
+}
+
+// Threads that the dead supervisor had parked find out for themselves, as long as nobody has taken its
+// place, and go on (or, a twin, end). One that was diverted but has not arrived must not stay either.
+Status await_orphans(int fd, AreaHeader* header) {
+  bool waited = false;
+  for (unsigned i = 0; i < header->slot_count; ++i) {
+    // Not through the mapping: that would give every unused slot of the sparse file a page.
+    std::uint32_t state = abi::kFree;
+    const auto offset = static_cast<off_t>(abi::kSlotsOffset + std::uint64_t{i} * abi::kSlotStride);
+    if (::pread(fd, &state, sizeof state, offset) != sizeof state)
+      return make_error(ErrorKind::kRefused, "the control area is shorter than it says");
+    if (state == abi::kFree) continue;
+    if (!waited) std::this_thread::sleep_for(kOrphanTime);
+    waited = true;
+    std::uint32_t arriving = abi::kArriving;
+    __atomic_compare_exchange_n(&abi::slot_at(header, i)->state, &arriving, abi::kRelease, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
+  }
+  return {};
 }
 
 }  // namespace
@@ -87,6 +112,7 @@ unsigned ControlArea::slots_of_size(std::uint64_t size) {
 Result<ControlArea> ControlArea::adopt(const std::string& path) {
   ControlArea area;
   area.path_ = path;
+  area.remove_file_ = false;  // not ours yet
   area.fd_.reset(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!area.fd_) return sys_error("open control area " + path);
   struct stat status{};
@@ -99,13 +125,14 @@ Result<ControlArea> ControlArea::adopt(const std::string& path) {
   const AreaHeader* header = area.header_;
   if (header->magic != abi::kMagic || header->version != abi::kVersion || header->size != size)
     return make_error(ErrorKind::kRefused, path + " is a control area of another version of ckrun");
+  CK_TRY(await_orphans(area.fd_.get(), area.header_));
   const int locked = ::pthread_mutex_trylock(owner_mutex(area.header_));
   if (locked == EOWNERDEAD) {
     ::pthread_mutex_consistent(owner_mutex(area.header_));
   } else if (locked != 0) {
-    area.remove_file_ = false;
     return make_error(ErrorKind::kTryAgain, "control area " + path + " has a living supervisor");
   }
+  area.remove_file_ = true;
   return area;
 }
 

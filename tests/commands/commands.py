@@ -252,6 +252,19 @@ class Restart(case.Case):
         job.checkpoint()
         return job
 
+    def test_checkpoint_by_name_and_by_host_pids_in_a_namespace(self):
+        job = self.start(name="inside")
+        job.checkpoint("--stop")
+        job.finish()
+        job.restart("--pids", "namespace")
+        program = job.wait_restarted()
+        self.assertNotEqual(program, processes.inner_pid(program))
+        for target in (program, job.popen.pid, "inside"):
+            done = self.bench.ckpt(target)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("gen-000004.ckpt", done.stdout)
+        self.finish_well(job)
+
     def test_by_job_name_takes_the_newest(self):
         job = self.prepare(name="named")
         job.checkpoint()

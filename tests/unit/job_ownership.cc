@@ -1,12 +1,16 @@
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <thread>
 
 #include "runtime/job/find_job.h"
 #include "runtime/job/job_state.h"
 #include "runtime/job/ownership.h"
+#include "runtime/job/process_life.h"
 #include "runtime/job/remove_job.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
@@ -176,7 +180,7 @@ BOOST_AUTO_TEST_CASE(a_stale_copy_changes_nothing) {
   BOOST_TEST(contains(mine.error().message, "incarnation 7"));
   BOOST_TEST(!stale->write_finished(0).ok());
   BOOST_TEST(!job.finished()->has_value());
-  BOOST_TEST(!stale->record_root(RealPid(getpid())).ok());
+  BOOST_TEST(!stale->record_root(RealPid(getpid()), "").ok());
   BOOST_TEST(!stale->forget_finished().ok());
   BOOST_TEST(!stale->end().ok());
   BOOST_TEST(*read_small_file(job.file("incarnation")) == before);
@@ -213,6 +217,55 @@ BOOST_AUTO_TEST_CASE(a_folder_that_others_can_write_is_not_trusted) {
   auto ownership = Ownership::acquire(job, false);
   BOOST_REQUIRE(!ownership.ok());
   BOOST_TEST((ownership.error().kind == ErrorKind::kPermission));
+}
+
+// Its memory is freed after SIGKILL has been sent, and before it is a zombie.
+BOOST_AUTO_TEST_CASE(a_killed_program_that_is_still_being_taken_down_is_waited_for) {
+  constexpr std::size_t kMuch = 256u << 20;
+  int ready[2];
+  BOOST_REQUIRE(pipe(ready) == 0);
+  pid_t program = fork();
+  if (program == 0) {
+    void* memory = mmap(nullptr, kMuch, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    (void)!write(ready[1], "r", 1);
+    while (memory != nullptr) pause();
+  }
+  char byte = 0;
+  BOOST_REQUIRE(read(ready[0], &byte, 1) == 1);
+  {
+    OtherSupervisor other(job);
+    Incarnation owner = *job.incarnation().value();
+    owner.root = RealPid(program);
+    owner.root_start = ck::proc::read_stat(owner.root)->start_time;
+    write_owner(owner);
+  }
+  BOOST_TEST(!Ownership::acquire(job, false).ok());
+  kill(program, SIGKILL);
+  auto ownership = Ownership::acquire(job, false);
+  BOOST_TEST(ownership.ok());
+  siginfo_t info{};
+  BOOST_TEST(waitid(P_PID, static_cast<id_t>(program), &info, WEXITED | WNOHANG) == 0);
+  BOOST_TEST(info.si_pid == program);  // it had ended, and was a zombie
+}
+
+BOOST_AUTO_TEST_CASE(a_process_whose_first_thread_has_exited_is_alive) {
+  pid_t program = fork();
+  if (program == 0) {
+    std::thread([] { sleep(30); }).detach();
+    syscall(SYS_exit, 0);
+  }
+  RealPid pid(program);
+  for (int attempt = 0; attempt < 200 && ck::proc::read_stat(pid)->state != 'Z'; ++attempt) {
+    usleep(10'000);
+  }
+  std::uint64_t start = ck::proc::read_stat(pid)->start_time;
+  BOOST_TEST((process_life(pid, start) == Life::kRuns));
+  BOOST_TEST((process_life(pid, start + 1) == Life::kGone));
+  kill(program, SIGKILL);
+  await_end(pid, start, std::chrono::seconds(5));
+  BOOST_TEST((process_life(pid, start) == Life::kGone));
+  waitpid(program, nullptr, 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

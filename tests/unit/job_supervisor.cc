@@ -129,7 +129,7 @@ class Job {
       return program();
     });
     pid_t pid = root.pid().value;
-    if (!ownership->record_root(root.pid()).ok()) return 252;
+    if (!ownership->record_root(root.pid(), "").ok()) return 252;
     if (write(ready, &pid, sizeof pid) != sizeof pid) return 253;
     auto area = std::make_unique<ck::abi::AreaHeader>();
     auto checkpoint = [&](const ck::capture::CheckpointOptions& options) {
