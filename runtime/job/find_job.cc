@@ -105,19 +105,23 @@ bool is_orphan(const JobDir& job, const Host& here) {
   return owner.ok() && *owner && owner_state(**owner, here) == OwnerState::kProgramLives;
 }
 
-// By the root processes of the jobs in the folder.
-Result<std::optional<JobDir>> find_orphan(RealPid pid, const std::string& jobs_folder) {
-  Host here = CK_TRY(this_host());
+// By the root processes that the jobs in the folder name: a supervisor that adopted its job is none
+// of the program's parents.
+Result<std::optional<JobDir>> find_job_of(RealPid pid, const std::string& jobs_folder) {
   std::map<pid_t, JobDir> by_root;
   for (const std::string& name : CK_TRY(list_jobs(jobs_folder))) {
     Result<JobDir> job = JobDir::open(jobs_folder + "/" + name);
-    if (!job.ok() || !is_orphan(*job, here)) continue;
-    by_root.emplace((*job->incarnation())->root.value, std::move(*job));
+    if (!job.ok()) continue;
+    Result<std::optional<Incarnation>> owner = job->incarnation();
+    if (!owner.ok() || !*owner || (*owner)->ended) continue;
+    if (!process_alive((*owner)->root, (*owner)->root_start)) continue;
+    by_root.emplace((*owner)->root.value, std::move(*job));
   }
   for (int depth = 0; pid && depth < kDeepestTree; ++depth) {
     auto found = by_root.find(pid.value);
     if (found != by_root.end()) return std::optional(found->second);
-    pid = CK_TRY(proc::read_stat(pid)).ppid;
+    Result<proc::ProcessStat> stat = proc::read_stat(pid);
+    pid = stat.ok() ? stat->ppid : RealPid();
   }
   return std::optional<JobDir>();
 }
@@ -126,15 +130,24 @@ Result<std::optional<JobDir>> find_orphan(RealPid pid, const std::string& jobs_f
 
 Result<std::optional<JobDir>> find_orphan(const std::string& target,
                                           const std::string& jobs_folder) {
-  if (looks_like_pid(target)) return find_orphan(CK_TRY(parse_pid(target)), jobs_folder);
-  JobDir job = CK_TRY(JobDir::find(jobs_folder, target));
-  if (!is_orphan(job, CK_TRY(this_host()))) return std::optional<JobDir>();
-  return std::optional(std::move(job));
+  std::optional<JobDir> job;
+  if (looks_like_pid(target)) {
+    job = CK_TRY(find_job_of(CK_TRY(parse_pid(target)), jobs_folder));
+  } else {
+    job = CK_TRY(JobDir::find(jobs_folder, target));
+  }
+  if (job && !is_orphan(*job, CK_TRY(this_host()))) job.reset();
+  return job;
 }
 
 Result<ControlClient> find_supervisor(const std::string& target, const std::string& jobs_folder) {
-  if (looks_like_pid(target)) return find_supervisor(CK_TRY(parse_pid(target)));
-  return find_supervisor(CK_TRY(JobDir::find(jobs_folder, target)));
+  if (!looks_like_pid(target)) return find_supervisor(CK_TRY(JobDir::find(jobs_folder, target)));
+  RealPid pid = CK_TRY(parse_pid(target));
+  Result<ControlClient> above = find_supervisor(pid);
+  if (above.ok() || above.error().kind != ErrorKind::kNotFound) return above;
+  std::optional<JobDir> job = CK_TRY(find_job_of(pid, jobs_folder));
+  if (!job) return above;
+  return find_supervisor(*job);
 }
 
 }  // namespace ck::job
