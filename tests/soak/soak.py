@@ -43,12 +43,25 @@ class Soak:
             if self.over():
                 return
             time.sleep(self.chance.choice((0, 0.002, 0.02, longest)) * self.chance.random())
-            job.checkpoint()
+            if not self.checkpoint(job):
+                return
             time.sleep(0.02 * self.chance.random())
             job.kill()
             job.restart()
             job.wait_restarted()
             self.done += 1
+
+    def checkpoint(self, job):
+        """False if the program has come to its end before the checkpoint; how it ended, and what it
+        has printed, is checked then."""
+        try:
+            job.checkpoint()
+        except AssertionError:
+            time.sleep(1)
+            if job.popen.poll() != 0:
+                raise
+            return False
+        return True
 
     def guest(self, name, bench):
         go = os.path.join(bench.folder, "go")
