@@ -27,7 +27,8 @@ StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
 void StopWithProgram::on_child_change() {
   // While the engine traces the program, a wait in this thread would see the stops that are
   // meant for it: for wait(2), all threads of the real parent's process are the tracer.
-  if (busy_()) return;
+  // A SIGSTOP of our own would discard a wake-up that is on its way.
+  if (busy_() || serving_) return;
   int number = stop_signal_of(program_.value);
   bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
   if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
@@ -37,16 +38,20 @@ void StopWithProgram::on_child_change() {
 bool StopWithProgram::is_wake_up(const signalfd_siginfo& info) {
   if (info.ssi_signo != SIGCONT) return false;
   again_.cancel();
+  serving_ = false;
   if (info.ssi_code != SI_QUEUE || info.ssi_int != kWakeValue) return false;
   stop_again_later();
   return true;
 }
 
 void StopWithProgram::stop_again_later() {
+  serving_ = true;
   again_.expires_after(kServeTime);
   again_.async_wait([this](boost::system::error_code error) {
-    if (error || !is_stopped(program_)) return;
+    if (error) return;
     if (busy_()) return stop_again_later();
+    serving_ = false;
+    if (!is_stopped(program_)) return;
     raise(SIGSTOP);
   });
 }

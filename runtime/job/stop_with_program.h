@@ -25,6 +25,7 @@ class StopWithProgram {
 
  private:
   void stop_again_later();
+  bool serving_ = false;  // woken up: does not stop before again_ has run
   RealPid program_;
   std::function<bool()> busy_;
   boost::asio::steady_timer again_;
