@@ -10,7 +10,7 @@ namespace ck::job {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kLookAgain{500};
+constexpr std::chrono::milliseconds kBetweenWakeUps{300};
 
 Status check_server(int fd, RealPid supervisor) {
   ucred peer{};
@@ -75,6 +75,16 @@ Status ControlClient::send(const std::string& frame) {
   return {};
 }
 
+// A supervisor that is stopped may have stopped just after it was woken: it is woken again.
+Result<bool> ControlClient::wait_for_reply(Clock::time_point deadline) {
+  for (;;) {
+    auto look = std::min(deadline, Clock::now() + kBetweenWakeUps);
+    if (CK_TRY(wait_for(fd_.get(), POLLIN, look))) return true;
+    if (Clock::now() >= deadline) return false;
+    wake_stopped_supervisor(supervisor_);
+  }
+}
+
 Status ControlClient::receive(char* into, std::size_t size, Clock::time_point deadline) {
   std::size_t done = 0;
   while (done < size) {
@@ -86,11 +96,7 @@ Status ControlClient::receive(char* into, std::size_t size, Clock::time_point de
                         "supervisor " + to_string(supervisor_) + " ended before it answered",
                         "ckpt ls shows what has become of the job");
     } else if (errno == EAGAIN) {
-      auto soon = std::min(deadline, Clock::now() + kLookAgain);
-      if (CK_TRY(wait_for(fd_.get(), POLLIN, soon))) continue;
-      // It may have stopped with its program just before the request reached it.
-      wake_stopped_supervisor(supervisor_);
-      if (Clock::now() >= deadline) {
+      if (!CK_TRY(wait_for_reply(deadline))) {
         return make_error(ErrorKind::kTryAgain,
                           "supervisor " + to_string(supervisor_) + " does not answer",
                           "is it stopped? kill -CONT " + to_string(supervisor_));

@@ -31,6 +31,7 @@ class ControlClient {
  private:
   ControlClient(UniqueFd fd, RealPid supervisor) : fd_(std::move(fd)), supervisor_(supervisor) {}
   Status send(const std::string& frame);
+  Result<bool> wait_for_reply(std::chrono::steady_clock::time_point deadline);
   Status receive(char* into, std::size_t size, std::chrono::steady_clock::time_point deadline);
   Result<wire::Reply> receive_reply(std::chrono::milliseconds patience);
   UniqueFd fd_;

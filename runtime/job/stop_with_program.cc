@@ -17,11 +17,6 @@ bool is_stopped(RealPid pid) {
   return stat.ok() && stat->state == 'T';
 }
 
-bool continuation_is_pending() {
-  sigset_t pending;
-  return sigpending(&pending) == 0 && sigismember(&pending, SIGCONT) == 1;
-}
-
 }  // namespace
 
 StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
@@ -32,9 +27,8 @@ StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
 void StopWithProgram::on_child_change() {
   // While the engine traces the program, a wait in this thread would see the stops that are
   // meant for it: for wait(2), all threads of the real parent's process are the tracer.
-  if (busy_()) return;
-  // A request wakes us: news of an older stop must not come before it.
-  if (serving_ || continuation_is_pending()) return;
+  // A SIGSTOP of our own would discard a wake-up that is on its way.
+  if (busy_() || serving_) return;
   int number = stop_signal_of(program_.value);
   bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
   if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
@@ -55,9 +49,9 @@ void StopWithProgram::stop_again_later() {
   again_.expires_after(kServeTime);
   again_.async_wait([this](boost::system::error_code error) {
     if (error) return;
+    if (busy_()) return stop_again_later();
     serving_ = false;
     if (!is_stopped(program_)) return;
-    if (busy_()) return stop_again_later();
     raise(SIGSTOP);
   });
 }

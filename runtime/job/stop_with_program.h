@@ -25,10 +25,10 @@ class StopWithProgram {
 
  private:
   void stop_again_later();
+  bool serving_ = false;  // woken up: does not stop before again_ has run
   RealPid program_;
   std::function<bool()> busy_;
   boost::asio::steady_timer again_;
-  bool serving_ = false;  // woken for a request
 };
 
 // ckpt's side: if the supervisor is stopped, wakes it.

@@ -128,8 +128,16 @@ void Supervisor::wait_for_signals() {
 }
 
 void Supervisor::take_signals(const std::function<void(const signalfd_siginfo&)>& handle) {
+  // The kernel hands SIGCHLD out before SIGCONT; a wake-up counts before the news that stops us.
   signalfd_siginfo info;
-  while (read(signals_.native_handle(), &info, sizeof info) == sizeof info) handle(info);
+  std::optional<signalfd_siginfo> child_change;
+  while (read(signals_.native_handle(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGCHLD)
+      child_change = info;
+    else
+      handle(info);
+  }
+  if (child_change) handle(*child_change);
 }
 
 void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {

@@ -277,6 +277,9 @@ Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
     RealPid parent(init);
     if (plan.stand_in != 0) parent = CK_TRY(child_with_id(parent, plan.stand_in));
     if (!parent) continue;
+    // Killed before it could report anything; init collects it only after the commit.
+    if (const auto status = proc::read_status(parent); status.ok() && status->state == 'Z')
+      return make_error(ErrorKind::kTryAgain, "the parent of the job's process was killed during the restart");
     const RealPid root = CK_TRY(child_with_id(parent, plan.root));
     if (root) return root;
   }

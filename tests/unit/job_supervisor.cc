@@ -294,13 +294,16 @@ BOOST_AUTO_TEST_CASE(the_request_signal_and_the_timer_ask_too) {
 }
 
 BOOST_AUTO_TEST_CASE(a_program_that_ends_during_a_checkpoint_has_finished) {
+  int pipe_ends[2];
+  BOOST_REQUIRE(pipe(pipe_ends) == 0);
   Job job(
-      [] {
-        usleep(400'000);
-        return 5;
+      [&] {
+        char byte;
+        return read(pipe_ends[0], &byte, 1) == 1 ? 5 : 6;
       },
       {.duration = milliseconds(700), .fails = true});
-  auto reply = job.connect()->ask(checkpoint_request(), std::chrono::seconds(5));
+  auto end_program = [&](const auto&) { BOOST_TEST(write(pipe_ends[1], "e", 1) == 1); };
+  auto reply = job.connect()->ask(checkpoint_request(), std::chrono::seconds(5), end_program);
   BOOST_TEST(!reply.ok());
   BOOST_TEST(job.wait() == 5);
   BOOST_TEST((*job.dir().finished())->exit_status == 5);
