@@ -78,7 +78,7 @@ Result<RealPid> living_thread(RealPid pid) {
   const std::vector<RealPid> threads = CK_TRY(proc::read_threads(pid));
   for (RealPid thread : threads) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (status.ok() && status->state != 'Z' && status->state != 'X') return thread;
+    if (status.ok() && status->vm_size != 0) return thread;
   }
   return pid;
 }
@@ -189,6 +189,7 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
       folder.st_uid == ::geteuid())
     return {};
   const proc::ProcessStatus now = CK_TRY(proc::read_status(thread));
+  if (now.vm_size == 0) return {};  // it is just ending, which stop_all() tells
   const int request = area_.header()->request_signal;
   const std::uint64_t bit = std::uint64_t{1} << (request - 1);
   const Error refusal = make_error(ErrorKind::kRefused,
