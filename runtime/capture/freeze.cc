@@ -16,6 +16,7 @@
 #include "runtime/base/log.h"
 #include "runtime/capture/frame.h"
 #include "runtime/capture/seccomp.h"
+#include "runtime/proc/slot_state.h"
 #include "runtime/proc/tasks.h"
 
 namespace ck::capture {
@@ -122,11 +123,6 @@ void leave_rseq_section(RealPid pid, const RseqState& rseq, abi::SignalFrame& fr
     return;
   if (frame.rip - section.start < section.length) frame.rip = section.abort;
   (void)poke(pid, rseq.address + kSectionPointer, std::uint64_t{0});
-}
-
-void set_state(abi::ThreadSlot& slot, std::uint32_t state) {
-  __atomic_store_n(&slot.state, state, __ATOMIC_RELEASE);
-  ::syscall(SYS_futex, &slot.state, 1 /* FUTEX_WAKE */, INT32_MAX, nullptr, nullptr, 0);
 }
 
 }  // namespace
@@ -386,7 +382,7 @@ Status FrozenProcess::divert(std::vector<TracedThread>& traced) {
     registers.rsp = address + offsetof(abi::ThreadSlot, stack) + abi::kStackBytes - 8;
     registers.rbp = 0;
     registers.eflags &= ~0x400ull;  // direction flag, as a function expects it
-    set_state(slot(i), abi::kArriving);
+    proc::set_slot_state(slot(i), abi::kArriving);
     // In this order: should the supervisor die in between, the thread arrives in the loop, which
     // blocks all signals itself; the other way round it would run on with them blocked.
     CK_TRY(traced[i].set_registers(registers));
@@ -436,7 +432,7 @@ Status FrozenProcess::thaw() {
     dumpable_was = -1;
   }
   for (std::size_t i = 0; i < threads.size(); ++i)
-    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree) set_state(slot(i), abi::kRelease);
+    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree) proc::set_slot_state(slot(i), abi::kRelease);
   return let_stop_again();
 }
 

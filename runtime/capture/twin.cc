@@ -41,15 +41,6 @@ Status advise(FrozenProcess& process, const std::vector<Advice>& list, int Advic
   return {};
 }
 
-// The kernel told the process the twin's pid in its own namespace; we need ours.
-Result<RealPid> find_child(RealPid parent, pid_t innermost) {
-  for (RealPid child : CK_TRY(proc::read_children(parent))) {
-    const Result<proc::ProcessStatus> status = proc::read_status(child);
-    if (status.ok() && !status->ns_pid.empty() && status->ns_pid.back() == innermost) return child;
-  }
-  return make_error(ErrorKind::kTryAgain, "the copy of the process died at once", "is memory short?");
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process) {
@@ -68,7 +59,10 @@ Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process) {
   const Result<pid_t> cloned = box.clone(args, twin_slot);
   CK_TRY(advise(process, advice, &Advice::after));
   const pid_t innermost = CK_TRY(cloned);
-  std::unique_ptr<Twin> twin(new Twin(CK_TRY(find_child(process.status.ppid, innermost))));
+  // The kernel told the process the twin's pid in its own namespace; we need ours.
+  const RealPid pid = proc::find_child(process.status.ppid, innermost);
+  if (!pid) return make_error(ErrorKind::kTryAgain, "the copy of the process died at once", "is memory short?");
+  std::unique_ptr<Twin> twin(new Twin(pid));
   proc::Mailbox twin_box(process.area(), twin_slot, process.agent.area, twin->pid());
   CK_TRY(twin_box.wait_parked());
   // Or whoever reads a pipe of the program waits for the twin to close it.

@@ -9,6 +9,8 @@
 
 #include <cstring>
 
+#include "runtime/proc/slot_state.h"
+
 namespace ck::proc {
 
 using abi::ThreadSlot;
@@ -36,11 +38,6 @@ void futex_wait(std::uint32_t* word, std::uint32_t value, std::chrono::nanosecon
   timespec pause{static_cast<time_t>(timeout.count() / 1'000'000'000),
                  static_cast<long>(timeout.count() % 1'000'000'000)};
   ::syscall(SYS_futex, word, FUTEX_WAIT, value, &pause, nullptr, 0);
-}
-
-void set_state(ThreadSlot* slot, std::uint32_t state) {
-  __atomic_store_n(&slot->state, state, __ATOMIC_RELEASE);
-  ::syscall(SYS_futex, &slot->state, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
 }
 
 }  // namespace
@@ -142,7 +139,7 @@ Status Mailbox::wait_parked() {
 Status Mailbox::command(std::uint32_t state) {
   if (slot_->self_released)
     return make_error(ErrorKind::kBug, "process " + to_string(pid_) + " took itself back");
-  set_state(slot_, state);
+  set_slot_state(*slot_, state);
   return wait_parked();
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/proc/tasks.h"
 
 #include "runtime/proc/proc_file.h"
+#include "runtime/proc/status.h"
 #include "runtime/proc/text_cursor.h"
 
 namespace ck::proc {
@@ -25,6 +26,16 @@ Result<std::vector<RealPid>> read_children(RealPid pid) {
     }
   }
   return children;
+}
+
+RealPid find_child(RealPid parent, pid_t innermost) {
+  const Result<std::vector<RealPid>> children = read_children(parent);
+  if (!children.ok()) return RealPid();
+  for (RealPid child : *children) {
+    const Result<ProcessStatus> status = read_status(child);
+    if (status.ok() && !status->ns_pid.empty() && status->ns_pid.back() == innermost) return child;
+  }
+  return RealPid();
 }
 
 }  // namespace ck::proc

@@ -12,4 +12,7 @@ namespace ck::proc {
 Result<std::vector<RealPid>> read_threads(RealPid pid);   // by number
 Result<std::vector<RealPid>> read_children(RealPid pid);  // of all its threads, zombies included
 
+// The child whose pid in its innermost namespace is `innermost`; no pid: there is none (any more).
+RealPid find_child(RealPid parent, pid_t innermost);
+
 }  // namespace ck::proc

@@ -9,6 +9,7 @@
 #include "runtime/base/log.h"
 #include "runtime/memory/restored_objects.h"
 #include "runtime/proc/cpu.h"
+#include "runtime/proc/slot_state.h"
 #include "runtime/resources/restore.h"
 #include "runtime/restore/bootstrap.h"
 #include "runtime/restore/restore_memory.h"
@@ -198,9 +199,7 @@ class Restart {
     CK_TRY(spawned_->commit());
     for (int i = threads - 1; i >= 0; --i) {
       if (process_.threads(i).exited()) continue;
-      abi::ThreadSlot& slot = *area_.slot(kFirstSlot + static_cast<unsigned>(i));
-      __atomic_store_n(&slot.state, abi::kRelease, __ATOMIC_RELEASE);
-      ::syscall(SYS_futex, &slot.state, 1 /* FUTEX_WAKE */, INT32_MAX, nullptr, nullptr, 0);
+      proc::set_slot_state(*area_.slot(kFirstSlot + static_cast<unsigned>(i)), abi::kRelease);
     }
     if (process_.threads(0).exited()) {
       box.clear();

@@ -247,16 +247,6 @@ Status write_id_maps(pid_t init) {
   return write_file(folder + "/gid_map", gid + " " + gid + " 1");
 }
 
-Result<RealPid> child_with_id(RealPid parent, pid_t innermost) {
-  const Result<std::vector<RealPid>> children = proc::read_children(parent);
-  if (!children.ok()) return RealPid();
-  for (RealPid child : *children) {
-    const Result<proc::ProcessStatus> status = proc::read_status(child);
-    if (status.ok() && !status->ns_pid.empty() && status->ns_pid.back() == innermost) return child;
-  }
-  return RealPid();
-}
-
 Error failure(const Message& message) {
   Error error = sys_error(describe(static_cast<Step>(message.step)), message.value);
   error.kind = ErrorKind::kRefused;
@@ -275,12 +265,12 @@ Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
       return make_error(ErrorKind::kSystem, "the job's init process ended at once");
     }
     RealPid parent(init);
-    if (plan.stand_in != 0) parent = CK_TRY(child_with_id(parent, plan.stand_in));
+    if (plan.stand_in != 0) parent = proc::find_child(parent, plan.stand_in);
     if (!parent) continue;
     // Killed before it could report anything; init collects it only after the commit.
     if (const auto status = proc::read_status(parent); status.ok() && status->state == 'Z')
       return make_error(ErrorKind::kTryAgain, "the parent of the job's process was killed during the restart");
-    const RealPid root = CK_TRY(child_with_id(parent, plan.root));
+    const RealPid root = proc::find_child(parent, plan.root);
     if (root) return root;
   }
   return make_error(ErrorKind::kTryAgain, "the job's process did not start within 30 seconds");
