@@ -28,7 +28,9 @@ const char* find_variable(char** environment, const char* name) {
   return nullptr;
 }
 
-bool failed(int64_t result) { return result < 0 && result > -4096; }
+bool failed(int64_t result) {
+  return result < 0 && result > -4096;
+}
 
 abi::AreaHeader* map_area(const char* path) {
   const int64_t fd = gate(__NR_openat, static_cast<uint64_t>(AT_FDCWD), address_of(path),
@@ -38,7 +40,8 @@ abi::AreaHeader* map_area(const char* path) {
   const int64_t size = gate(__NR_lseek, file, 0, 2 /* SEEK_END */);
   int64_t where = -1;
   if (size >= static_cast<int64_t>(sizeof(abi::AreaHeader)))
-    where = gate(__NR_mmap, 0, static_cast<uint64_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    where = gate(__NR_mmap, 0, static_cast<uint64_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED,
+                 file, 0);
   gate(__NR_close, file);
   if (failed(where)) return nullptr;
   abi::AreaHeader* header = reinterpret_cast<abi::AreaHeader*>(where);
@@ -53,7 +56,8 @@ abi::ProcessEntry* claim_entry(abi::AreaHeader* header, int32_t pid) {
     if (__atomic_load_n(&entry.pid, __ATOMIC_ACQUIRE) == pid) return &entry;
   for (abi::ProcessEntry& entry : header->processes) {
     int32_t nobody = 0;
-    if (__atomic_compare_exchange_n(&entry.pid, &nobody, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange_n(&entry.pid, &nobody, pid, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED))
       return &entry;
   }
   return nullptr;

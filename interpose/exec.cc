@@ -1,6 +1,6 @@
-// Wrappers of the exec and posix_spawn families: the environment that they pass on always carries the
-// agent, also when the program clears it. Safe in a vfork child and in a signal handler: no memory is
-// allocated but on the stack.
+// Wrappers of the exec and posix_spawn families: the environment that they pass on always carries
+// the agent, also when the program clears it. Safe in a vfork child and in a signal handler: no
+// memory is allocated but on the stack.
 #include <alloca.h>
 #include <errno.h>
 #include <spawn.h>
@@ -61,7 +61,8 @@ Sizes measure(char* const* environment) {
   Sizes sizes;
   size_t old_preload = 0;
   for (; environment != nullptr && environment[sizes.entries] != nullptr; ++sizes.entries)
-    if (begins_with(environment[sizes.entries], kPreload)) old_preload = length_of(environment[sizes.entries]);
+    if (begins_with(environment[sizes.entries], kPreload))
+      old_preload = length_of(environment[sizes.entries]);
   sizes.entries += 3;
   sizes.preload = sizeof kPreload + length_of(area->agent) + 1 + old_preload + 1;
   sizes.variable = sizeof abi::kAreaVariable + 1 + length_of(area->path) + 1;
@@ -100,32 +101,33 @@ char** fill(char* const* environment, const Sizes& sizes, char** to) {
 }  // namespace ck::agent
 
 // A copy of `environment` with the agent in it, on the caller's stack.
-#define CK_WITH_AGENT(environment)                                                                 \
-  __extension__({                                                                                  \
-    char* const* ck_from = (environment);                                                          \
-    char** ck_result = const_cast<char**>(ck_from);                                                \
-    if (ck::agent::area != nullptr) {                                                              \
-      const ck::agent::Sizes ck_sizes = ck::agent::measure(ck_from);                               \
-      ck_result = ck::agent::fill(                                                                 \
-          ck_from, ck_sizes,                                                                       \
-          static_cast<char**>(alloca(ck_sizes.entries * sizeof(char*) + ck_sizes.preload + ck_sizes.variable))); \
-    }                                                                                              \
-    ck_result;                                                                                     \
+#define CK_WITH_AGENT(environment)                                                            \
+  __extension__({                                                                             \
+    char* const* ck_from = (environment);                                                     \
+    char** ck_result = const_cast<char**>(ck_from);                                           \
+    if (ck::agent::area != nullptr) {                                                         \
+      const ck::agent::Sizes ck_sizes = ck::agent::measure(ck_from);                          \
+      ck_result =                                                                             \
+          ck::agent::fill(ck_from, ck_sizes,                                                  \
+                          static_cast<char**>(alloca(ck_sizes.entries * sizeof(char*) +       \
+                                                     ck_sizes.preload + ck_sizes.variable))); \
+    }                                                                                         \
+    ck_result;                                                                                \
   })
 
 // The variable arguments of execl and its kin as an array on the caller's stack.
-#define CK_COLLECT(first, list, argv)                                                  \
-  size_t ck_count = 1;                                                                 \
-  {                                                                                    \
-    va_list ck_counting;                                                               \
-    va_start(ck_counting, first);                                                      \
-    while (va_arg(ck_counting, char*) != nullptr) ++ck_count;                          \
-    va_end(ck_counting);                                                               \
-  }                                                                                    \
-  char** argv = static_cast<char**>(alloca((ck_count + 1) * sizeof(char*)));           \
-  va_list list;                                                                        \
-  va_start(list, first);                                                               \
-  argv[0] = const_cast<char*>(first);                                                  \
+#define CK_COLLECT(first, list, argv)                                        \
+  size_t ck_count = 1;                                                       \
+  {                                                                          \
+    va_list ck_counting;                                                     \
+    va_start(ck_counting, first);                                            \
+    while (va_arg(ck_counting, char*) != nullptr) ++ck_count;                \
+    va_end(ck_counting);                                                     \
+  }                                                                          \
+  char** argv = static_cast<char**>(alloca((ck_count + 1) * sizeof(char*))); \
+  va_list list;                                                              \
+  va_start(list, first);                                                     \
+  argv[0] = const_cast<char*>(first);                                        \
   for (size_t ck_i = 1; ck_i <= ck_count; ++ck_i) argv[ck_i] = va_arg(list, char*)
 
 CK_EXPORT int execve(const char* path, char* const argv[], char* const envp[]) {
@@ -144,7 +146,8 @@ CK_EXPORT int execvp(const char* file, char* const argv[]) {
   return CK_REAL(execvpe)(file, argv, CK_WITH_AGENT(environ));
 }
 
-CK_EXPORT int execveat(int folder, const char* path, char* const argv[], char* const envp[], int flags) {
+CK_EXPORT int execveat(int folder, const char* path, char* const argv[], char* const envp[],
+                       int flags) {
   return CK_REAL(execveat)(folder, path, argv, CK_WITH_AGENT(envp), flags);
 }
 
@@ -172,12 +175,14 @@ CK_EXPORT int execle(const char* path, const char* argument, ...) {
 }
 
 CK_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
-                          const posix_spawnattr_t* attributes, char* const argv[], char* const envp[]) {
+                          const posix_spawnattr_t* attributes, char* const argv[],
+                          char* const envp[]) {
   return CK_REAL(posix_spawn)(pid, path, actions, attributes, argv, CK_WITH_AGENT(envp));
 }
 
 CK_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
-                           const posix_spawnattr_t* attributes, char* const argv[], char* const envp[]) {
+                           const posix_spawnattr_t* attributes, char* const argv[],
+                           char* const envp[]) {
   return CK_REAL(posix_spawnp)(pid, file, actions, attributes, argv, CK_WITH_AGENT(envp));
 }
 

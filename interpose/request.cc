@@ -79,7 +79,8 @@ void arm_request_signal() {
   KernelSigaction action{};
   if (number == 0 || gate(__NR_rt_sigaction, number, 0, address_of(&action), 8) != 0) return;
   if (action.handler != 0 /* SIG_DFL */) return;
-  action = {reinterpret_cast<uint64_t>(&on_request), SA_SIGINFO | SA_RESTART | SA_ONSTACK | kSaRestorer,
+  action = {reinterpret_cast<uint64_t>(&on_request),
+            SA_SIGINFO | SA_RESTART | SA_ONSTACK | kSaRestorer,
             reinterpret_cast<uint64_t>(&ck_request_return), 0};
   gate(__NR_rt_sigaction, number, address_of(&action), 0, 8);
 }

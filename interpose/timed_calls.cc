@@ -1,6 +1,6 @@
-// Wrappers of blocking calls. The kernel does not tell how much of a relative time-out is left when a
-// checkpoint interrupts a call, so these note the deadline on their stack (abi/timed_call.h). They
-// call libc's own functions, which are cancellation points, and change nothing else.
+// Wrappers of blocking calls. The kernel does not tell how much of a relative time-out is left when
+// a checkpoint interrupts a call, so these note the deadline on their stack (abi/timed_call.h).
+// They call libc's own functions, which are cancellation points, and change nothing else.
 //
 // select, pselect and ppoll need no deadline: the kernel itself writes what remains to libc's copy.
 #include <errno.h>
@@ -27,7 +27,8 @@ using ck::abi::TimedCall;
 
 // What poll and ppoll become under _FORTIFY_SOURCE (bits/poll2.h declares them only there).
 extern "C" int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t size);
-extern "C" int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t size);
+extern "C" int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
+                           size_t size);
 
 CK_DEFINE_REAL(__poll_chk);
 CK_DEFINE_REAL(__ppoll_chk);
@@ -61,7 +62,8 @@ int64_t deadline_after(int64_t seconds, int64_t nanoseconds) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   int64_t delay, deadline;
-  if (__builtin_mul_overflow(seconds, kSecond, &delay) || __builtin_add_overflow(delay, nanoseconds, &delay) ||
+  if (__builtin_mul_overflow(seconds, kSecond, &delay) ||
+      __builtin_add_overflow(delay, nanoseconds, &delay) ||
       __builtin_add_overflow(now.tv_sec * kSecond + now.tv_nsec, delay, &deadline))
     return kForever;
   return deadline;
@@ -70,7 +72,8 @@ int64_t deadline_after(int64_t seconds, int64_t nanoseconds) {
 // Notes one call for as long as it lives. Nested notes (a signal handler's) are linked.
 class Note {
  public:
-  explicit Note(int64_t number) : record_{abi::kTimedCallMagic, number, abi::kNoTimeout, 0, 0, {0, 0}, timed_call} {
+  explicit Note(int64_t number)
+      : record_{abi::kTimedCallMagic, number, abi::kNoTimeout, 0, 0, {0, 0}, timed_call} {
     publish();
   }
   // Milliseconds; negative or zero is no time-out that could be left over.
@@ -111,14 +114,17 @@ int sleep_relative(clockid_t clock, const timespec* request, timespec* remaining
   return CK_REAL(clock_nanosleep)(clock, 0, note.time(), remaining);
 }
 
-bool valid(const timespec& time) { return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < kSecond; }
+bool valid(const timespec& time) {
+  return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < kSecond;
+}
 
 }  // namespace
 }  // namespace ck::agent
 
 using ck::agent::Note;
 
-CK_EXPORT int clock_nanosleep(clockid_t clock, int flags, const timespec* request, timespec* remaining) {
+CK_EXPORT int clock_nanosleep(clockid_t clock, int flags, const timespec* request,
+                              timespec* remaining) {
   if (flags == 0 && request != nullptr && ck::agent::valid(*request))
     return ck::agent::sleep_relative(clock, request, remaining);
   Note note(SYS_clock_nanosleep);
@@ -141,7 +147,8 @@ CK_EXPORT unsigned sleep(unsigned seconds) {
 }
 
 CK_EXPORT int usleep(useconds_t microseconds) {
-  const timespec time{static_cast<time_t>(microseconds / 1000000), static_cast<long>(microseconds % 1000000 * 1000)};
+  const timespec time{static_cast<time_t>(microseconds / 1000000),
+                      static_cast<long>(microseconds % 1000000 * 1000)};
   return nanosleep(&time, nullptr);
 }
 
@@ -160,7 +167,8 @@ CK_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t size) {
   return CK_REAL(__poll_chk)(fds, count, timeout, size);
 }
 
-CK_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t size) {
+CK_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
+                          size_t size) {
   Note note(SYS_ppoll);
   return CK_REAL(__ppoll_chk)(fds, count, timeout, mask, size);
 }
@@ -170,8 +178,8 @@ CK_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* others, t
   return CK_REAL(select)(count, reads, writes, others, timeout);
 }
 
-CK_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* others, const timespec* timeout,
-                      const sigset_t* mask) {
+CK_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* others,
+                      const timespec* timeout, const sigset_t* mask) {
   Note note(SYS_pselect6);
   return CK_REAL(pselect)(count, reads, writes, others, timeout, mask);
 }
@@ -181,7 +189,8 @@ CK_EXPORT int epoll_wait(int epoll, epoll_event* events, int count, int timeout)
   return CK_REAL(epoll_wait)(epoll, events, count, timeout);
 }
 
-CK_EXPORT int epoll_pwait(int epoll, epoll_event* events, int count, int timeout, const sigset_t* mask) {
+CK_EXPORT int epoll_pwait(int epoll, epoll_event* events, int count, int timeout,
+                          const sigset_t* mask) {
   Note note(SYS_epoll_pwait, 3, timeout);
   return CK_REAL(epoll_pwait)(epoll, events, count, timeout, mask);
 }
@@ -251,8 +260,9 @@ CK_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, tim
 }
 
 // syscall(SYS_futex, word, FUTEX_WAIT, value, timeout): the only form with a relative time-out.
-extern "C" __attribute__((used)) long ck_futex_call(long number, long word, long operation, long value,
-                                                    long timeout, long word2, long value3) {
+extern "C" __attribute__((used)) long ck_futex_call(long number, long word, long operation,
+                                                    long value, long timeout, long word2,
+                                                    long value3) {
   const bool relative = (operation & FUTEX_CMD_MASK) == FUTEX_WAIT;
   Note note(number, 3, relative ? reinterpret_cast<const timespec*>(timeout) : nullptr);
   if (note.time() != nullptr) timeout = reinterpret_cast<long>(note.time());
@@ -267,7 +277,8 @@ extern "C" __attribute__((used)) long ck_syscall_failed(long result) {
   return -1;
 }
 
-// All other numbers pass at the cost of one comparison, and without a stack frame: vfork may be one.
+// All other numbers pass at the cost of one comparison, and without a stack frame: vfork may be
+// one.
 asm(".text\n"
     ".global syscall\n"
     ".type syscall, @function\n"

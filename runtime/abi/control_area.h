@@ -29,22 +29,22 @@ inline constexpr uint32_t kPathBytes = 256;
 struct Call {
   int64_t number;
   uint64_t args[6];
-  int64_t result;          // written by injected code: what the kernel returned (-errno on failure)
-  uint8_t result_of[6];    // 0: args[i] as it is; k: the result of call k-1 of this list
-  uint8_t stop_on_error;   // the rest of the list is not run if this call fails
-  uint8_t skipped;         // written by injected code: an earlier call stopped the list
+  int64_t result;         // written by injected code: what the kernel returned (-errno on failure)
+  uint8_t result_of[6];   // 0: args[i] as it is; k: the result of call k-1 of this list
+  uint8_t stop_on_error;  // the rest of the list is not run if this call fails
+  uint8_t skipped;        // written by injected code: an earlier call stopped the list
 };
 
 // States of a thread slot. The word is a futex; who sets it, who waits, and what then holds:
 enum SlotState : uint32_t {
-  kFree = 0,        // engine or injected code (on release): nobody serves the slot
-  kArriving = 1,    // engine, before it diverts the thread: frame is complete; thread not there yet
-  kParked = 2,      // injected code: the thread waits in the serve loop and touches nothing
-  kRunCalls = 3,    // engine: run calls[0..call_count); then kParked
-  kClone = 4,       // engine: clone3(clone_args, clone_size), child serves child_slot; then kParked
-                    // with clone_result
-  kJump = 5,        // engine: leave this serve loop for the one at jump_to (same contract)
-  kRelease = 6,     // engine: rt_sigreturn to the frame; injected code sets kFree just before
+  kFree = 0,      // engine or injected code (on release): nobody serves the slot
+  kArriving = 1,  // engine, before it diverts the thread: frame is complete; thread not there yet
+  kParked = 2,    // injected code: the thread waits in the serve loop and touches nothing
+  kRunCalls = 3,  // engine: run calls[0..call_count); then kParked
+  kClone = 4,     // engine: clone3(clone_args, clone_size), child serves child_slot; then kParked
+                  // with clone_result
+  kJump = 5,      // engine: leave this serve loop for the one at jump_to (same contract)
+  kRelease = 6,   // engine: rt_sigreturn to the frame; injected code sets kFree just before
 };
 
 // What rt_sigreturn(2) expects on x86-64 (kernel: arch/x86/include/uapi/asm/sigcontext.h,
@@ -56,7 +56,8 @@ struct SignalFrame {
   uint32_t altstack_flags;
   uint32_t altstack_pad;
   uint64_t altstack_size;
-  uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+  uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
+      rflags;
   uint16_t cs, gs, fs, ss;
   uint64_t err, trapno, oldmask, cr2;
   uint64_t fpstate;  // address, in the process, of the slot's xstate
@@ -65,9 +66,9 @@ struct SignalFrame {
 };
 
 struct alignas(64) ThreadSlot {
-  uint32_t state;       // SlotState, futex
-  int32_t tid;          // engine: the thread's virtual tid; 0 while free
-  uint32_t call_count;  // engine
+  uint32_t state;          // SlotState, futex
+  int32_t tid;             // engine: the thread's virtual tid; 0 while free
+  uint32_t call_count;     // engine
   uint32_t self_released;  // injected code: the supervisor died, the thread went on by itself
 
   // Release of a thread whose frame restarts a system call (DESIGN: the program never sees EINTR
@@ -75,23 +76,24 @@ struct alignas(64) ThreadSlot {
   // must fail with EINTR instead, as it would have undisturbed. Engine writes, injected code reads.
   uint64_t eintr_signals;
 
-  uint64_t clone_args;   // engine: address of struct clone_args
+  uint64_t clone_args;  // engine: address of struct clone_args
   uint64_t clone_size;
   uint64_t child_slot;   // engine: address of the slot that the child will serve
   int64_t clone_result;  // injected code
   uint64_t jump_to;      // engine: entry of the other serve loop
   uint64_t jump_slot;    // engine: this slot, and the area's header, as that loop's mapping of the
   uint64_t jump_header;  //   area sees them
-  uint32_t orphan_exits;  // engine: what the thread does when the supervisor has died. 0: goes on by
-                          //   itself; 1: the process ends (a twin, a half-restored process)
+  uint32_t
+      orphan_exits;  // engine: what the thread does when the supervisor has died. 0: goes on by
+                     //   itself; 1: the process ends (a twin, a half-restored process)
   uint32_t pad32;
   uint64_t pad[3];
 
-  SignalFrame frame;                           // engine
-  alignas(64) uint8_t xstate[kXstateBytes];    // engine: XSAVE image, as in a signal frame
-  Call calls[kMaxCalls];                       // engine; results by injected code
-  alignas(64) uint8_t data[kDataBytes];        // memory that calls may point to
-  alignas(64) uint8_t stack[kStackBytes];      // injected code
+  SignalFrame frame;                         // engine
+  alignas(64) uint8_t xstate[kXstateBytes];  // engine: XSAVE image, as in a signal frame
+  Call calls[kMaxCalls];                     // engine; results by injected code
+  alignas(64) uint8_t data[kDataBytes];      // memory that calls may point to
+  alignas(64) uint8_t stack[kStackBytes];    // injected code
 };
 inline constexpr uint32_t kSlotStride = 32768;
 static_assert(sizeof(ThreadSlot) <= kSlotStride);
@@ -100,15 +102,15 @@ static_assert(sizeof(ThreadSlot) <= kSlotStride);
 // uses its parent's entry). Claimed by the constructor with an atomic on `pid`; written before
 // `ready` is set. The engine trusts an entry only while the process maps the area at `area`.
 struct ProcessEntry {
-  int32_t pid;          // virtual; 0: unclaimed
+  int32_t pid;  // virtual; 0: unclaimed
   uint32_t ready;
   uint64_t area;        // where the process maps the control area
   uint64_t serve;       // entry of the serve loop: void serve(ThreadSlot*, AreaHeader*)
   uint64_t code_begin;  // the serve loop's code: a thread stopped here is not diverted
   uint64_t code_end;
-  int64_t timed_call;   // offset from the fs base of the thread-local TimedCall* (timed_call.h)
-  uint32_t dumpable_wanted;   // engine: be dumpable while you are captured
-  int32_t dumpable_was;       // agent: what PR_GET_DUMPABLE said before, plus 1; 0: untouched
+  int64_t timed_call;  // offset from the fs base of the thread-local TimedCall* (timed_call.h)
+  uint32_t dumpable_wanted;  // engine: be dumpable while you are captured
+  int32_t dumpable_was;      // agent: what PR_GET_DUMPABLE said before, plus 1; 0: untouched
   uint64_t pad[8];
 };
 
@@ -116,8 +118,8 @@ struct AreaHeader {
   uint64_t magic;
   uint32_t version;
   uint32_t slot_count;
-  uint64_t slots_offset;   // of ThreadSlot 0; slot i is at slots_offset + i * kSlotStride
-  uint64_t size;           // of the whole area
+  uint64_t slots_offset;  // of ThreadSlot 0; slot i is at slots_offset + i * kSlotStride
+  uint64_t size;          // of the whole area
 
   // The supervisor's life. A pthread robust mutex's lock word lies at owner_word_offset: while the
   // supervisor lives it holds its tid; when it dies the kernel sets FUTEX_OWNER_DIED there.
@@ -128,9 +130,9 @@ struct AreaHeader {
   int32_t request_signal;
   uint32_t pad32;
 
-  char path[kPathBytes];     // of the area file, for programs started by exec
-  char agent[kPathBytes];    // path of the agent library, for the same
-  uint8_t owner_mutex[64];   // supervisor only: the pthread_mutex_t
+  char path[kPathBytes];    // of the area file, for programs started by exec
+  char agent[kPathBytes];   // path of the agent library, for the same
+  uint8_t owner_mutex[64];  // supervisor only: the pthread_mutex_t
   ProcessEntry processes[kMaxProcesses];
 };
 
@@ -146,7 +148,7 @@ struct RestorerHello {
   uint64_t area;        // where it has mapped the control area
   uint64_t code_begin;  // its code, position-independent and without data: may be copied anywhere
   uint64_t code_end;
-  uint64_t serve;       // entry of its serve loop, inside that code
+  uint64_t serve;  // entry of its serve loop, inside that code
 };
 
 // Environment of the program: where its control area is. LD_PRELOAD names the agent.

@@ -1,6 +1,6 @@
 // The serve loop: what a parked thread does. Compiled into the agent and into the restorer, in a
-// section of its own so that the engine can tell whether a thread is in it, and so that the restorer
-// can be copied to another address. No libc, no data, no calls out.
+// section of its own so that the engine can tell whether a thread is in it, and so that the
+// restorer can be copied to another address. No libc, no data, no calls out.
 //
 // Entry: rdi = slot, rsi = area header, rsp = top of the slot's stack, all signals blocked.
 #pragma once
@@ -89,13 +89,14 @@ CK_SERVE_INLINE int64_t run_clone(ThreadSlot* slot, AreaHeader* header) {
   __builtin_unreachable();
 }
 
-// A signal that would have made the restarted call fail with EINTR is already pending: then it fails.
+// A signal that would have made the restarted call fail with EINTR is already pending: then it
+// fails.
 CK_SERVE_INLINE void settle_restart(ThreadSlot* slot) {
   if (slot->eintr_signals == 0) return;
   uint64_t pending = 0;
   gate(__NR_rt_sigpending, address_of(&pending), sizeof pending);
   if ((pending & slot->eintr_signals) == 0) return;
-  slot->frame.rip += 2;  // past the syscall instruction
+  slot->frame.rip += 2;                         // past the syscall instruction
   slot->frame.rax = static_cast<uint64_t>(-4);  // EINTR
 }
 
@@ -119,7 +120,8 @@ CK_SERVE_INLINE void settle_restart(ThreadSlot* slot) {
 CK_SERVE_INLINE bool wait_for_command(ThreadSlot* slot, const AreaHeader* header) {
   timespec pause{0, 200 * 1000 * 1000};
   gate(__NR_futex, address_of(&slot->state), FUTEX_WAIT, kParked, address_of(&pause));
-  if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != kParked || !owner_died(header)) return false;
+  if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != kParked || !owner_died(header))
+    return false;
   uint32_t parked = kParked;
   return __atomic_compare_exchange_n(&slot->state, &parked, kRelease, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE);
@@ -128,9 +130,11 @@ CK_SERVE_INLINE bool wait_for_command(ThreadSlot* slot, const AreaHeader* header
 // Only an expected arrival parks: a release that was ordered before the thread arrived holds.
 CK_SERVE_INLINE void arrive(ThreadSlot* slot) {
   uint32_t state = kArriving;
-  if (!__atomic_compare_exchange_n(&slot->state, &state, kParked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+  if (!__atomic_compare_exchange_n(&slot->state, &state, kParked, false, __ATOMIC_ACQ_REL,
+                                   __ATOMIC_ACQUIRE)) {
     state = kJump;
-    __atomic_compare_exchange_n(&slot->state, &state, kParked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    __atomic_compare_exchange_n(&slot->state, &state, kParked, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
   }
   gate(__NR_futex, address_of(&slot->state), FUTEX_WAKE, 0x7fffffff);
 }
@@ -154,9 +158,12 @@ CK_SERVE_INLINE void arrive(ThreadSlot* slot) {
         slot->clone_result = run_clone(slot, header);
         set_state(slot, kParked);
         break;
-      case kJump: leave_for(slot);
-      case kRelease: release(slot);
-      default: gate(__NR_exit_group, 254);
+      case kJump:
+        leave_for(slot);
+      case kRelease:
+        release(slot);
+      default:
+        gate(__NR_exit_group, 254);
     }
   }
 }

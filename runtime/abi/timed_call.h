@@ -16,13 +16,13 @@ enum TimeoutForm : uint32_t {
 inline constexpr uint64_t kTimedCallMagic = 0x6c6c616364656d74;  // "tmedcall"
 
 struct TimedCall {
-  uint64_t magic;        // a record left behind by longjmp is recognised by magic, number and place
-  int64_t number;        // of the system call
-  uint32_t form;         // TimeoutForm
-  uint32_t index;        // of the time-out among the arguments
-  int64_t deadline_ns;   // CLOCK_MONOTONIC
-  int64_t timespec[2];   // what the call was given; the engine writes here what remains
-  TimedCall* outer;      // the record that this one interrupted (a signal handler), or null
+  uint64_t magic;       // a record left behind by longjmp is recognised by magic, number and place
+  int64_t number;       // of the system call
+  uint32_t form;        // TimeoutForm
+  uint32_t index;       // of the time-out among the arguments
+  int64_t deadline_ns;  // CLOCK_MONOTONIC
+  int64_t timespec[2];  // what the call was given; the engine writes here what remains
+  TimedCall* outer;     // the record that this one interrupted (a signal handler), or null
 };
 
 }  // namespace ck::abi

@@ -15,36 +15,52 @@ void check_failed(const char* condition, const char* file, int line) {
 
 int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kUsage: return EX_USAGE;
-    case ErrorKind::kBadImage: return EX_DATAERR;
-    case ErrorKind::kNotFound: return EX_NOINPUT;
-    case ErrorKind::kRefused: return EX_UNAVAILABLE;
-    case ErrorKind::kBug: return EX_SOFTWARE;
-    case ErrorKind::kSystem: return EX_OSERR;
-    case ErrorKind::kCannotWrite: return EX_IOERR;
-    case ErrorKind::kTryAgain: return EX_TEMPFAIL;
-    case ErrorKind::kPermission: return EX_NOPERM;
+    case ErrorKind::kUsage:
+      return EX_USAGE;
+    case ErrorKind::kBadImage:
+      return EX_DATAERR;
+    case ErrorKind::kNotFound:
+      return EX_NOINPUT;
+    case ErrorKind::kRefused:
+      return EX_UNAVAILABLE;
+    case ErrorKind::kBug:
+      return EX_SOFTWARE;
+    case ErrorKind::kSystem:
+      return EX_OSERR;
+    case ErrorKind::kCannotWrite:
+      return EX_IOERR;
+    case ErrorKind::kTryAgain:
+      return EX_TEMPFAIL;
+    case ErrorKind::kPermission:
+      return EX_NOPERM;
   }
   return EX_SOFTWARE;
 }
 
-std::string Error::text() const { return hint.empty() ? message : message + " (" + hint + ")"; }
+std::string Error::text() const {
+  return hint.empty() ? message : message + " (" + hint + ")";
+}
 
 namespace {
 
 ErrorKind kind_of(int errnum) {
   switch (errnum) {
     case ENOENT:
-    case ESRCH: return ErrorKind::kNotFound;
+    case ESRCH:
+      return ErrorKind::kNotFound;
     case EACCES:
-    case EPERM: return ErrorKind::kPermission;
+    case EPERM:
+      return ErrorKind::kPermission;
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
-    case EROFS: return ErrorKind::kCannotWrite;
+    case EROFS:
+      return ErrorKind::kCannotWrite;
     case ETIMEDOUT:
-    case EAGAIN: return ErrorKind::kTryAgain;
-    default: return ErrorKind::kSystem;
+    case EAGAIN:
+      return ErrorKind::kTryAgain;
+    default:
+      return ErrorKind::kSystem;
   }
 }
 

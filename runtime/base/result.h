@@ -16,15 +16,15 @@ namespace ck {
 
 // What kind of failure this is; one documented exit code each (see exit_code()).
 enum class ErrorKind {
-  kUsage,       // the command line or an option's value is wrong
-  kBadImage,    // an image is truncated, damaged, foreign, or of a newer version
-  kNotFound,    // no such job, image or process
-  kRefused,     // something in the job cannot be checkpointed, or this host cannot restart it
-  kBug,         // an invariant of ours does not hold
-  kSystem,      // a system call failed for a reason that is none of the others
-  kCannotWrite, // an image or job folder cannot be created or written (disk full, quota)
-  kTryAgain,    // timed out, or somebody else is at work on this job
-  kPermission,  // wrong owner or mode, or the host forbids it
+  kUsage,        // the command line or an option's value is wrong
+  kBadImage,     // an image is truncated, damaged, foreign, or of a newer version
+  kNotFound,     // no such job, image or process
+  kRefused,      // something in the job cannot be checkpointed, or this host cannot restart it
+  kBug,          // an invariant of ours does not hold
+  kSystem,       // a system call failed for a reason that is none of the others
+  kCannotWrite,  // an image or job folder cannot be created or written (disk full, quota)
+  kTryAgain,     // timed out, or somebody else is at work on this job
+  kPermission,   // wrong owner or mode, or the host forbids it
 };
 
 // Exit code of the commands for a failure of their own (sysexits.h).
@@ -58,7 +58,7 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return state_.index() == 0; }
@@ -114,11 +114,11 @@ class [[nodiscard]] Result<void> {
 using Status = Result<void>;
 
 // CK_TRY(expr): the value of a Result, or return its error from the function it stands in.
-#define CK_TRY(expr)                                              \
-  __extension__({                                                 \
-    auto ck_try_result = (expr);                                  \
+#define CK_TRY(expr)                                                  \
+  __extension__({                                                     \
+    auto ck_try_result = (expr);                                      \
     if (!ck_try_result.ok()) return std::move(ck_try_result).error(); \
-    std::move(ck_try_result).value();                             \
+    std::move(ck_try_result).value();                                 \
   })
 
 }  // namespace ck

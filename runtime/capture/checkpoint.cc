@@ -48,12 +48,14 @@ class Checkpoint {
         area_(area),
         options_(options),
         deadline_(steady_clock::now() + options.timeout),
-        objects_(options.stop ? memory::ObjectTable::Purpose::kEnded : memory::ObjectTable::Purpose::kLive, manifest_,
-                 std::filesystem::path(options.image_path).parent_path().string()) {}
+        objects_(options.stop ? memory::ObjectTable::Purpose::kEnded
+                              : memory::ObjectTable::Purpose::kLive,
+                 manifest_, std::filesystem::path(options.image_path).parent_path().string()) {}
 
   Result<CheckpointReport> run() {
     const auto begin = steady_clock::now();
-    writer_ = CK_TRY(image::Writer::create(options_.image_path, options_.writer, options_.progress));
+    writer_ =
+        CK_TRY(image::Writer::create(options_.image_path, options_.writer, options_.progress));
     CK_TRY(refuse_children(root_));
     CK_TRY(capture_frozen());
     if (!options_.stop) CK_TRY(thaw());
@@ -117,7 +119,8 @@ class Checkpoint {
   Status write_rest() {
     *manifest_.mutable_host() = describe_host();
     manifest_.set_writer("ckrun " CKRUN_VERSION);
-    if (options_.progress != nullptr) options_.progress->begin("checkpoint", memory_->private_bytes());
+    if (options_.progress != nullptr)
+      options_.progress->begin("checkpoint", memory_->private_bytes());
     Status written = memory_->check_twin(twin_->pid());
     if (written.ok()) written = memory_->write_private(*writer_, twin_->pid());
     if (written.ok()) written = memory_->write_programs(*writer_);
@@ -132,7 +135,9 @@ class Checkpoint {
   }
 
   long elapsed_us() const {
-    return std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - frozen_since_).count();
+    return std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() -
+                                                                 frozen_since_)
+        .count();
   }
 
   RealPid root_;
@@ -152,11 +157,13 @@ class Checkpoint {
 
 }  // namespace
 
-Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area, const CheckpointOptions& options) {
+Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
+                                    const CheckpointOptions& options) {
   Result<CheckpointReport> report = Checkpoint(root, area, options).run();
   if (report.ok() || is_running(root)) return report;
   // Whatever failed, this is why.
-  return make_error(ErrorKind::kNotFound, "process " + to_string(root) + " ended during the checkpoint");
+  return make_error(ErrorKind::kNotFound,
+                    "process " + to_string(root) + " ended during the checkpoint");
 }
 
 }  // namespace ck::capture

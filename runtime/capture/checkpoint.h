@@ -15,11 +15,11 @@
 namespace ck::capture {
 
 struct CheckpointOptions {
-  std::string image_path;                     // must not exist
+  std::string image_path;  // must not exist
   image::WriterOptions writer;
-  image::JobRecord job;                       // copied into the manifest
-  std::chrono::milliseconds timeout{30000};   // for the freeze
-  std::function<Status()> before_rename;      // the incarnation check; see Writer::commit
+  image::JobRecord job;                      // copied into the manifest
+  std::chrono::milliseconds timeout{30000};  // for the freeze
+  std::function<Status()> before_rename;     // the incarnation check; see Writer::commit
   // ckpt --stop: after the freeze the job never runs again; it is killed when the image is safe,
   // and goes on if the checkpoint fails.
   bool stop = false;
@@ -27,21 +27,22 @@ struct CheckpointOptions {
 };
 
 struct CheckpointReport {
-  std::chrono::nanoseconds pause{};   // first thread stopped to last thread released, or to the kill
+  std::chrono::nanoseconds pause{};  // first thread stopped to last thread released, or to the kill
   std::chrono::nanoseconds total{};
   image::WriteReport image;
 };
 
-Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area, const CheckpointOptions& options);
+Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
+                                    const CheckpointOptions& options);
 
 // What in the job would not survive a restart here. Stops nothing; may be called from any process
 // of the same user.
 struct Finding {
   RealPid pid;
-  std::string object;   // "fd 7 -> socket:[1234]"
+  std::string object;  // "fd 7 -> socket:[1234]"
   std::string reason;
   std::string advice;
-  bool fatal = true;    // false: survives, with a difference the user should know
+  bool fatal = true;  // false: survives, with a difference the user should know
 };
 Result<std::vector<Finding>> survey(RealPid root);
 

@@ -11,7 +11,7 @@ constexpr std::uint32_t kMagic1 = 0x46505853;
 constexpr std::uint32_t kMagic2 = 0x46505845;
 constexpr std::size_t kSoftwareBytes = 464;  // struct _fpx_sw_bytes within the legacy area
 constexpr std::size_t kMagic2Bytes = 4;
-constexpr std::size_t kMinXsave = 576;       // legacy area and header
+constexpr std::size_t kMinXsave = 576;  // legacy area and header
 constexpr std::uint64_t kUcFpXstate = 1, kUcSigcontextSs = 2, kUcStrictRestoreSs = 4;
 
 struct SoftwareBytes {
@@ -32,10 +32,12 @@ std::uint64_t enabled_features(std::span<const std::byte> xstate) {
 
 }  // namespace
 
-Status build_frame(abi::ThreadSlot& slot, std::uint64_t slot_address, const user_regs_struct& registers,
-                   std::span<const std::byte> xstate, std::uint64_t signal_mask) {
+Status build_frame(abi::ThreadSlot& slot, std::uint64_t slot_address,
+                   const user_regs_struct& registers, std::span<const std::byte> xstate,
+                   std::uint64_t signal_mask) {
   if (xstate.size() < kMinXsave || xstate.size() + kMagic2Bytes > abi::kXstateBytes)
-    return make_error(ErrorKind::kRefused, "extended register state of " + std::to_string(xstate.size()) +
+    return make_error(ErrorKind::kRefused, "extended register state of " +
+                                               std::to_string(xstate.size()) +
                                                " bytes is of an unknown kind");
   std::memcpy(slot.xstate, xstate.data(), xstate.size());
   std::memcpy(slot.xstate + xstate.size(), &kMagic2, sizeof kMagic2);

@@ -37,19 +37,22 @@ template <typename T>
 bool peek(RealPid pid, std::uint64_t address, T& value) {
   iovec here{&value, sizeof value};
   iovec there{reinterpret_cast<void*>(address), sizeof value};
-  return ::process_vm_readv(pid.value, &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof value);
+  return ::process_vm_readv(pid.value, &here, 1, &there, 1, 0) ==
+         static_cast<ssize_t>(sizeof value);
 }
 
 template <typename T>
 bool poke(RealPid pid, std::uint64_t address, const T& value) {
   iovec here{const_cast<T*>(&value), sizeof value};
   iovec there{reinterpret_cast<void*>(address), sizeof value};
-  return ::process_vm_writev(pid.value, &here, 1, &there, 1, 0) == static_cast<ssize_t>(sizeof value);
+  return ::process_vm_writev(pid.value, &here, 1, &there, 1, 0) ==
+         static_cast<ssize_t>(sizeof value);
 }
 
 const proc::Mapping* mapping_at(const std::vector<proc::Mapping>& mappings, std::uint64_t address) {
-  auto after = std::upper_bound(mappings.begin(), mappings.end(), address,
-                                [](std::uint64_t a, const proc::Mapping& m) { return a < m.begin; });
+  auto after =
+      std::upper_bound(mappings.begin(), mappings.end(), address,
+                       [](std::uint64_t a, const proc::Mapping& m) { return a < m.begin; });
   if (after == mappings.begin()) return nullptr;
   --after;
   return after->contains(address) ? &*after : nullptr;
@@ -86,18 +89,26 @@ Result<RealPid> living_thread(RealPid pid) {
 
 std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
   switch (index) {
-    case 0: return &frame.rdi;
-    case 1: return &frame.rsi;
-    case 2: return &frame.rdx;
-    case 3: return &frame.r10;
-    case 4: return &frame.r8;
-    case 5: return &frame.r9;
-    default: return nullptr;
+    case 0:
+      return &frame.rdi;
+    case 1:
+      return &frame.rsi;
+    case 2:
+      return &frame.rdx;
+    case 3:
+      return &frame.r10;
+    case 4:
+      return &frame.r8;
+    case 5:
+      return &frame.r9;
+    default:
+      return nullptr;
   }
 }
 
 // A relative time-out would start anew with the call: it gets what remains.
-void set_remaining_time(RealPid pid, const FoundRecord& record, std::int64_t now, abi::SignalFrame& frame) {
+void set_remaining_time(RealPid pid, const FoundRecord& record, std::int64_t now,
+                        abi::SignalFrame& frame) {
   const std::int64_t remaining = std::max<std::int64_t>(record.call.deadline_ns - now, 0);
   std::uint64_t* place = argument(frame, record.call.index);
   if (place == nullptr) return;
@@ -134,12 +145,14 @@ std::int64_t monotonic_of(RealPid pid) {
   std::int64_t nanoseconds = 0;
   std::ifstream offsets("/proc/" + to_string(pid) + "/timens_offsets");
   std::string clock;
-  if (!(offsets >> clock >> seconds >> nanoseconds) || clock != "monotonic") seconds = nanoseconds = 0;
+  if (!(offsets >> clock >> seconds >> nanoseconds) || clock != "monotonic")
+    seconds = nanoseconds = 0;
   return (now.tv_sec + seconds) * 1'000'000'000 + now.tv_nsec + nanoseconds;
 }
 
 Result<std::unique_ptr<FrozenProcess>> FrozenProcess::freeze(RealPid pid, ControlArea& area,
-                                                             unsigned first_slot, Deadline deadline) {
+                                                             unsigned first_slot,
+                                                             Deadline deadline) {
   std::unique_ptr<FrozenProcess> process(new FrozenProcess(pid, area, first_slot));
   process->deadline_ = deadline;
   std::string obstacle;
@@ -147,7 +160,8 @@ Result<std::unique_ptr<FrozenProcess>> FrozenProcess::freeze(RealPid pid, Contro
     if (CK_TRY(process->attempt(deadline, obstacle))) return process;
     spdlog::debug("freeze of {}: {}; again", pid.value, obstacle);
     if (steady_clock::now() >= deadline)
-      return make_error(ErrorKind::kTryAgain, "process " + to_string(pid) + " cannot be frozen: " + obstacle,
+      return make_error(ErrorKind::kTryAgain,
+                        "process " + to_string(pid) + " cannot be frozen: " + obstacle,
                         "try again, or give it more time with --timeout");
     std::this_thread::sleep_for(kBetweenAttempts);
   }
@@ -176,12 +190,14 @@ Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
   return true;
 }
 
-// The kernel shows an undumpable process to root alone, in /proc and to ptrace (proc(5)). The agent is
-// asked to make it dumpable for as long as the freeze lasts; the request signal's handler does so.
+// The kernel shows an undumpable process to root alone, in /proc and to ptrace (proc(5)). The agent
+// is asked to make it dumpable for as long as the freeze lasts; the request signal's handler does
+// so.
 Status FrozenProcess::become_traceable(Deadline deadline) {
-  struct stat folder{};
+  struct stat folder {};
   const RealPid thread = CK_TRY(living_thread(pid));
-  if (dumpable_was >= 0 || ::geteuid() == 0 || ::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
+  if (dumpable_was >= 0 || ::geteuid() == 0 ||
+      ::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
       folder.st_uid == ::geteuid())
     return {};
   const proc::ProcessStatus now = CK_TRY(proc::read_status(thread));
@@ -189,12 +205,14 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
   const int request = area_.header()->request_signal;
   const std::uint64_t bit = std::uint64_t{1} << (request - 1);
   const Error refusal = make_error(ErrorKind::kRefused,
-                                   "process " + to_string(pid) + " has made itself undumpable and does not "
-                                   "listen to the request signal, so it cannot be captured",
+                                   "process " + to_string(pid) +
+                                       " has made itself undumpable and does not "
+                                       "listen to the request signal, so it cannot be captured",
                                    "root can checkpoint it");
   if (request == 0 || !(now.caught & bit) || (now.blocked & bit)) return refusal;
   for (abi::ProcessEntry& entry : area_.header()->processes) {
-    if (entry.pid != now.ns_tgid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
+    if (entry.pid != now.ns_tgid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE))
+      continue;
     entry.dumpable_was = 0;
     __atomic_store_n(&entry.dumpable_wanted, 1u, __ATOMIC_RELEASE);
     if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
@@ -226,8 +244,10 @@ Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline
       seen.push_back(tid);
       found_new = true;
       std::optional<TracedThread> thread = CK_TRY(TracedThread::seize(tid, pid));
-      if (thread) traced.push_back(std::move(*thread));
-      else if (tid == pid) leader_exited = true;
+      if (thread)
+        traced.push_back(std::move(*thread));
+      else if (tid == pid)
+        leader_exited = true;
     }
     for (; settled < traced.size(); ++settled) {
       Result<TracedThread::Stop> stop = traced[settled].wait_stopped(stop_by);
@@ -249,14 +269,15 @@ Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline
   return true;
 }
 
-// A thread must not stand in the vdso: at the restart another may be in its place. Each that does goes
-// on for a moment, while the rest stays stopped: of many threads that read clocks all the time, no
-// attempt from the beginning would find all outside.
+// A thread must not stand in the vdso: at the restart another may be in its place. Each that does
+// goes on for a moment, while the rest stays stopped: of many threads that read clocks all the
+// time, no attempt from the beginning would find all outside.
 Result<bool> FrozenProcess::leave_vdso(std::vector<TracedThread>& traced, Deadline deadline,
                                        std::string& obstacle) {
   if (job_stopped) return true;
   const std::vector<proc::Mapping> maps = CK_TRY(proc::read_maps(witness));
-  const auto vdso = std::find_if(maps.begin(), maps.end(), [](const auto& m) { return m.path == "[vdso]"; });
+  const auto vdso =
+      std::find_if(maps.begin(), maps.end(), [](const auto& m) { return m.path == "[vdso]"; });
   if (vdso == maps.end()) return true;
   const Deadline leave_by = std::min(deadline, steady_clock::now() + kStopTime);
   bool moved = false;
@@ -274,7 +295,8 @@ Result<bool> FrozenProcess::leave_vdso(std::vector<TracedThread>& traced, Deadli
     }
   }
   obstacle = "a thread was started or ended meanwhile";
-  return !moved || CK_TRY(proc::read_threads(pid)).size() == traced.size() + (leader_exited ? 1 : 0);
+  return !moved ||
+         CK_TRY(proc::read_threads(pid)).size() == traced.size() + (leader_exited ? 1 : 0);
 }
 
 // The entry of this process in the area, if the program that runs now has made it.
@@ -282,10 +304,11 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(witness));
   virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
   mappings = CK_TRY(proc::read_maps(witness));
-  struct stat area_file{};
+  struct stat area_file {};
   if (::fstat(area_.fd(), &area_file) != 0) return sys_error("stat control area " + area_.path());
   for (const abi::ProcessEntry& entry : area_.header()->processes) {
-    if (entry.pid != virtual_pid.value || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE)) continue;
+    if (entry.pid != virtual_pid.value || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE))
+      continue;
     const proc::Mapping* area_mapping = mapping_at(mappings, entry.area);
     const proc::Mapping* code = mapping_at(mappings, entry.serve);
     if (area_mapping == nullptr || area_mapping->inode != area_file.st_ino || code == nullptr ||
@@ -298,7 +321,8 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   return false;
 }
 
-Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const {
+Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced,
+                                     std::string& obstacle) const {
   for (const TracedThread& thread : traced) {
     const user_regs_struct registers = CK_TRY(thread.registers());
     const proc::Mapping* code = mapping_at(mappings, registers.rip);
@@ -311,9 +335,8 @@ Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced, st
       return false;
     }
     if (registers.cs == 0x23)
-      return make_error(ErrorKind::kRefused,
-                        "thread " + to_string(thread.tid()) + " of process " + to_string(pid) +
-                            " runs 32-bit code");
+      return make_error(ErrorKind::kRefused, "thread " + to_string(thread.tid()) + " of process " +
+                                                 to_string(pid) + " runs 32-bit code");
   }
   return true;
 }
@@ -323,8 +346,8 @@ Status FrozenProcess::refuse_seccomp(const std::vector<TracedThread>& traced) co
   const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
   for (const TracedThread& thread : traced) {
     if (!has_own_seccomp(CK_TRY(proc::read_status(thread.tid())), own)) continue;
-    return make_error(ErrorKind::kRefused,
-                      "thread " + to_string(thread.tid()) + " of process " + to_string(pid) + " " + kSeccompReason);
+    return make_error(ErrorKind::kRefused, "thread " + to_string(thread.tid()) + " of process " +
+                                               to_string(pid) + " " + kSeccompReason);
   }
   return {};
 }
@@ -348,7 +371,8 @@ Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic
   slot.self_released = 0;
   slot.orphan_exits = 0;
   slot.eintr_signals = 0;
-  const std::uint64_t address = agent.area + abi::kSlotsOffset + std::uint64_t{thread.slot} * abi::kSlotStride;
+  const std::uint64_t address =
+      agent.area + abi::kSlotsOffset + std::uint64_t{thread.slot} * abi::kSlotStride;
   CK_TRY(build_frame(slot, address, registers, xstate, CK_TRY(traced.signal_mask())));
 
   const std::optional<FoundRecord> record = find_record(witness, registers, agent.timed_call);
@@ -361,7 +385,8 @@ Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic
     restart_call(slot.frame, call.number);
     if (record && record->call.number == call.number)
       set_remaining_time(witness, *record, monotonic_now, slot.frame);
-  } else if (static_cast<std::int64_t>(registers.orig_rax) >= 0 && result <= -512 && result >= -516) {
+  } else if (static_cast<std::int64_t>(registers.orig_rax) >= 0 && result <= -512 &&
+             result >= -516) {
     slot.frame.rax = static_cast<std::uint64_t>(-EINTR);
   }
   leave_rseq_section(witness, thread.rseq, slot.frame);
@@ -387,8 +412,10 @@ Status FrozenProcess::divert(std::vector<TracedThread>& traced) {
     // blocks all signals itself; the other way round it would run on with them blocked.
     CK_TRY(traced[i].set_registers(registers));
     CK_TRY(traced[i].set_signal_mask(~std::uint64_t{0}));
-    if (!job_stopped) CK_TRY(traced[i].detach());
-    else CK_TRY(traced[i].resume());
+    if (!job_stopped)
+      CK_TRY(traced[i].detach());
+    else
+      CK_TRY(traced[i].resume());
   }
   if (job_stopped) held_ = std::move(traced);
   return {};
@@ -410,7 +437,8 @@ void FrozenProcess::pump_held() {
 Status FrozenProcess::let_stop_again() {
   const Deadline give_up = steady_clock::now() + kLeastAnswerTime;
   for (std::size_t i = 0; i < held_.size(); ++i) {
-    while (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree && steady_clock::now() < give_up) {
+    while (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree &&
+           steady_clock::now() < give_up) {
       pump_held();
       std::this_thread::sleep_for(kBetweenAttempts);
     }
@@ -432,7 +460,8 @@ Status FrozenProcess::thaw() {
     dumpable_was = -1;
   }
   for (std::size_t i = 0; i < threads.size(); ++i)
-    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree) proc::set_slot_state(slot(i), abi::kRelease);
+    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree)
+      proc::set_slot_state(slot(i), abi::kRelease);
   return let_stop_again();
 }
 
@@ -441,6 +470,8 @@ void FrozenProcess::kill() {
   frozen_ = false;
 }
 
-FrozenProcess::~FrozenProcess() { (void)thaw(); }
+FrozenProcess::~FrozenProcess() {
+  (void)thaw();
+}
 
 }  // namespace ck::capture

@@ -2,9 +2,9 @@
 // its registers in its slot. Untraced from then on, except where the process is stopped by job
 // control. Engine thread only.
 //
-// Protocol, per attempt: seize and stop all threads; see whether each can be parked (else let all go
-// and try again until the deadline); write all frames; divert, detach; wait until all have arrived.
-// A supervisor that dies at any point leaves threads that go on by themselves.
+// Protocol, per attempt: seize and stop all threads; see whether each can be parked (else let all
+// go and try again until the deadline); write all frames; divert, detach; wait until all have
+// arrived. A supervisor that dies at any point leaves threads that go on by themselves.
 #pragma once
 
 #include <memory>
@@ -49,24 +49,26 @@ class FrozenProcess {
   ControlArea& area() const { return area_; }
 
   RealPid pid;
-  RealPid witness;   // a living thread, for /proc: a leader that has exited shows nothing there
+  RealPid witness;  // a living thread, for /proc: a leader that has exited shows nothing there
   VirtualPid virtual_pid;
   abi::ProcessEntry agent{};
   proc::ProcessStatus status;
   std::vector<proc::Mapping> mappings;
-  std::vector<FrozenThread> threads;       // the leader first, unless it has exited
-  std::vector<QueuedSignal> pending;       // of the process
+  std::vector<FrozenThread> threads;  // the leader first, unless it has exited
+  std::vector<QueuedSignal> pending;  // of the process
   bool leader_exited = false;
   bool job_stopped = false;
-  int dumpable_was = -1;                   // where the freeze had to make it dumpable: before that
+  int dumpable_was = -1;  // where the freeze had to make it dumpable: before that
 
  private:
   FrozenProcess(RealPid process, ControlArea& area, unsigned first_slot)
       : pid(process), area_(area), first_slot_(first_slot) {}
   Result<bool> attempt(Deadline deadline, std::string& obstacle);
-  Result<bool> stop_all(std::vector<TracedThread>& traced, Deadline deadline, std::string& obstacle);
+  Result<bool> stop_all(std::vector<TracedThread>& traced, Deadline deadline,
+                        std::string& obstacle);
   Status become_traceable(Deadline deadline);
-  Result<bool> leave_vdso(std::vector<TracedThread>& traced, Deadline deadline, std::string& obstacle);
+  Result<bool> leave_vdso(std::vector<TracedThread>& traced, Deadline deadline,
+                          std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
   Result<bool> can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const;
   Status refuse_seccomp(const std::vector<TracedThread>& traced) const;

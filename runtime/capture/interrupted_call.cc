@@ -52,8 +52,10 @@ bool may_repeat_after_eintr(std::int64_t number) {
     case SYS_waitid:
     case SYS_getrandom:
     case SYS_mq_timedreceive:
-    case SYS_mq_timedsend: return true;
-    default: return false;
+    case SYS_mq_timedsend:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -67,13 +69,17 @@ std::optional<std::int64_t> number_in_code(const std::uint8_t code[7]) {
 
 RestartClass class_of(std::int64_t result, std::int64_t number) {
   switch (result) {
-    case kRestartSys: return RestartClass::kUnlessPlainHandler;
-    case kRestartNoIntr: return RestartClass::kAlways;
+    case kRestartSys:
+      return RestartClass::kUnlessPlainHandler;
+    case kRestartNoIntr:
+      return RestartClass::kAlways;
     case kRestartNoHand:
-    case kRestartBlock: return RestartClass::kUnlessHandler;
+    case kRestartBlock:
+      return RestartClass::kUnlessHandler;
     case kEintr:
       return may_repeat_after_eintr(number) ? RestartClass::kUnlessHandler : RestartClass::kNone;
-    default: return RestartClass::kNone;
+    default:
+      return RestartClass::kNone;
   }
 }
 
@@ -86,8 +92,10 @@ InterruptedCall examine(const user_regs_struct& registers, const abi::TimedCall*
   std::int64_t number = original;
   if (original == SYS_restart_syscall) {
     number = -1;
-    if (record != nullptr) number = record->number;
-    else if (const auto coded = number_in_code(code_before)) number = *coded;
+    if (record != nullptr)
+      number = record->number;
+    else if (const auto coded = number_in_code(code_before))
+      number = *coded;
     if (number < 0) return {};
   }
   const RestartClass restart = class_of(static_cast<std::int64_t>(registers.rax), number);

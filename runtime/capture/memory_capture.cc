@@ -33,7 +33,8 @@ class FileSource : public image::ByteSource {
                                     static_cast<off_t>(offset + done));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return sys_error("read " + path_);
-      if (count == 0) return make_error(ErrorKind::kTryAgain, path_ + " became shorter while it was read");
+      if (count == 0)
+        return make_error(ErrorKind::kTryAgain, path_ + " became shorter while it was read");
       done += static_cast<std::size_t>(count);
     }
     return {};
@@ -58,7 +59,8 @@ class MappedObjectSource : public image::ByteSource {
         return offset >= p.offset && offset - p.offset < p.length;
       });
       CK_CHECK(part != parts_.end());
-      const std::size_t length = std::min<std::uint64_t>(into.size(), part->offset + part->length - offset);
+      const std::size_t length =
+          std::min<std::uint64_t>(into.size(), part->offset + part->length - offset);
       CK_TRY(memory_.read(part->address + (offset - part->offset), into.first(length)));
       offset += length;
       into = into.subspan(length);
@@ -73,11 +75,13 @@ class MappedObjectSource : public image::ByteSource {
 
 // Sorted, none twice: two mappings may show the same part of an object.
 std::vector<image::Run> merged(std::vector<image::Run> runs) {
-  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  std::sort(runs.begin(), runs.end(),
+            [](const auto& a, const auto& b) { return a.begin < b.begin; });
   std::vector<image::Run> result;
   for (const image::Run& run : runs) {
     if (!result.empty() && run.begin <= result.back().begin + result.back().length) {
-      const std::uint64_t end = std::max(result.back().begin + result.back().length, run.begin + run.length);
+      const std::uint64_t end =
+          std::max(result.back().begin + result.back().length, run.begin + run.length);
       result.back().length = end - result.back().begin;
     } else {
       result.push_back(run);
@@ -89,8 +93,8 @@ std::vector<image::Run> merged(std::vector<image::Run> runs) {
 // What only smaps tells, from a scan of the same mappings; false: they are not the same.
 bool take_flags(std::vector<proc::Mapping>& mappings, const std::vector<proc::Mapping>& scan) {
   const auto same = [](const proc::Mapping& a, const proc::Mapping& b) {
-    return a.begin == b.begin && a.end == b.end && a.prot == b.prot && a.shared == b.shared && a.inode == b.inode &&
-           a.dev == b.dev && a.offset == b.offset && a.path == b.path;
+    return a.begin == b.begin && a.end == b.end && a.prot == b.prot && a.shared == b.shared &&
+           a.inode == b.inode && a.dev == b.dev && a.offset == b.offset && a.path == b.path;
   };
   if (!std::equal(mappings.begin(), mappings.end(), scan.begin(), scan.end(), same)) return false;
   mappings = scan;
@@ -99,20 +103,23 @@ bool take_flags(std::vector<proc::Mapping>& mappings, const std::vector<proc::Ma
 
 }  // namespace
 
-MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest,
-                             memory::ObjectTable& objects)
+MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index,
+                             image::Manifest& manifest, memory::ObjectTable& objects)
     : process_(process), index_(process_index), manifest_(manifest), objects_(objects) {}
 
-Status MemoryCapture::describe(image::ProcessRecord& record, const std::vector<proc::Mapping>& scan) {
-  if (!take_flags(process_.mappings, scan)) process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
-  struct stat area_file{};
+Status MemoryCapture::describe(image::ProcessRecord& record,
+                               const std::vector<proc::Mapping>& scan) {
+  if (!take_flags(process_.mappings, scan))
+    process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
+  struct stat area_file {};
   if (::fstat(process_.area().fd(), &area_file) != 0) return sys_error("stat control area");
   frozen_source_ = CK_TRY(memory::MemorySource::open(process_.witness));
   for (const proc::Mapping& mapping : process_.mappings) {
     const memory::Classified classified = memory::classify(mapping, area_file.st_ino);
     if (classified.kind == Class::kSkip) continue;
     if (classified.kind == Class::kUnsupported)
-      return make_error(ErrorKind::kRefused, where(process_.pid, mapping) + ": " + classified.reason);
+      return make_error(ErrorKind::kRefused,
+                        where(process_.pid, mapping) + ": " + classified.reason);
     Area area{mapping, classified.kind};
     if (memory::needs_object(area.kind)) CK_TRY(add_object(area));
     if (area.kind == Class::kVdso) CK_TRY(capture_vdso(area, record));
@@ -128,13 +135,15 @@ Status MemoryCapture::check_twin(RealPid twin) const {
   const std::vector<proc::Mapping> there = CK_TRY(proc::read_smaps(twin));
   auto part = there.begin();
   for (const Area& area : areas_) {
-    if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile && area.kind != Class::kDeletedPrivate)
+    if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile &&
+        area.kind != Class::kDeletedPrivate)
       continue;
     for (std::uint64_t at = area.mapping.begin; at < area.mapping.end;) {
       while (part != there.end() && part->end <= at) ++part;
       if (part == there.end() || part->begin > at || (part->vm_flags & proc::kVmWipeOnFork))
-        return make_error(ErrorKind::kTryAgain, where(process_.pid, area.mapping) +
-                                                    ": was advised not to be forked just before the checkpoint");
+        return make_error(ErrorKind::kTryAgain,
+                          where(process_.pid, area.mapping) +
+                              ": was advised not to be forked just before the checkpoint");
       at = part->end;
     }
   }
@@ -189,8 +198,8 @@ Status MemoryCapture::freeze_object(std::uint32_t object) {
                                  merged(std::move(runs)));
 }
 
-// mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any are
-// swapped out it cannot tell, and all are read.
+// mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any
+// are swapped out it cannot tell, and all are read.
 Result<std::vector<image::Run>> MemoryCapture::resident_runs(const Area& area) {
   const proc::Mapping& mapping = area.mapping;
   std::vector<image::Run> runs;
@@ -230,8 +239,10 @@ Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
   const std::uint64_t begin = area.mapping.begin;
   const std::uint64_t end = area.mapping.end;
   switch (area.kind) {
-    case Class::kAnonymous: return scan.scan(begin, end, proc::PageScan::Kind::kAnonymous, feed);
-    case Class::kPrivateFile: return scan.scan(begin, end, proc::PageScan::Kind::kPrivateFile, feed);
+    case Class::kAnonymous:
+      return scan.scan(begin, end, proc::PageScan::Kind::kAnonymous, feed);
+    case Class::kPrivateFile:
+      return scan.scan(begin, end, proc::PageScan::Kind::kPrivateFile, feed);
     case Class::kDeletedPrivate: {
       // Every page that can be read; beyond the file's end none can.
       std::byte page[kPage];
@@ -239,25 +250,29 @@ Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
         if (twin_source_->read(address, page).ok()) CK_TRY(feeder.add(address, address + kPage));
       return {};
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
-// Programs and libraries go along whole, so that the image restarts where they differ or are absent.
+// Programs and libraries go along whole, so that the image restarts where they differ or are
+// absent.
 Status MemoryCapture::write_programs(image::Writer& writer) {
   for (int index = 0; index < manifest_.objects_size(); ++index) {
     image::ObjectRecord& object = *manifest_.mutable_objects(index);
-    if (object.kind() != image::ObjectRecord::PATH || !object.executable_mapped() || object.has_content())
+    if (object.kind() != image::ObjectRecord::PATH || !object.executable_mapped() ||
+        object.has_content())
       continue;
     UniqueFd fd(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status{};
+    struct stat status {};
     // Unreadable (execute-only) or replaced meanwhile: the restart then needs the very file.
     if (!fd || ::fstat(fd.get(), &status) != 0 || status.st_ino != object.inode() ||
         static_cast<std::uint64_t>(status.st_size) != object.size())
       continue;
     object.set_has_content(true);
     sources_.push_back(std::make_unique<FileSource>(std::move(fd), object.path()));
-    memory::ChunkFeeder feeder(writer, {image::StreamId::Kind::kObject, static_cast<std::uint32_t>(index)},
+    memory::ChunkFeeder feeder(writer,
+                               {image::StreamId::Kind::kObject, static_cast<std::uint32_t>(index)},
                                *sources_.back());
     CK_TRY(feeder.add(0, object.size()));
     CK_TRY(feeder.flush());
@@ -268,7 +283,8 @@ Status MemoryCapture::write_programs(image::Writer& writer) {
 std::uint64_t MemoryCapture::private_bytes() const {
   std::uint64_t total = 0;
   for (const Area& area : areas_)
-    if (area.kind == Class::kAnonymous || area.kind == Class::kPrivateFile) total += area.mapping.rss;
+    if (area.kind == Class::kAnonymous || area.kind == Class::kPrivateFile)
+      total += area.mapping.rss;
   return total;
 }
 

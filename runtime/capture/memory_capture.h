@@ -23,11 +23,11 @@ class MemoryCapture {
                 memory::ObjectTable& objects);
 
   // While frozen: classifies all mappings, adds objects for files. Refuses what cannot be saved.
-  // `scan`: read_smaps() of shortly before the freeze. smaps walks all page tables (15 ms or more for
-  // each GiB), so it is read again here only if the mappings have changed since.
+  // `scan`: read_smaps() of shortly before the freeze. smaps walks all page tables (15 ms or more
+  // for each GiB), so it is read again here only if the mappings have changed since.
   Status describe(image::ProcessRecord& record, const std::vector<proc::Mapping>& scan);
-  // After the thaw: whether the twin has all private memory. Advice that keeps memory from a fork may
-  // have been given between scan and freeze; then this is an Error of kind kTryAgain.
+  // After the thaw: whether the twin has all private memory. Advice that keeps memory from a fork
+  // may have been given between scan and freeze; then this is an Error of kind kTryAgain.
   Status check_twin(RealPid twin) const;
   // While frozen: copies memory that a twin would share with the running program.
   Status freeze_shared();
@@ -47,14 +47,15 @@ class MemoryCapture {
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
   Status freeze_object(std::uint32_t object);
   Result<std::vector<image::Run>> resident_runs(const Area& area);
-  Status feed_private(const Area& area, const proc::PageScan& scan, memory::ChunkFeeder& feeder) const;
+  Status feed_private(const Area& area, const proc::PageScan& scan,
+                      memory::ChunkFeeder& feeder) const;
 
   FrozenProcess& process_;
   std::uint32_t index_;
   image::Manifest& manifest_;
   memory::ObjectTable& objects_;
   std::vector<Area> areas_;
-  std::set<std::uint32_t> shared_;   // objects known by their mappings alone: content is copied here
+  std::set<std::uint32_t> shared_;  // objects known by their mappings alone: content is copied here
   std::unique_ptr<memory::MemorySource> frozen_source_;
   std::unique_ptr<memory::MemorySource> twin_source_;
   std::vector<std::unique_ptr<image::ByteSource>> sources_;  // in use until the chunks are finished

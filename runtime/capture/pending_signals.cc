@@ -18,10 +18,16 @@ namespace {
 constexpr int kLastSignal = 64;
 constexpr int kMaxTries = 100;
 
-std::int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
-std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+std::int64_t microseconds(const timeval& time) {
+  return time.tv_sec * 1'000'000 + time.tv_usec;
+}
+std::int64_t nanoseconds(const timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
 
-std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
+std::uint64_t bit_of(int signal) {
+  return std::uint64_t{1} << (signal - 1);
+}
 
 std::uint64_t mask_of(const std::vector<QueuedSignal>& queued) {
   std::uint64_t mask = 0;
@@ -49,15 +55,18 @@ struct TimerReading {
   }
 };
 
-Result<TimerReading> read_timers(FrozenProcess& process, const std::vector<proc::PosixTimer>& timers) {
+Result<TimerReading> read_timers(FrozenProcess& process,
+                                 const std::vector<proc::PosixTimer>& timers) {
   TimerReading reading{};
   Mailbox box = process.mailbox();
   const Mailbox::Address intervals = box.reserve(sizeof reading.intervals);
   for (int which = 0; which < 3; ++which)
-    box.add(SYS_getitimer, which, intervals + static_cast<std::uint64_t>(which) * sizeof(itimerval));
+    box.add(SYS_getitimer, which,
+            intervals + static_cast<std::uint64_t>(which) * sizeof(itimerval));
   CK_TRY(box.run());
   CK_TRY(box.expect_all("ask for interval timers"));
-  std::memcpy(reading.intervals, box.view(intervals, sizeof reading.intervals).data(), sizeof reading.intervals);
+  std::memcpy(reading.intervals, box.view(intervals, sizeof reading.intervals).data(),
+              sizeof reading.intervals);
   for (const proc::PosixTimer& timer : timers) {
     box.clear();
     const Mailbox::Address setting = box.reserve(sizeof(itimerspec));
@@ -69,9 +78,10 @@ Result<TimerReading> read_timers(FrozenProcess& process, const std::vector<proc:
   return reading;
 }
 
-// No call shows a pending signal's siginfo but the one that takes it; so each is taken and queued again.
-Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uint64_t signals, bool of_process,
-                            std::vector<QueuedSignal>& queued) {
+// No call shows a pending signal's siginfo but the one that takes it; so each is taken and queued
+// again.
+Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uint64_t signals,
+                            bool of_process, std::vector<QueuedSignal>& queued) {
   for (int number = 1; number <= kLastSignal; ++number) {
     if (!(signals & bit_of(number)) || number == SIGKILL || number == SIGSTOP) continue;
     Mailbox box = process.mailbox(thread);
@@ -81,8 +91,10 @@ Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uin
     const auto taken = box.add(SYS_rt_sigtimedwait, set, info, at_once, 8);
     taken.stop_on_error();
     const pid_t pid = process.virtual_pid.value;
-    if (of_process) box.add(SYS_rt_sigqueueinfo, pid, number, info);
-    else box.add(SYS_rt_tgsigqueueinfo, pid, process.threads[thread].tid.value, number, info);
+    if (of_process)
+      box.add(SYS_rt_sigqueueinfo, pid, number, info);
+    else
+      box.add(SYS_rt_tgsigqueueinfo, pid, process.threads[thread].tid.value, number, info);
     CK_TRY(box.run());
     if (box.result(taken) != number) continue;
     const std::span<std::byte> bytes = box.view(info, sizeof(siginfo_t));
@@ -93,17 +105,19 @@ Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uin
 
 Status collect_new_signals(FrozenProcess& process) {
   const proc::ProcessStatus now = CK_TRY(proc::read_status(process.witness));
-  CK_TRY(take_and_queue_again(process, 0, now.shared_pending & ~mask_of(process.pending), true, process.pending));
+  CK_TRY(take_and_queue_again(process, 0, now.shared_pending & ~mask_of(process.pending), true,
+                              process.pending));
   for (std::size_t i = 0; i < process.threads.size(); ++i) {
     FrozenThread& thread = process.threads[i];
     const proc::ProcessStatus own = CK_TRY(proc::read_status(thread.real));
-    CK_TRY(take_and_queue_again(process, i, own.pending & ~mask_of(thread.pending), false, thread.pending));
+    CK_TRY(take_and_queue_again(process, i, own.pending & ~mask_of(thread.pending), false,
+                                thread.pending));
   }
   return {};
 }
 
-void save(const FrozenProcess& process, const std::vector<proc::PosixTimer>& timers, const TimerReading& reading,
-          image::ProcessRecord& record) {
+void save(const FrozenProcess& process, const std::vector<proc::PosixTimer>& timers,
+          const TimerReading& reading, image::ProcessRecord& record) {
   for (int which = 0; which < 3; ++which) {
     const itimerval& value = reading.intervals[which];
     if (microseconds(value.it_value) == 0 && microseconds(value.it_interval) == 0) continue;

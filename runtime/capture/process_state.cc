@@ -5,7 +5,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-
 #include "runtime/capture/pending_signals.h"
 #include "runtime/capture/thread_state.h"
 #include "runtime/proc/proc_file.h"
@@ -29,7 +28,8 @@ Status capture_signal_actions(FrozenProcess& process, image::ProcessRecord& reco
   Mailbox box = process.mailbox();
   const Mailbox::Address table = box.reserve(kLastSignal * sizeof(KernelSigaction));
   for (int number = 1; number <= kLastSignal; ++number)
-    box.add(SYS_rt_sigaction, number, 0, table + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction), 8);
+    box.add(SYS_rt_sigaction, number, 0,
+            table + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction), 8);
   CK_TRY(box.run());
   CK_TRY(box.expect_all("ask for signal dispositions"));
   for (int number = 1; number <= kLastSignal; ++number) {
@@ -61,14 +61,20 @@ void settle_restarts(FrozenProcess& process, const image::ProcessRecord& record)
   for (std::size_t i = 0; i < process.threads.size(); ++i) {
     const std::uint64_t unmasked = ~process.slot(i).frame.sigmask;
     switch (process.threads[i].restart) {
-      case RestartClass::kUnlessHandler: process.slot(i).eintr_signals = handled & unmasked; break;
-      case RestartClass::kUnlessPlainHandler: process.slot(i).eintr_signals = plain & unmasked; break;
-      default: process.slot(i).eintr_signals = 0;
+      case RestartClass::kUnlessHandler:
+        process.slot(i).eintr_signals = handled & unmasked;
+        break;
+      case RestartClass::kUnlessPlainHandler:
+        process.slot(i).eintr_signals = plain & unmasked;
+        break;
+      default:
+        process.slot(i).eintr_signals = 0;
     }
   }
 }
 
-Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record, image::ClockRecord& clocks) {
+Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record,
+                          image::ClockRecord& clocks) {
   Mailbox box = process.mailbox();
   const Mailbox::Address subreaper = box.reserve(8);
   const Mailbox::Address death = box.reserve(8);
@@ -94,7 +100,8 @@ Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record, 
   record.mutable_credentials()->set_securebits(static_cast<std::uint32_t>(box.result(securebits)));
   record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk)));
   auto nanoseconds = [&](int index) {
-    const auto time = box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec));
+    const auto time =
+        box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec));
     return time.tv_sec * 1'000'000'000 + time.tv_nsec;
   };
   clocks.set_monotonic_ns(nanoseconds(0));
@@ -187,10 +194,12 @@ bool in_agent(const FrozenProcess& process, std::uint64_t address) {
     if (mapping.contains(process.agent.serve)) code = &mapping;
     if (mapping.contains(address)) there = &mapping;
   }
-  return code != nullptr && there != nullptr && code->inode == there->inode && code->dev == there->dev;
+  return code != nullptr && there != nullptr && code->inode == there->inode &&
+         code->dev == there->dev;
 }
 
-Status capture_process(FrozenProcess& process, image::ProcessRecord& record, image::ClockRecord& clocks) {
+Status capture_process(FrozenProcess& process, image::ProcessRecord& record,
+                       image::ClockRecord& clocks) {
   CK_TRY(fill_from_proc(process, record));
   CK_TRY(capture_attributes(process, record, clocks));
   CK_TRY(capture_signal_actions(process, record));
@@ -208,7 +217,8 @@ Status capture_process(FrozenProcess& process, image::ProcessRecord& record, ima
     leader->set_tid(process.virtual_pid.value);
     leader->set_exited(true);
     leader->set_name(CK_TRY(proc::read_stat(process.pid)).name);
-    for (int i = record.threads_size() - 1; i > 0; --i) record.mutable_threads()->SwapElements(i, i - 1);
+    for (int i = record.threads_size() - 1; i > 0; --i)
+      record.mutable_threads()->SwapElements(i, i - 1);
   }
   return {};
 }

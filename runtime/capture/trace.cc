@@ -32,15 +32,17 @@ unsigned long raw(T* pointer) {
 }
 
 Error cannot_seize(RealPid tid, RealPid process, int errnum) {
-  Error error = sys_error("trace thread " + to_string(tid) + " of process " + to_string(process), errnum);
+  Error error =
+      sys_error("trace thread " + to_string(tid) + " of process " + to_string(process), errnum);
   const Result<proc::ProcessStatus> status = proc::read_status(tid);
   if (!status.ok()) return error;
   if (status->tracer.value != 0)
-    return make_error(ErrorKind::kTryAgain,
-                      "process " + to_string(process) + " is traced by process " +
-                          to_string(status->tracer),
-                      "detach the debugger first");
-  return std::move(error).with_hint("the process is undumpable, of another user, or Yama forbids it");
+    return make_error(
+        ErrorKind::kTryAgain,
+        "process " + to_string(process) + " is traced by process " + to_string(status->tracer),
+        "detach the debugger first");
+  return std::move(error).with_hint(
+      "the process is undumpable, of another user, or Yama forbids it");
 }
 
 }  // namespace
@@ -50,7 +52,8 @@ Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid pro
     if (errno == ESRCH) return std::optional<TracedThread>();
     const int failure = errno;
     const Result<proc::ProcessStatus> status = proc::read_status(tid);
-    if (!status.ok() || status->state == 'Z' || status->state == 'X') return std::optional<TracedThread>();
+    if (!status.ok() || status->state == 'Z' || status->state == 'X')
+      return std::optional<TracedThread>();
     return cannot_seize(tid, process, failure);
   }
   TracedThread thread(tid, process);
@@ -59,7 +62,9 @@ Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid pro
 }
 
 TracedThread::TracedThread(TracedThread&& other) noexcept
-    : tid_(std::exchange(other.tid_, RealPid())), process_(other.process_), stopped_(other.stopped_) {}
+    : tid_(std::exchange(other.tid_, RealPid())),
+      process_(other.process_),
+      stopped_(other.stopped_) {}
 
 TracedThread& TracedThread::operator=(TracedThread&& other) noexcept {
   std::swap(tid_, other.tid_);
@@ -70,7 +75,8 @@ TracedThread& TracedThread::operator=(TracedThread&& other) noexcept {
 
 TracedThread::~TracedThread() {
   if (!tid_) return;
-  // Only a stopped thread can be detached; it was told to stop, so this ends with its wait or death.
+  // Only a stopped thread can be detached; it was told to stop, so this ends with its wait or
+  // death.
   if (!stopped_) (void)wait_stopped(std::chrono::steady_clock::now() + std::chrono::seconds(1));
   if (tid_) (void)detach();
 }
@@ -86,7 +92,8 @@ Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
   auto nap = std::chrono::microseconds(5);
   for (;;) {
     siginfo_t info{};
-    if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info, WSTOPPED | ended | __WALL | WNOHANG) != 0) {
+    if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info,
+                 WSTOPPED | ended | __WALL | WNOHANG) != 0) {
       tid_ = RealPid();
       return Stop::kGone;
     }
@@ -145,12 +152,14 @@ Result<std::vector<std::byte>> TracedThread::xstate() const {
 
 Result<std::uint64_t> TracedThread::signal_mask() const {
   std::uint64_t mask = 0;
-  if (trace(PTRACE_GETSIGMASK, tid_, sizeof mask, raw(&mask)) != 0) return failed("PTRACE_GETSIGMASK");
+  if (trace(PTRACE_GETSIGMASK, tid_, sizeof mask, raw(&mask)) != 0)
+    return failed("PTRACE_GETSIGMASK");
   return mask;
 }
 
 Status TracedThread::set_signal_mask(std::uint64_t mask) const {
-  if (trace(PTRACE_SETSIGMASK, tid_, sizeof mask, raw(&mask)) != 0) return failed("PTRACE_SETSIGMASK");
+  if (trace(PTRACE_SETSIGMASK, tid_, sizeof mask, raw(&mask)) != 0)
+    return failed("PTRACE_SETSIGMASK");
   return {};
 }
 
@@ -194,7 +203,8 @@ Status TracedThread::resume() {
 // interrupt, and whenever SIGCONT or a stop signal comes (ptrace(2), group-stop).
 void TracedThread::pump() {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info, WSTOPPED | __WALL | WNOHANG) == 0 && info.si_pid != 0)
+  if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info, WSTOPPED | __WALL | WNOHANG) == 0 &&
+      info.si_pid != 0)
     (void)trace(PTRACE_CONT, tid_);
 }
 

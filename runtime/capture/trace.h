@@ -1,5 +1,5 @@
-// One thread of another process, traced: the ptrace calls that a freeze needs, as a type that always
-// detaches. Engine thread only (ptrace requests must come from the thread that seized).
+// One thread of another process, traced: the ptrace calls that a freeze needs, as a type that
+// always detaches. Engine thread only (ptrace requests must come from the thread that seized).
 #pragma once
 
 #include <sys/user.h>
@@ -46,8 +46,8 @@ class TracedThread {
   RealPid tid() const { return tid_; }
   Result<user_regs_struct> registers() const;
   Status set_registers(const user_regs_struct& registers) const;
-  Result<std::vector<std::byte>> xstate() const;     // XSAVE image, standard format
-  Result<std::uint64_t> signal_mask() const;         // the true one, not that of a sigsuspend
+  Result<std::vector<std::byte>> xstate() const;  // XSAVE image, standard format
+  Result<std::uint64_t> signal_mask() const;      // the true one, not that of a sigsuspend
   Status set_signal_mask(std::uint64_t mask) const;
   Result<RseqState> rseq() const;
   Result<std::vector<QueuedSignal>> queued_signals(bool of_process) const;

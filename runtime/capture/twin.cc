@@ -22,7 +22,8 @@ struct Advice {
 std::vector<Advice> advice_for_fork(const std::vector<proc::Mapping>& mappings) {
   std::vector<Advice> result;
   for (const proc::Mapping& mapping : mappings) {
-    if (mapping.vm_flags & proc::kVmDontFork) result.push_back({&mapping, MADV_DOFORK, MADV_DONTFORK});
+    if (mapping.vm_flags & proc::kVmDontFork)
+      result.push_back({&mapping, MADV_DOFORK, MADV_DONTFORK});
     if (mapping.vm_flags & proc::kVmWipeOnFork)
       result.push_back({&mapping, MADV_KEEPONFORK, MADV_WIPEONFORK});
   }
@@ -61,7 +62,9 @@ Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process) {
   const pid_t innermost = CK_TRY(cloned);
   // The kernel told the process the twin's pid in its own namespace; we need ours.
   const RealPid pid = proc::find_child(process.status.ppid, innermost);
-  if (!pid) return make_error(ErrorKind::kTryAgain, "the copy of the process died at once", "is memory short?");
+  if (!pid)
+    return make_error(ErrorKind::kTryAgain, "the copy of the process died at once",
+                      "is memory short?");
   std::unique_ptr<Twin> twin(new Twin(pid));
   proc::Mailbox twin_box(process.area(), twin_slot, process.agent.area, twin->pid());
   CK_TRY(twin_box.wait_parked());

@@ -1,5 +1,5 @@
-// A copy-on-write twin of a frozen process: its memory at the moment of the freeze, to be read while
-// the program runs on. Engine thread only.
+// A copy-on-write twin of a frozen process: its memory at the moment of the freeze, to be read
+// while the program runs on. Engine thread only.
 #pragma once
 
 #include <memory>

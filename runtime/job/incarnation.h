@@ -20,7 +20,7 @@ struct Incarnation {
   std::uint64_t supervisor_start = 0;
   RealPid root;  // the job's root process, once there is one
   std::uint64_t root_start = 0;
-  std::string area;  // path of the control area that it uses
+  std::string area;    // path of the control area that it uses
   bool ended = false;  // in good order: nothing of this life is left
 
   bool same_life(const Incarnation& other) const;

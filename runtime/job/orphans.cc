@@ -29,8 +29,7 @@ void reap_orphans(const std::set<pid_t>& spared) {
 int stop_signal_of(pid_t child) {
   siginfo_t info{};
   const int what = WSTOPPED | WNOHANG | WNOWAIT | __WNOTHREAD;
-  if (waitid(P_PID, static_cast<id_t>(child), &info, what) != 0)
-    return 0;
+  if (waitid(P_PID, static_cast<id_t>(child), &info, what) != 0) return 0;
   if (info.si_pid != child || info.si_code != CLD_STOPPED) return 0;
   return info.si_status;
 }

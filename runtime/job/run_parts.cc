@@ -50,8 +50,8 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
                       process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
                       const Settings& settings) {
-  Result<int> status = run_supervisor(tool, job, ownership, root, std::move(control_socket), area,
-                                      settings);
+  Result<int> status =
+      run_supervisor(tool, job, ownership, root, std::move(control_socket), area, settings);
   if (!status.ok()) {
     kill(root.pid().value, SIGKILL);
     (void)root.take_exit_status();

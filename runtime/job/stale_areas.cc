@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 template <typename T>
 bool load(int fd, std::uint64_t offset, T& value) {
-  return pread(fd, &value, sizeof value, static_cast<off_t>(offset)) == static_cast<ssize_t>(sizeof value);
+  return pread(fd, &value, sizeof value, static_cast<off_t>(offset)) ==
+         static_cast<ssize_t>(sizeof value);
 }
 
 // A file that is still being made has no magic yet.
@@ -44,7 +45,8 @@ void forget_mapped(std::set<std::string>& paths) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const Result<std::string> maps = proc::read_proc(RealPid(std::stoi(name)), "maps");
     if (!maps.ok() || maps->find("/ckrun-") == std::string::npos) continue;
-    std::erase_if(paths, [&](const std::string& path) { return maps->find(path) != std::string::npos; });
+    std::erase_if(paths,
+                  [&](const std::string& path) { return maps->find(path) != std::string::npos; });
   }
 }
 

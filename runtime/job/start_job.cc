@@ -19,8 +19,8 @@ std::vector<std::string> own_environment() {
 }
 
 Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation& installation,
-                     const process::LaunchOptions& options, unsigned max_threads, UniqueFd control_socket,
-                     bool* launched) {
+                     const process::LaunchOptions& options, unsigned max_threads,
+                     UniqueFd control_socket, bool* launched) {
   const Settings& settings = job.info().settings;
   ControlArea area = CK_TRY(
       make_area(job, installation.agent, max_threads + kSpareSlots, settings.request_signal));
@@ -50,8 +50,8 @@ Result<int> start_job(const StartRequest& request) {
   JobDir job = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
   Ownership ownership = CK_TRY(Ownership::acquire(job, false));
   bool launched = false;
-  Result<int> status =
-      start_in(job, ownership, installation, options, request.max_threads, std::move(control_socket), &launched);
+  Result<int> status = start_in(job, ownership, installation, options, request.max_threads,
+                                std::move(control_socket), &launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
   return status;

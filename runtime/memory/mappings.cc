@@ -6,14 +6,18 @@ namespace ck::memory {
 
 namespace {
 
-bool is_zero_device(const proc::Mapping& mapping) { return mapping.path == "/dev/zero"; }
+bool is_zero_device(const proc::Mapping& mapping) {
+  return mapping.path == "/dev/zero";
+}
 
 Classified classify_file(const proc::Mapping& mapping) {
   if (mapping.vm_flags & proc::kVmHugeTlb) {
-    if (!mapping.shared && mapping.path.starts_with("/anon_hugepage")) return {Class::kAnonymous, ""};
+    if (!mapping.shared && mapping.path.starts_with("/anon_hugepage"))
+      return {Class::kAnonymous, ""};
     return {Class::kUnsupported, "shared or named huge TLB pages are not supported"};
   }
-  if (is_zero_device(mapping)) return {mapping.shared ? Class::kSharedMemory : Class::kAnonymous, ""};
+  if (is_zero_device(mapping))
+    return {mapping.shared ? Class::kSharedMemory : Class::kAnonymous, ""};
   if (mapping.path.starts_with("/memfd:")) return {Class::kSharedMemory, ""};
   if (mapping.path.starts_with("/SYSV"))
     return {Class::kUnsupported, "System V shared memory is not supported yet"};
@@ -28,10 +32,14 @@ std::uint32_t advice_of(std::uint64_t flags) {
     std::uint64_t flag;
     image::Advice advice;
   } table[] = {
-      {proc::kVmDontFork, image::ADVICE_DONTFORK},     {proc::kVmDontDump, image::ADVICE_DONTDUMP},
-      {proc::kVmWipeOnFork, image::ADVICE_WIPEONFORK}, {proc::kVmHugePage, image::ADVICE_HUGEPAGE},
-      {proc::kVmNoHugePage, image::ADVICE_NOHUGEPAGE}, {proc::kVmSequential, image::ADVICE_SEQUENTIAL},
-      {proc::kVmRandom, image::ADVICE_RANDOM},         {proc::kVmMergeable, image::ADVICE_MERGEABLE},
+      {proc::kVmDontFork, image::ADVICE_DONTFORK},
+      {proc::kVmDontDump, image::ADVICE_DONTDUMP},
+      {proc::kVmWipeOnFork, image::ADVICE_WIPEONFORK},
+      {proc::kVmHugePage, image::ADVICE_HUGEPAGE},
+      {proc::kVmNoHugePage, image::ADVICE_NOHUGEPAGE},
+      {proc::kVmSequential, image::ADVICE_SEQUENTIAL},
+      {proc::kVmRandom, image::ADVICE_RANDOM},
+      {proc::kVmMergeable, image::ADVICE_MERGEABLE},
   };
   std::uint32_t advice = 0;
   for (const auto& row : table)
@@ -45,7 +53,8 @@ Classified classify(const proc::Mapping& mapping, ino_t area_inode) {
   if (mapping.path == "[vsyscall]") return {Class::kSkip, ""};
   if (mapping.path == "[vdso]") return {Class::kVdso, ""};
   if (mapping.path.starts_with("[vvar")) return {Class::kVvar, ""};
-  if (mapping.inode != 0 && mapping.inode == area_inode && mapping.path.find("ckrun-") != std::string::npos)
+  if (mapping.inode != 0 && mapping.inode == area_inode &&
+      mapping.path.find("ckrun-") != std::string::npos)
     return {Class::kSkip, ""};
   if (mapping.vm_flags & (proc::kVmIo | proc::kVmPfnMap))
     return {Class::kUnsupported, "memory of a device cannot be saved"};
@@ -54,13 +63,14 @@ Classified classify(const proc::Mapping& mapping, ino_t area_inode) {
   if (mapping.path.starts_with("anon_inode:"))
     return {Class::kUnsupported, "a mapping of " + mapping.path + " is not supported"};
   if (mapping.inode == 0 && !mapping.deleted && !mapping.path.starts_with("/"))
-    return {mapping.shared ? Class::kUnsupported : Class::kAnonymous, mapping.shared ? "an unknown kind" : ""};
+    return {mapping.shared ? Class::kUnsupported : Class::kAnonymous,
+            mapping.shared ? "an unknown kind" : ""};
   return classify_file(mapping);
 }
 
 bool needs_object(Class kind) {
-  return kind == Class::kPrivateFile || kind == Class::kSharedFile || kind == Class::kSharedMemory ||
-         kind == Class::kDeletedShared;
+  return kind == Class::kPrivateFile || kind == Class::kSharedFile ||
+         kind == Class::kSharedMemory || kind == Class::kDeletedShared;
 }
 
 image::MappingRecord to_record(const proc::Mapping& mapping, Class kind) {
@@ -71,10 +81,16 @@ image::MappingRecord to_record(const proc::Mapping& mapping, Class kind) {
   record.set_shared(mapping.shared);
   record.set_name(mapping.path);
   switch (kind) {
-    case Class::kVdso: record.set_backing(image::BACKING_VDSO); return record;
-    case Class::kVvar: record.set_backing(image::BACKING_VVAR); return record;
+    case Class::kVdso:
+      record.set_backing(image::BACKING_VDSO);
+      return record;
+    case Class::kVvar:
+      record.set_backing(image::BACKING_VVAR);
+      return record;
     case Class::kAnonymous:
-    case Class::kDeletedPrivate: record.set_backing(image::BACKING_ANONYMOUS); break;
+    case Class::kDeletedPrivate:
+      record.set_backing(image::BACKING_ANONYMOUS);
+      break;
     default:
       record.set_backing(image::BACKING_FILE);
       record.set_offset(mapping.offset);

@@ -12,8 +12,8 @@
 
 namespace ck::memory {
 
-// /proc/PID/mem as a source: offsets are addresses. Not process_vm_readv: on a copy-on-write twin it
-// pins pages and so makes the kernel copy each one.
+// /proc/PID/mem as a source: offsets are addresses. Not process_vm_readv: on a copy-on-write twin
+// it pins pages and so makes the kernel copy each one.
 class MemorySource : public image::ByteSource {
  public:
   static Result<std::unique_ptr<MemorySource>> open(RealPid pid);

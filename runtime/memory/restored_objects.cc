@@ -91,7 +91,8 @@ Status RestoredObjects::fill_one(const image::Reader& reader, std::uint32_t stre
   return {};
 }
 
-// Read-only in the end: the kernel takes no file as a process's executable that is open for writing.
+// Read-only in the end: the kernel takes no file as a process's executable that is open for
+// writing.
 Result<int> RestoredObjects::copy_of_program(const image::Reader& reader, std::uint32_t index) {
   UniqueFd& file = files_[index - 1];
   if (file) return file.get();

@@ -55,8 +55,9 @@ std::string random_name() {
   return name;
 }
 
-// Threads that the dead supervisor had parked find out for themselves, as long as nobody has taken its
-// place, and go on (or, a twin, end). One that was diverted but has not arrived must not stay either.
+// Threads that the dead supervisor had parked find out for themselves, as long as nobody has taken
+// its place, and go on (or, a twin, end). One that was diverted but has not arrived must not stay
+// either.
 Status await_orphans(int fd, AreaHeader* header) {
   bool waited = false;
   for (unsigned i = 0; i < header->slot_count; ++i) {
@@ -69,8 +70,8 @@ Status await_orphans(int fd, AreaHeader* header) {
     if (!waited) std::this_thread::sleep_for(kOrphanTime);
     waited = true;
     std::uint32_t arriving = abi::kArriving;
-    __atomic_compare_exchange_n(&abi::slot_at(header, i)->state, &arriving, abi::kRelease, false, __ATOMIC_ACQ_REL,
-                                __ATOMIC_ACQUIRE);
+    __atomic_compare_exchange_n(&abi::slot_at(header, i)->state, &arriving, abi::kRelease, false,
+                                __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
   }
   return {};
 }
@@ -82,8 +83,10 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
   ControlArea area;
   area.path_ = directory + random_name();
   if (area.path_.size() >= abi::kPathBytes || agent_path.size() >= abi::kPathBytes)
-    return make_error(ErrorKind::kUsage, "path of control area or agent is too long: " + agent_path);
-  area.fd_.reset(::open(area.path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    return make_error(ErrorKind::kUsage,
+                      "path of control area or agent is too long: " + agent_path);
+  area.fd_.reset(
+      ::open(area.path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!area.fd_) return sys_error("create control area " + area.path_);
   const std::size_t size = abi::kSlotsOffset + std::size_t{slots} * abi::kSlotStride;
   if (::ftruncate(area.fd_.get(), static_cast<off_t>(size)) != 0)
@@ -115,12 +118,13 @@ Result<ControlArea> ControlArea::adopt(const std::string& path) {
   area.remove_file_ = false;  // not ours yet
   area.fd_.reset(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!area.fd_) return sys_error("open control area " + path);
-  struct stat status{};
+  struct stat status {};
   if (::fstat(area.fd_.get(), &status) != 0) return sys_error("stat control area " + path);
   if (status.st_uid != ::geteuid() && ::geteuid() != 0)
     return make_error(ErrorKind::kPermission, "control area " + path + " belongs to another user");
   const std::size_t size = static_cast<std::size_t>(status.st_size);
-  if (size < sizeof(AreaHeader)) return make_error(ErrorKind::kRefused, path + " is no control area");
+  if (size < sizeof(AreaHeader))
+    return make_error(ErrorKind::kRefused, path + " is no control area");
   area.header_ = CK_TRY(map_whole(area.fd_.get(), size, path));
   const AreaHeader* header = area.header_;
   if (header->magic != abi::kMagic || header->version != abi::kVersion || header->size != size)
@@ -136,7 +140,9 @@ Result<ControlArea> ControlArea::adopt(const std::string& path) {
   return area;
 }
 
-ControlArea::ControlArea(ControlArea&& other) noexcept { *this = std::move(other); }
+ControlArea::ControlArea(ControlArea&& other) noexcept {
+  *this = std::move(other);
+}
 
 ControlArea& ControlArea::operator=(ControlArea&& other) noexcept {
   std::swap(fd_, other.fd_);

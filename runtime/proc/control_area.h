@@ -19,8 +19,9 @@ inline constexpr unsigned kSpareSlots = 2;
 
 class ControlArea {
  public:
-  // A new area file in `directory` (a tmpfs such as /dev/shm), mode 0600. `agent_path`: libckrun.so.
-  // The calling thread becomes the owner (see AreaHeader::owner_word_offset): it must outlive the job.
+  // A new area file in `directory` (a tmpfs such as /dev/shm), mode 0600. `agent_path`:
+  // libckrun.so. The calling thread becomes the owner (see AreaHeader::owner_word_offset): it must
+  // outlive the job.
   static Result<ControlArea> create(const std::string& directory, const std::string& agent_path,
                                     unsigned slots, int request_signal);
   // Opens the area of a job whose supervisor died, and becomes its owner.

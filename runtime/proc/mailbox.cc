@@ -20,7 +20,9 @@ namespace {
 constexpr std::size_t kAlignment = 16;
 constexpr int kSpins = 2000;  // about 20 µs: most lists are done by then
 
-bool is_error(std::int64_t result) { return result < 0 && result > -4096; }
+bool is_error(std::int64_t result) {
+  return result < 0 && result > -4096;
+}
 
 // Also false for a zombie, which answers to kill(2) but serves no mailbox.
 bool is_alive(RealPid pid) {
@@ -60,15 +62,20 @@ Mailbox::Address Mailbox::slot_address(unsigned index) const {
   return area_address_ + abi::kSlotsOffset + std::uint64_t{index} * abi::kSlotStride;
 }
 
-std::size_t Mailbox::space_left() const { return abi::kDataBytes - data_used_; }
+std::size_t Mailbox::space_left() const {
+  return abi::kDataBytes - data_used_;
+}
 
-unsigned Mailbox::calls_left() const { return abi::kMaxCalls - slot_->call_count; }
+unsigned Mailbox::calls_left() const {
+  return abi::kMaxCalls - slot_->call_count;
+}
 
 Mailbox::Address Mailbox::reserve(std::size_t bytes) {
   if (finished_) clear();
   CK_CHECK(bytes <= space_left());
   const std::size_t offset = data_used_;
-  data_used_ = std::min<std::size_t>(abi::kDataBytes, (offset + bytes + kAlignment - 1) / kAlignment * kAlignment);
+  data_used_ = std::min<std::size_t>(abi::kDataBytes,
+                                     (offset + bytes + kAlignment - 1) / kAlignment * kAlignment);
   std::memset(slot_->data + offset, 0, bytes);
   return slot_address(slot_index_) + offsetof(ThreadSlot, data) + offset;
 }
@@ -128,9 +135,9 @@ Status Mailbox::wait_parked() {
     if (!is_alive(pid_))
       return make_error(ErrorKind::kTryAgain, "process " + to_string(pid_) + " ended meanwhile");
     if (std::chrono::steady_clock::now() >= deadline)
-      return make_error(ErrorKind::kTryAgain,
-                        "process " + to_string(pid_) + " does not answer (is it stopped, or waiting "
-                        "for a file system?)");
+      return make_error(ErrorKind::kTryAgain, "process " + to_string(pid_) +
+                                                  " does not answer (is it stopped, or waiting "
+                                                  "for a file system?)");
     if (idle_) idle_();
     futex_wait(&slot_->state, state, std::chrono::milliseconds(idle_ ? 1 : 50));
   }
@@ -148,7 +155,9 @@ Status Mailbox::run() {
   return slot_->call_count == 0 ? Status() : command(abi::kRunCalls);
 }
 
-std::int64_t Mailbox::result(CallRef ref) const { return slot_->calls[ref.index].result; }
+std::int64_t Mailbox::result(CallRef ref) const {
+  return slot_->calls[ref.index].result;
+}
 
 Status Mailbox::expect_all(const std::string& what) const {
   for (unsigned i = 0; i < slot_->call_count; ++i) {

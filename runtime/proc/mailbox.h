@@ -50,15 +50,14 @@ class Mailbox {
   Address put(std::span<const std::byte> bytes);
   Address put_string(std::string_view text);  // adds the NUL
   template <typename T>
-    requires std::is_trivially_copyable_v<T>
-  Address put_value(const T& value) {
+  requires std::is_trivially_copyable_v<T> Address put_value(const T& value) {
     return put(std::as_bytes(std::span(&value, 1)));
   }
   Address reserve(std::size_t bytes);
   std::span<std::byte> view(Address address, std::size_t bytes) const;
   template <typename T>
-    requires std::is_trivially_copyable_v<T>
-  T value_at(Address address) const {
+  requires std::is_trivially_copyable_v<T> T value_at(Address address)
+  const {
     T value;
     std::span<std::byte> bytes = view(address, sizeof value);
     __builtin_memcpy(&value, bytes.data(), sizeof value);
@@ -79,7 +78,7 @@ class Mailbox {
   // Runs what was added. An Error means that the process died or did not answer in time; failed
   // calls show in result(). The list and data stay readable until clear() or the next add().
   Status run();
-  std::int64_t result(CallRef ref) const;       // as the kernel returned it; -errno
+  std::int64_t result(CallRef ref) const;            // as the kernel returned it; -errno
   Status expect_all(const std::string& what) const;  // an Error for the first call that failed
 
   // One call: clears nothing that was put, adds, runs, clears. `what` for the message.
@@ -99,7 +98,7 @@ class Mailbox {
   RealPid pid() const { return pid_; }
   unsigned slot_index() const { return slot_index_; }
   abi::ThreadSlot* slot() const { return slot_; }
-  Address slot_address(unsigned index) const;   // in the process
+  Address slot_address(unsigned index) const;  // in the process
   Address area_address() const { return area_address_; }
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
   // Called now and then while an answer is awaited.
@@ -112,8 +111,8 @@ class Mailbox {
   void set_argument(unsigned call, unsigned position, CallRef ref);
   // Integers only: an address in the process is a put() or a number, never a pointer of ours.
   template <typename T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void set_argument(unsigned call, unsigned position, T value) {
+  requires(std::is_integral_v<T> ||
+           std::is_enum_v<T>) void set_argument(unsigned call, unsigned position, T value) {
     set_plain(call, position, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
   }
   void set_plain(unsigned call, unsigned position, std::uint64_t value);

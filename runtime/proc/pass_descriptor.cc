@@ -49,7 +49,8 @@ Result<int> pass_descriptor(Mailbox& box, int channel, int channel_fd, int fd) {
   (void)received;
   const auto got = box.value_at<cmsghdr>(control);
   if (got.cmsg_type != SCM_RIGHTS || got.cmsg_len != CMSG_LEN(sizeof(int)))
-    return make_error(ErrorKind::kSystem, "process " + to_string(box.pid()) + " received no descriptor",
+    return make_error(ErrorKind::kSystem,
+                      "process " + to_string(box.pid()) + " received no descriptor",
                       "its limit of open files may be too low");
   return box.value_at<int>(control + CMSG_LEN(0));
 }

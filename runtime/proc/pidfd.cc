@@ -11,7 +11,8 @@ namespace ck::proc {
 Result<PidFd> PidFd::open(RealPid pid) {
   long fd = ::syscall(SYS_pidfd_open, pid.value, 0);
   // A thread that is no leader (its leader may have exited): PIDFD_THREAD, Linux 6.9.
-  if (fd < 0 && (errno == EINVAL || errno == ENOENT)) fd = ::syscall(SYS_pidfd_open, pid.value, O_EXCL);
+  if (fd < 0 && (errno == EINVAL || errno == ENOENT))
+    fd = ::syscall(SYS_pidfd_open, pid.value, O_EXCL);
   if (fd < 0) return sys_error("open process " + to_string(pid));
   return PidFd(UniqueFd(static_cast<int>(fd)), pid);
 }

@@ -1,4 +1,5 @@
-// Sets a thread slot's state and wakes whoever waits for it (abi/control_area.h says who may). Engine.
+// Sets a thread slot's state and wakes whoever waits for it (abi/control_area.h says who may).
+// Engine.
 #pragma once
 
 #include <linux/futex.h>

@@ -63,8 +63,9 @@ Result<int> AdoptedProcess::take_exit_status() {
     std::this_thread::sleep_for(kBetweenLooks);
   }
   return make_error(ErrorKind::kNotFound,
-                    "the exit status of process " + to_string(pid_) + " is unknown: it is no child of ours, and "
-                    "this kernel does not tell of others (Linux 6.15 does)");
+                    "the exit status of process " + to_string(pid_) +
+                        " is unknown: it is no child of ours, and "
+                        "this kernel does not tell of others (Linux 6.15 does)");
 }
 
 }  // namespace ck::process

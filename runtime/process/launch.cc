@@ -33,7 +33,8 @@ std::vector<std::string> with_agent(const LaunchOptions& options, const ControlA
     if (entry.starts_with(area_variable)) continue;
     if (!entry.starts_with(preload)) {
       result.push_back(entry);
-    } else if (entry.size() > preload.size() && entry.find(area.header()->agent) == std::string::npos) {
+    } else if (entry.size() > preload.size() &&
+               entry.find(area.header()->agent) == std::string::npos) {
       preload_entry += ":" + entry.substr(preload.size());
     }
   }
@@ -112,7 +113,8 @@ Result<std::unique_ptr<RootProcess>> launch(const LaunchOptions& options, const 
   UniqueFd writer(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("fork");
-  if (pid == 0) become_program(path.c_str(), argv.data(), envp.data(), options.signals, writer.get());
+  if (pid == 0)
+    become_program(path.c_str(), argv.data(), envp.data(), options.signals, writer.get());
   writer.reset();
 
   int failure = 0;

@@ -28,15 +28,15 @@ class RootProcess {
 
 // What a program inherits of its parent's signal state; the supervisor changes its own.
 struct SignalState {
-  std::uint64_t blocked = 0;   // bit n-1: signal n
+  std::uint64_t blocked = 0;  // bit n-1: signal n
   std::uint64_t ignored = 0;
   static SignalState current();
 };
 
 struct LaunchOptions {
-  SignalState signals;                    // as they were when ckrun started
-  std::vector<std::string> command;       // command[0] is looked up in PATH if it has no slash
-  std::vector<std::string> environment;   // "NAME=value"; agent variables are added here
+  SignalState signals;                   // as they were when ckrun started
+  std::vector<std::string> command;      // command[0] is looked up in PATH if it has no slash
+  std::vector<std::string> environment;  // "NAME=value"; agent variables are added here
 };
 
 // Looks `command` up and tells whether the agent can live in it. Refuses, with the reason, what is

@@ -18,22 +18,27 @@ using proc::Mailbox;
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kLowest = 0x10000000;            // above vm.mmap_min_addr and old binaries
-constexpr std::uint64_t kHighest = 0x7ffffffff000;       // end of user space with four page levels
-constexpr std::uint64_t kMargin = 16 << 20;              // stack guard gaps
-constexpr std::uint64_t kHeapRoom = std::uint64_t{64} << 30;  // for brk: a program may be linked low
+constexpr std::uint64_t kLowest = 0x10000000;       // above vm.mmap_min_addr and old binaries
+constexpr std::uint64_t kHighest = 0x7ffffffff000;  // end of user space with four page levels
+constexpr std::uint64_t kMargin = 16 << 20;         // stack guard gaps
+constexpr std::uint64_t kHeapRoom = std::uint64_t{64}
+                                    << 30;  // for brk: a program may be linked low
 
 struct Range {
   std::uint64_t begin, end;
 };
 
-std::vector<Range> taken_ranges(const std::vector<proc::Mapping>& here, const image::ProcessRecord& process) {
+std::vector<Range> taken_ranges(const std::vector<proc::Mapping>& here,
+                                const image::ProcessRecord& process) {
   std::vector<Range> taken;
   for (const proc::Mapping& mapping : here) taken.push_back({mapping.begin, mapping.end});
-  for (const image::MappingRecord& mapping : process.mappings()) taken.push_back({mapping.begin(), mapping.end()});
+  for (const image::MappingRecord& mapping : process.mappings())
+    taken.push_back({mapping.begin(), mapping.end()});
   taken.push_back({process.agent().area(), process.agent().area() + process.agent().area_size()});
-  if (process.layout().brk() != 0) taken.push_back({process.layout().brk(), process.layout().brk() + kHeapRoom});
-  std::sort(taken.begin(), taken.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  if (process.layout().brk() != 0)
+    taken.push_back({process.layout().brk(), process.layout().brk() + kHeapRoom});
+  std::sort(taken.begin(), taken.end(),
+            [](const Range& a, const Range& b) { return a.begin < b.begin; });
   return taken;
 }
 
@@ -41,7 +46,9 @@ bool is_vdso_part(const proc::Mapping& mapping) {
   return mapping.path == "[vdso]" || mapping.path.starts_with("[vvar");
 }
 
-std::uint64_t pages(std::uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+std::uint64_t pages(std::uint64_t bytes) {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
 
 Status map_camp(Mailbox& box, const Camp& camp, const ControlArea& area, int area_fd) {
   box.clear();
@@ -54,12 +61,14 @@ Status map_camp(Mailbox& box, const Camp& camp, const ControlArea& area, int are
 }
 
 Status copy_code(Mailbox& box, const Camp& camp, const abi::RestorerHello& hello) {
-  if (hello.code_end - hello.code_begin > kPage) return make_error(ErrorKind::kBug, "the restorer has grown");
+  if (hello.code_end - hello.code_begin > kPage)
+    return make_error(ErrorKind::kBug, "the restorer has grown");
   const proc::ProcMem memory = CK_TRY(proc::ProcMem::open(box.pid()));
   std::vector<std::byte> code(hello.code_end - hello.code_begin);
   CK_TRY(memory.read(hello.code_begin, code));
   CK_TRY(memory.write(camp.code, code));
-  CK_TRY(box.call("protect the restorer's code", SYS_mprotect, camp.code, kPage, PROT_READ | PROT_EXEC));
+  CK_TRY(box.call("protect the restorer's code", SYS_mprotect, camp.code, kPage,
+                  PROT_READ | PROT_EXEC));
   return box.jump(camp.code + (hello.serve - hello.code_begin), camp.area);
 }
 
@@ -79,8 +88,10 @@ Status move_vdso(Mailbox& box, Camp& camp) {
 Status unmap_rest(Mailbox& box, const Camp& camp) {
   box.clear();
   for (const proc::Mapping& mapping : CK_TRY(proc::read_maps(box.pid()))) {
-    if ((mapping.begin >= camp.begin && mapping.end <= camp.end) || mapping.path == "[vsyscall]") continue;
-    if (box.calls_left() == 0) return make_error(ErrorKind::kBug, "the restorer has too many mappings");
+    if ((mapping.begin >= camp.begin && mapping.end <= camp.end) || mapping.path == "[vsyscall]")
+      continue;
+    if (box.calls_left() == 0)
+      return make_error(ErrorKind::kBug, "the restorer has too many mappings");
     box.add(SYS_munmap, mapping.begin, mapping.size());
   }
   CK_TRY(box.run());
@@ -98,7 +109,8 @@ Result<std::uint64_t> find_hole(std::uint64_t size, const std::vector<proc::Mapp
     candidate = std::max(candidate, pages(range.end));
   }
   if (candidate + size + 2 * kMargin > kHighest)
-    return make_error(ErrorKind::kRefused, "the job leaves no room in its address space for a restart");
+    return make_error(ErrorKind::kRefused,
+                      "the job leaves no room in its address space for a restart");
   return candidate + kMargin;
 }
 

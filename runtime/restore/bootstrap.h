@@ -1,5 +1,5 @@
-// Brings a fresh restorer to where nothing of the image will be: its serve loop, the control area and
-// the vdso move into a hole, all else is unmapped. Main thread only.
+// Brings a fresh restorer to where nothing of the image will be: its serve loop, the control area
+// and the vdso move into a hole, all else is unmapped. Main thread only.
 #pragma once
 
 #include <vector>
@@ -14,9 +14,9 @@ namespace ck::restore {
 struct Camp {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
-  std::uint64_t code = 0;   // one page: the serve loop
-  std::uint64_t area = 0;   // the control area
-  std::uint64_t vdso = 0;   // the host's [vvar…][vdso], in their order
+  std::uint64_t code = 0;                 // one page: the serve loop
+  std::uint64_t area = 0;                 // the control area
+  std::uint64_t vdso = 0;                 // the host's [vvar…][vdso], in their order
   std::vector<proc::Mapping> vdso_parts;  // at their present addresses
 };
 

@@ -30,7 +30,8 @@ bool same_time_and_size(const image::ObjectRecord& object, const struct stat& st
 
 }  // namespace
 
-Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index, const image::MappingRecord& mapping) {
+Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index,
+                                    const image::MappingRecord& mapping) {
   const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
   bool same = false;
   if (object.kind() == image::ObjectRecord::PATH) CK_TRY(check_same(index, mapping, same));
@@ -44,30 +45,33 @@ Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index, const ima
 
 int MappedFiles::descriptor_of(const std::string& path) const {
   for (const auto& [key, fd] : open_)
-    if (!key.second && reader_.manifest().objects(static_cast<int>(key.first) - 1).path() == path) return fd;
+    if (!key.second && reader_.manifest().objects(static_cast<int>(key.first) - 1).path() == path)
+      return fd;
   return -1;
 }
 
 Result<int> MappedFiles::open_path(Mailbox& box, std::uint32_t index, bool writable) {
   const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
-  return static_cast<int>(CK_TRY(box.call("open " + object.path(), SYS_openat, AT_FDCWD,
-                                          box.put_string(object.path()),
-                                          (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)));
+  return static_cast<int>(
+      CK_TRY(box.call("open " + object.path(), SYS_openat, AT_FDCWD, box.put_string(object.path()),
+                      (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)));
 }
 
 Result<int> MappedFiles::from_image(Mailbox& box, std::uint32_t index) {
-  const bool program = reader_.manifest().objects(static_cast<int>(index) - 1).kind() == image::ObjectRecord::PATH;
+  const bool program =
+      reader_.manifest().objects(static_cast<int>(index) - 1).kind() == image::ObjectRecord::PATH;
   const int ours = program ? CK_TRY(objects_.copy_of_program(reader_, index)) : objects_.fd(index);
   return proc::pass_descriptor(box, channel_, channel_fd_, ours);
 }
 
-Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& mapping, bool& same) {
+Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& mapping,
+                               bool& same) {
   if (const auto known = same_.find(index); known != same_.end()) {
     same = known->second;
     return {};
   }
   const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
-  struct stat status{};
+  struct stat status {};
   const bool there = ::stat(object.path().c_str(), &status) == 0;
   same = there && same_identity(object, status);
   if (!same && object.has_content()) {
@@ -80,15 +84,17 @@ Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& 
                       "put the file back where it was");
   } else if (!same && mapping.shared()) {
     if (static_cast<std::uint64_t>(status.st_size) < object.size())
-      return make_error(ErrorKind::kRefused, object.path() + ", which the job maps, has become shorter");
+      return make_error(ErrorKind::kRefused,
+                        object.path() + ", which the job maps, has become shorter");
     warnings_.push_back(object.path() + ", which the job maps, has changed since the checkpoint");
     same = true;
   } else if (!same) {
     same = same_time_and_size(object, status);
     if (!same)
-      return make_error(ErrorKind::kRefused,
-                        object.path() + ", which the job maps privately, has changed since the checkpoint",
-                        "put the file back as it was");
+      return make_error(
+          ErrorKind::kRefused,
+          object.path() + ", which the job maps privately, has changed since the checkpoint",
+          "put the file back as it was");
   }
   same_[index] = same;
   return {};
@@ -99,8 +105,9 @@ Result<bool> MappedFiles::has_same_content(std::uint32_t index) const {
   const image::Manifest& manifest = reader_.manifest();
   const image::ObjectRecord& object = manifest.objects(static_cast<int>(index) - 1);
   UniqueFd fd(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status{};
-  if (!fd || ::fstat(fd.get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != object.size())
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0 ||
+      static_cast<std::uint64_t>(status.st_size) != object.size())
     return false;
   const image::StreamId stream{image::StreamId::Kind::kObject, index - 1};
   std::vector<std::byte> kept(image::kChunkBytes);
@@ -108,7 +115,8 @@ Result<bool> MappedFiles::has_same_content(std::uint32_t index) const {
   for (int i = 0; i < manifest.chunks_size(); ++i) {
     const image::ChunkRecord& chunk = manifest.chunks(i);
     if (!(image::StreamId::unpack(chunk.stream()) == stream)) continue;
-    CK_TRY(reader_.read_chunk(static_cast<std::size_t>(i), std::span(kept).first(chunk.raw_size())));
+    CK_TRY(
+        reader_.read_chunk(static_cast<std::size_t>(i), std::span(kept).first(chunk.raw_size())));
     std::size_t at = 0;
     for (int run = 0; run < chunk.run_begin_size(); ++run) {
       const std::size_t length = chunk.run_length(run);

@@ -14,12 +14,17 @@ namespace ck::restore {
 
 class MappedFiles {
  public:
-  MappedFiles(const image::Reader& reader, memory::RestoredObjects& objects, int channel, int channel_fd,
-              std::vector<std::string>& warnings)
-      : reader_(reader), objects_(objects), channel_(channel), channel_fd_(channel_fd), warnings_(warnings) {}
+  MappedFiles(const image::Reader& reader, memory::RestoredObjects& objects, int channel,
+              int channel_fd, std::vector<std::string>& warnings)
+      : reader_(reader),
+        objects_(objects),
+        channel_(channel),
+        channel_fd_(channel_fd),
+        warnings_(warnings) {}
 
   // A descriptor in the process for object `index` (plus 1) that `mapping` can be made with.
-  Result<int> descriptor(proc::Mailbox& box, std::uint32_t index, const image::MappingRecord& mapping);
+  Result<int> descriptor(proc::Mailbox& box, std::uint32_t index,
+                         const image::MappingRecord& mapping);
 
   // The read-only descriptor in the process that a file by this path was mapped with, or -1.
   int descriptor_of(const std::string& path) const;
@@ -35,9 +40,9 @@ class MappedFiles {
   int channel_;
   int channel_fd_;
   std::vector<std::string>& warnings_;
-  std::map<std::pair<std::uint32_t, bool>, int> open_;  // (object, writable) -> number in the process
+  std::map<std::pair<std::uint32_t, bool>, int>
+      open_;  // (object, writable) -> number in the process
   std::map<std::uint32_t, bool> same_;
 };
-
 
 }  // namespace ck::restore

@@ -24,18 +24,21 @@ int map_flags(const image::MappingRecord& mapping) {
 }
 
 void mark_filled(std::vector<MapStep>& steps, std::uint64_t begin, std::uint64_t length) {
-  auto step = std::upper_bound(steps.begin(), steps.end(), begin, [](std::uint64_t address, const MapStep& s) {
-    return address < s.mapping->end();
-  });
-  for (; step != steps.end() && step->mapping->begin() < begin + length; ++step) step->filled = true;
+  auto step = std::upper_bound(
+      steps.begin(), steps.end(), begin,
+      [](std::uint64_t address, const MapStep& s) { return address < s.mapping->end(); });
+  for (; step != steps.end() && step->mapping->begin() < begin + length; ++step)
+    step->filled = true;
 }
 
 }  // namespace
 
 std::vector<MapStep> plan_memory(const image::Manifest& manifest, std::uint32_t process) {
   std::vector<MapStep> steps;
-  for (const image::MappingRecord& mapping : manifest.processes(static_cast<int>(process)).mappings()) {
-    if (mapping.backing() != image::BACKING_ANONYMOUS && mapping.backing() != image::BACKING_FILE) continue;
+  for (const image::MappingRecord& mapping :
+       manifest.processes(static_cast<int>(process)).mappings()) {
+    if (mapping.backing() != image::BACKING_ANONYMOUS && mapping.backing() != image::BACKING_FILE)
+      continue;
     MapStep step;
     step.mapping = &mapping;
     step.flags = map_flags(mapping);
@@ -46,7 +49,8 @@ std::vector<MapStep> plan_memory(const image::Manifest& manifest, std::uint32_t 
   const image::StreamId stream{image::StreamId::Kind::kMemory, process};
   for (const image::ChunkRecord& chunk : manifest.chunks()) {
     if (!(image::StreamId::unpack(chunk.stream()) == stream)) continue;
-    for (int i = 0; i < chunk.run_begin_size(); ++i) mark_filled(steps, chunk.run_begin(i), chunk.run_length(i));
+    for (int i = 0; i < chunk.run_begin_size(); ++i)
+      mark_filled(steps, chunk.run_begin(i), chunk.run_length(i));
   }
   for (MapStep& step : steps)
     if (step.filled) step.first_protection |= PROT_READ | PROT_WRITE;

@@ -10,10 +10,10 @@ namespace ck::restore {
 
 struct MapStep {
   const image::MappingRecord* mapping = nullptr;
-  int first_protection = 0;   // while it is filled
-  int flags = 0;              // of mmap(2)
-  std::uint32_t object = 0;   // index plus 1; 0: none
-  bool filled = false;        // chunks hold pages of it
+  int first_protection = 0;  // while it is filled
+  int flags = 0;             // of mmap(2)
+  std::uint32_t object = 0;  // index plus 1; 0: none
+  bool filled = false;       // chunks hold pages of it
 };
 
 // The steps for everything but vdso and vvar, by address. `manifest` must outlive the result.

@@ -30,7 +30,8 @@ proc::CpuFacts cpu_of(const image::HostRecord& host) {
   facts.model = host.cpu_model();
   facts.xcr0 = host.xfeatures();
   for (const image::CpuidLeaf& leaf : host.cpuid())
-    facts.leaves.push_back({leaf.leaf(), leaf.subleaf(), leaf.eax(), leaf.ebx(), leaf.ecx(), leaf.edx()});
+    facts.leaves.push_back(
+        {leaf.leaf(), leaf.subleaf(), leaf.eax(), leaf.ebx(), leaf.ecx(), leaf.edx()});
   return facts;
 }
 
@@ -40,7 +41,8 @@ Status check_cpu(const image::HostRecord& host) {
   std::string names;
   for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
   return make_error(ErrorKind::kRefused,
-                    "this CPU lacks what the job may be using: " + names + " (it ran on " + host.cpu_model() + ")",
+                    "this CPU lacks what the job may be using: " + names + " (it ran on " +
+                        host.cpu_model() + ")",
                     "restart on a host whose CPU has these features");
 }
 
@@ -48,13 +50,15 @@ Status check_cpu(const image::HostRecord& host) {
 Status check_before(const image::Manifest& manifest, const ControlArea& area) {
   CK_TRY(check_cpu(manifest.host()));
   if (manifest.processes_size() != 1)
-    return make_error(ErrorKind::kRefused, "the image holds " + std::to_string(manifest.processes_size()) +
+    return make_error(ErrorKind::kRefused, "the image holds " +
+                                               std::to_string(manifest.processes_size()) +
                                                " processes; one is supported for now");
   const image::ProcessRecord& process = manifest.processes(0);
   if (process.agent().version() != abi::kVersion)
-    return make_error(ErrorKind::kRefused, "the job's agent speaks version " +
-                                               std::to_string(process.agent().version()) + ", this ckrun version " +
-                                               std::to_string(abi::kVersion),
+    return make_error(ErrorKind::kRefused,
+                      "the job's agent speaks version " +
+                          std::to_string(process.agent().version()) + ", this ckrun version " +
+                          std::to_string(abi::kVersion),
                       "restart it with the version of ckrun that wrote the image");
   if (static_cast<unsigned>(process.threads_size()) + 1 > area.slot_count())
     return make_error(ErrorKind::kRefused, "the job has too many threads for its control area");
@@ -62,8 +66,8 @@ Status check_before(const image::Manifest& manifest, const ControlArea& area) {
     return make_error(ErrorKind::kBug, "the control area must have the size that the image names");
   const uid_t owner = process.credentials().uids(0);
   if (owner != ::getuid())
-    return make_error(ErrorKind::kPermission, "the job ran as user " + std::to_string(owner) + ", you are user " +
-                                                  std::to_string(::getuid()));
+    return make_error(ErrorKind::kPermission, "the job ran as user " + std::to_string(owner) +
+                                                  ", you are user " + std::to_string(::getuid()));
   return {};
 }
 
@@ -114,7 +118,8 @@ class Restart {
 
  private:
   Status restorer_died() const {
-    return make_error(ErrorKind::kSystem, "the restorer " + options_.restorer_path + " does not run here");
+    return make_error(ErrorKind::kSystem,
+                      "the restorer " + options_.restorer_path + " does not run here");
   }
 
   Status spawn() {
@@ -128,7 +133,8 @@ class Restart {
         mode_ = PidsMode::kReal;
         spawned_ = CK_TRY(std::move(real));
         if (!spawned_->own_time_namespace)
-          warnings_.push_back("CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
+          warnings_.push_back(
+              "CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
         return {};
       }
       spdlog::debug("not the real way: {}", real.error().text());
@@ -142,7 +148,8 @@ class Restart {
     const std::vector<MapStep> steps = plan_memory(manifest_, 0);
     objects_.emplace(CK_TRY(memory::RestoredObjects::create(manifest_)));
     CK_TRY(objects_->fill(reader_));
-    MappedFiles files(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(), warnings_);
+    MappedFiles files(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
+                      warnings_);
     CK_TRY(map_all(box, steps, files));
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
     CK_TRY(fill_memory(reader_, 0, box.pid(), options_.threads, options_.progress));
@@ -156,15 +163,17 @@ class Restart {
   std::uint64_t memory_bytes() const {
     std::uint64_t total = 0;
     for (const image::ChunkRecord& chunk : manifest_.chunks())
-      if (image::StreamId::unpack(chunk.stream()).kind == image::StreamId::Kind::kMemory) total += chunk.raw_size();
+      if (image::StreamId::unpack(chunk.stream()).kind == image::StreamId::Kind::kMemory)
+        total += chunk.raw_size();
     return total;
   }
 
   // From here on the process is as it would be in a checkpoint: parked in its own agent.
   Status enter_agent(Mailbox& box, const Camp& camp) {
     const image::AgentRecord& agent = process_.agent();
-    CK_TRY(box.call("map the control area", SYS_mmap, agent.area(), area_.header()->size, 3 /* read, write */,
-                    0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */, spawned_->helpers.area(), 0));
+    CK_TRY(box.call("map the control area", SYS_mmap, agent.area(), area_.header()->size,
+                    3 /* read, write */, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */,
+                    spawned_->helpers.area(), 0));
     abi::ProcessEntry& entry = area_.header()->processes[0];
     entry.area = agent.area();
     entry.serve = agent.serve();
@@ -184,7 +193,8 @@ class Restart {
     context.channel = spawned_->channel.get();
     context.channel_fd = spawned_->helpers.channel();
     context.base = spawned_->helpers.base;
-    for (int stream = 0; stream < 3; ++stream) context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
+    for (int stream = 0; stream < 3; ++stream)
+      context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
     CK_TRY(resources::restore_descriptors(context, manifest_, process_));
@@ -195,7 +205,8 @@ class Restart {
   // The commit: from the first store on, every thread goes on by itself even if we die now.
   Status release(Mailbox& box) {
     const int threads = process_.threads_size();
-    for (int i = 0; i < threads; ++i) area_.slot(kFirstSlot + static_cast<unsigned>(i))->orphan_exits = 0;
+    for (int i = 0; i < threads; ++i)
+      area_.slot(kFirstSlot + static_cast<unsigned>(i))->orphan_exits = 0;
     CK_TRY(spawned_->commit());
     for (int i = threads - 1; i >= 0; --i) {
       if (process_.threads(i).exited()) continue;
@@ -225,11 +236,13 @@ class Restart {
 
 }  // namespace
 
-Result<Restarted> restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options) {
+Result<Restarted> restart(const image::Reader& reader, ControlArea& area,
+                          const RestartOptions& options) {
   CK_TRY(check_before(reader.manifest(), area));
   Result<Restarted> restarted = Restart(reader, area, options).run();
   // An id of the job was taken by somebody else: the other way does not mind.
-  if (options.pids != PidsMode::kAuto || restarted.ok() || restarted.error().errnum != EEXIST) return restarted;
+  if (options.pids != PidsMode::kAuto || restarted.ok() || restarted.error().errnum != EEXIST)
+    return restarted;
   spdlog::debug("not the real way: {}", restarted.error().text());
   RestartOptions elsewhere = options;
   elsewhere.pids = PidsMode::kNamespace;

@@ -17,19 +17,20 @@ enum class PidsMode { kAuto, kReal, kNamespace };
 
 struct RestartOptions {
   PidsMode pids = PidsMode::kAuto;
-  bool rollback_files = false;     // truncate what grew after the checkpoint
-  std::string restorer_path;       // the restorer executable
-  unsigned threads = 0;            // 0: one a core
+  bool rollback_files = false;  // truncate what grew after the checkpoint
+  std::string restorer_path;    // the restorer executable
+  unsigned threads = 0;         // 0: one a core
   image::Progress* progress = nullptr;
 };
 
 struct Restarted {
   std::unique_ptr<process::RootProcess> root;
-  PidsMode pids;                       // the way that was taken
-  std::vector<std::string> warnings;   // one line each: what is different from before
+  PidsMode pids;                      // the way that was taken
+  std::vector<std::string> warnings;  // one line each: what is different from before
 };
 
 // `area`: a new control area with at least as many slots as the image has threads.
-Result<Restarted> restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options);
+Result<Restarted> restart(const image::Reader& reader, ControlArea& area,
+                          const RestartOptions& options);
 
 }  // namespace ck::restore

@@ -51,7 +51,8 @@ class Batch {
 std::vector<std::uint32_t> chunks_of(const image::Manifest& manifest, image::StreamId stream) {
   std::vector<std::uint32_t> result;
   for (int i = 0; i < manifest.chunks_size(); ++i)
-    if (image::StreamId::unpack(manifest.chunks(i).stream()) == stream) result.push_back(static_cast<std::uint32_t>(i));
+    if (image::StreamId::unpack(manifest.chunks(i).stream()) == stream)
+      result.push_back(static_cast<std::uint32_t>(i));
   return result;
 }
 
@@ -73,7 +74,8 @@ Status advise_page_size(Batch& batch, const std::vector<MapStep>& steps) {
   for (const MapStep& step : steps) {
     const image::MappingRecord& mapping = *step.mapping;
     const std::uint64_t size = mapping.end() - mapping.begin();
-    if (mapping.advice() & image::ADVICE_HUGEPAGE) CK_TRY(batch.add(SYS_madvise, mapping.begin(), size, MADV_HUGEPAGE));
+    if (mapping.advice() & image::ADVICE_HUGEPAGE)
+      CK_TRY(batch.add(SYS_madvise, mapping.begin(), size, MADV_HUGEPAGE));
     if (mapping.advice() & image::ADVICE_NOHUGEPAGE)
       CK_TRY(batch.add(SYS_madvise, mapping.begin(), size, MADV_NOHUGEPAGE));
   }
@@ -95,10 +97,11 @@ Status name_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
   for (const MapStep& step : steps) {
     const image::MappingRecord& mapping = *step.mapping;
     if (!mapping.name().starts_with(kPrefix)) continue;
-    const std::string name(mapping.name().substr(kPrefix.size(), mapping.name().size() - kPrefix.size() - 1));
+    const std::string name(
+        mapping.name().substr(kPrefix.size(), mapping.name().size() - kPrefix.size() - 1));
     box.clear();
-    box.add(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.begin(), mapping.end() - mapping.begin(),
-            box.put_string(name));
+    box.add(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.begin(),
+            mapping.end() - mapping.begin(), box.put_string(name));
     CK_TRY(box.run());
   }
   return {};
@@ -116,8 +119,8 @@ Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& fil
       fd = CK_TRY(files.descriptor(box, step.object, mapping));
       box.clear();
     }
-    CK_TRY(batch.add(SYS_mmap, mapping.begin(), mapping.end() - mapping.begin(), step.first_protection,
-                     step.flags, fd, mapping.offset()));
+    CK_TRY(batch.add(SYS_mmap, mapping.begin(), mapping.end() - mapping.begin(),
+                     step.first_protection, step.flags, fd, mapping.offset()));
   }
   CK_TRY(batch.flush());
   return advise_page_size(batch, steps);
@@ -136,7 +139,8 @@ Status fill_memory(const image::Reader& reader, std::uint32_t index, RealPid pid
     std::vector<std::byte> buffer(image::kChunkBytes);
     for (std::size_t i; (i = next.fetch_add(1)) < chunks.size();) {
       Status filled = fill_chunk(reader, chunks[i], memory, buffer);
-      if (progress != nullptr) progress->advance(reader.manifest().chunks(static_cast<int>(chunks[i])).raw_size());
+      if (progress != nullptr)
+        progress->advance(reader.manifest().chunks(static_cast<int>(chunks[i])).raw_size());
       if (filled.ok()) continue;
       const std::lock_guard lock(mutex);
       if (first_failure.ok()) first_failure = std::move(filled);
@@ -159,7 +163,8 @@ Status finish_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
     for (const auto& row : kLateAdvice)
       if (mapping.advice() & row.advice) CK_TRY(batch.add(SYS_madvise, begin, size, row.madvise));
     if (needs_protect(step)) CK_TRY(batch.add(SYS_mprotect, begin, size, mapping.protection()));
-    if (mapping.locked()) CK_TRY(batch.add(SYS_mlock2, begin, size, mapping.lock_on_fault() ? MLOCK_ONFAULT : 0));
+    if (mapping.locked())
+      CK_TRY(batch.add(SYS_mlock2, begin, size, mapping.lock_on_fault() ? MLOCK_ONFAULT : 0));
   }
   CK_TRY(batch.flush());
   return name_mappings(box, steps);

@@ -36,7 +36,8 @@ Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
-    const KernelSigaction kernel{action.handler(), action.flags(), action.restorer(), action.mask()};
+    const KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
+                                 action.mask()};
     box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel), 0, 8);
   }
   CK_TRY(box.run());
@@ -46,14 +47,16 @@ Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
 Status set_folders(Mailbox& box, const image::ProcessRecord& process) {
   if (process.root() != "/" && !process.root().empty())
     CK_TRY(box.call("chroot to " + process.root(), SYS_chroot, box.put_string(process.root())));
-  Result<std::int64_t> changed =
-      box.call("enter the working directory " + process.cwd(), SYS_chdir, box.put_string(process.cwd()));
-  if (!changed.ok()) return std::move(changed).error().with_hint("make the directory again, then restart");
+  Result<std::int64_t> changed = box.call("enter the working directory " + process.cwd(), SYS_chdir,
+                                          box.put_string(process.cwd()));
+  if (!changed.ok())
+    return std::move(changed).error().with_hint("make the directory again, then restart");
   return {};
 }
 
 // Lower limits always work; raising a hard limit needs a right that the restart may not have.
-void set_limits(RealPid pid, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+void set_limits(RealPid pid, const image::ProcessRecord& process,
+                std::vector<std::string>& warnings) {
   for (const image::LimitRecord& limit : process.limits()) {
     rlimit64 wanted{limit.soft(), limit.hard()};
     rlimit64 now{};
@@ -70,7 +73,8 @@ void set_limits(RealPid pid, const image::ProcessRecord& process, std::vector<st
 }
 
 timespec to_timespec(std::int64_t nanoseconds) {
-  return {static_cast<time_t>(nanoseconds / 1'000'000'000), static_cast<long>(nanoseconds % 1'000'000'000)};
+  return {static_cast<time_t>(nanoseconds / 1'000'000'000),
+          static_cast<long>(nanoseconds % 1'000'000'000)};
 }
 
 sigevent event_of(const image::PosixTimerRecord& timer) {
@@ -87,7 +91,8 @@ Status create_timer(Mailbox& box, const image::PosixTimerRecord& timer) {
   box.clear();
   const Mailbox::Address id = box.put_value<std::int32_t>(timer.id());
   const Mailbox::Address event = box.put_value(event_of(timer));
-  const auto told = box.add(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0);
+  const auto told =
+      box.add(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0);
   told.stop_on_error();
   const auto created = box.add(SYS_timer_create, timer.clock(), event, id);
   box.add(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_OFF, 0, 0, 0);
@@ -107,7 +112,8 @@ Status create_timer(Mailbox& box, const image::PosixTimerRecord& timer) {
     CK_TRY(box.call("delete a POSIX timer", SYS_timer_delete, got));
     if (got > timer.id()) break;
   }
-  return make_error(ErrorKind::kRefused, "POSIX timer id " + std::to_string(timer.id()) + " cannot be had");
+  return make_error(ErrorKind::kRefused,
+                    "POSIX timer id " + std::to_string(timer.id()) + " cannot be had");
 }
 
 Status start_timers(Mailbox& box, const image::ProcessRecord& process) {
@@ -115,13 +121,15 @@ Status start_timers(Mailbox& box, const image::ProcessRecord& process) {
     if (timer.remaining_ns() == 0) continue;
     box.clear();
     const itimerspec setting{to_timespec(timer.interval_ns()), to_timespec(timer.remaining_ns())};
-    CK_TRY(box.call("arm a POSIX timer", SYS_timer_settime, timer.id(), 0, box.put_value(setting), 0));
+    CK_TRY(
+        box.call("arm a POSIX timer", SYS_timer_settime, timer.id(), 0, box.put_value(setting), 0));
   }
   for (const image::IntervalTimerRecord& timer : process.interval_timers()) {
     auto to_timeval = [](std::int64_t us) { return timeval{us / 1'000'000, us % 1'000'000}; };
     box.clear();
     const itimerval setting{to_timeval(timer.interval_us()), to_timeval(timer.remaining_us())};
-    CK_TRY(box.call("arm an interval timer", SYS_setitimer, timer.which(), box.put_value(setting), 0));
+    CK_TRY(
+        box.call("arm an interval timer", SYS_setitimer, timer.which(), box.put_value(setting), 0));
   }
   return {};
 }
@@ -144,7 +152,8 @@ Status set_layout(Mailbox& box, const image::ProcessRecord& process, int exe_fd)
   map.exe_fd = static_cast<__u32>(exe_fd);
   box.clear();
   map.auxv = reinterpret_cast<__u64*>(box.put(std::as_bytes(std::span(layout.auxv()))));
-  CK_TRY(box.call("set the memory layout", SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map), sizeof map, 0));
+  CK_TRY(box.call("set the memory layout", SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, box.put_value(map),
+                  sizeof map, 0));
   return {};
 }
 
@@ -160,8 +169,9 @@ Status drop_bounding(Mailbox& box, std::uint64_t bounding) {
 Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
   for (const image::SignalRecord& signal : process.pending()) {
     box.clear();
-    CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_sigqueueinfo, process.pid(),
-                    signal.number(), box.put(std::as_bytes(std::span(signal.siginfo())))));
+    CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_sigqueueinfo,
+                    process.pid(), signal.number(),
+                    box.put(std::as_bytes(std::span(signal.siginfo())))));
   }
   return {};
 }
@@ -171,11 +181,12 @@ Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
 Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, int exe_fd,
                          std::vector<std::string>& warnings) {
   if (exe_fd < 0) {
-    Result<std::int64_t> opened =
-        box.call("open " + process.exe(), SYS_openat, AT_FDCWD, box.put_string(process.exe()), O_RDONLY | O_CLOEXEC);
+    Result<std::int64_t> opened = box.call("open " + process.exe(), SYS_openat, AT_FDCWD,
+                                           box.put_string(process.exe()), O_RDONLY | O_CLOEXEC);
     if (opened.ok()) exe_fd = static_cast<int>(*opened);
   }
-  Status set = exe_fd < 0 ? make_error(ErrorKind::kNotFound, "no executable") : set_layout(box, process, exe_fd);
+  Status set = exe_fd < 0 ? make_error(ErrorKind::kNotFound, "no executable")
+                          : set_layout(box, process, exe_fd);
   if (set.ok()) return {};
   // Only the link to the executable needs a right (CAP_CHECKPOINT_RESTORE).
   CK_TRY(set_layout(box, process, -1));
@@ -183,7 +194,8 @@ Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, int 
   return {};
 }
 
-Status set_attributes(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
+Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
+                      std::vector<std::string>& warnings) {
   CK_TRY(set_signal_actions(box, process));
   CK_TRY(set_folders(box, process));
   box.clear();
@@ -191,7 +203,8 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process, std::ve
   box.add(SYS_personality, process.personality());
   if (process.child_subreaper()) box.add(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (process.thp_disabled()) box.add(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
-  if (process.parent_death_signal() != 0) box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
+  if (process.parent_death_signal() != 0)
+    box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
   if (process.no_new_privs()) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   CK_TRY(box.run());
   CK_TRY(box.expect_all("set process attributes"));
@@ -199,8 +212,10 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process, std::ve
   return {};
 }
 
-Status start_clocks(Mailbox& box, const image::ProcessRecord& process, std::vector<std::string>& warnings) {
-  for (const image::PosixTimerRecord& timer : process.posix_timers()) CK_TRY(create_timer(box, timer));
+Status start_clocks(Mailbox& box, const image::ProcessRecord& process,
+                    std::vector<std::string>& warnings) {
+  for (const image::PosixTimerRecord& timer : process.posix_timers())
+    CK_TRY(create_timer(box, timer));
   CK_TRY(queue_signals(box, process));
   CK_TRY(start_timers(box, process));
   UniqueFd score;
@@ -224,7 +239,8 @@ Status drop_privileges(Mailbox& box, const image::CredentialsRecord& saved) {
   CK_TRY(box.run());
   CK_TRY(box.expect_all("ask for capabilities"));
   const auto now_low = box.value_at<__user_cap_data_struct>(present);
-  const auto now_high = box.value_at<__user_cap_data_struct>(present + sizeof(__user_cap_data_struct));
+  const auto now_high =
+      box.value_at<__user_cap_data_struct>(present + sizeof(__user_cap_data_struct));
   // Rights that the restart does not have cannot be given; fewer is all that can be set.
   const std::uint64_t may = now_low.permitted | std::uint64_t{now_high.permitted} << 32;
   const std::uint64_t permitted = saved.cap_permitted() & may;

@@ -10,8 +10,8 @@
 
 namespace ck::restore {
 
-// prctl(PR_SET_MM_MAP): brk, argv, environment, auxv, /proc/self/exe. After all mappings. `exe_fd`: in
-// the process, of its executable; -1: it has none that is mapped, and the path is tried.
+// prctl(PR_SET_MM_MAP): brk, argv, environment, auxv, /proc/self/exe. After all mappings. `exe_fd`:
+// in the process, of its executable; -1: it has none that is mapped, and the path is tried.
 Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process, int exe_fd,
                          std::vector<std::string>& warnings);
 
@@ -23,7 +23,8 @@ Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process,
 Status start_clocks(proc::Mailbox& box, const image::ProcessRecord& process,
                     std::vector<std::string>& warnings);
 
-// Capabilities belong to the thread: each gives up by itself what the restart needed and it never had.
+// Capabilities belong to the thread: each gives up by itself what the restart needed and it never
+// had.
 Status drop_privileges(proc::Mailbox& box, const image::CredentialsRecord& saved);
 
 // Last: an undumpable process is out of our reach.

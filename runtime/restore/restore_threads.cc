@@ -29,15 +29,16 @@ struct SchedulingAttributes {
   std::uint64_t sched_runtime, sched_deadline, sched_period;
 };
 
-constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                                       CLONE_SYSVSEM;
+constexpr std::uint64_t kThreadFlags =
+    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 
 Status set_own_state(Mailbox& box, const image::ThreadRecord& thread) {
   box.clear();
   box.add(SYS_arch_prctl, ARCH_SET_FS, thread.fs_base());
   box.add(SYS_arch_prctl, ARCH_SET_GS, thread.gs_base());
   box.add(SYS_set_tid_address, thread.clear_child_tid());
-  if (thread.robust_list() != 0) box.add(SYS_set_robust_list, thread.robust_list(), thread.robust_list_size());
+  if (thread.robust_list() != 0)
+    box.add(SYS_set_robust_list, thread.robust_list(), thread.robust_list_size());
   if (thread.rseq_address() != 0)
     box.add(SYS_rseq, thread.rseq_address(), thread.rseq_size(), 0, thread.rseq_signature());
   stack_t stack{};
@@ -51,17 +52,20 @@ Status set_own_state(Mailbox& box, const image::ThreadRecord& thread) {
   return box.expect_all("set the state of thread " + std::to_string(thread.tid()));
 }
 
-Status queue_signals(Mailbox& box, const image::ProcessRecord& process, const image::ThreadRecord& thread) {
+Status queue_signals(Mailbox& box, const image::ProcessRecord& process,
+                     const image::ThreadRecord& thread) {
   for (const image::SignalRecord& signal : thread.pending()) {
     box.clear();
-    CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_tgsigqueueinfo, process.pid(),
-                    thread.tid(), signal.number(), box.put(std::as_bytes(std::span(signal.siginfo())))));
+    CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_tgsigqueueinfo,
+                    process.pid(), thread.tid(), signal.number(),
+                    box.put(std::as_bytes(std::span(signal.siginfo())))));
   }
   return {};
 }
 
 // From outside: by the time a thread is released it may no longer have the right to.
-void set_scheduling(RealPid tid, const image::SchedulingRecord& saved, std::vector<std::string>& warnings) {
+void set_scheduling(RealPid tid, const image::SchedulingRecord& saved,
+                    std::vector<std::string>& warnings) {
   SchedulingAttributes attributes{};
   attributes.size = sizeof attributes;
   attributes.sched_policy = saved.policy();
@@ -74,18 +78,20 @@ void set_scheduling(RealPid tid, const image::SchedulingRecord& saved, std::vect
   if (::syscall(SYS_sched_setattr, tid.value, &attributes, 0) != 0)
     warnings.push_back("scheduling policy or nice value of a thread cannot be set here: " +
                        std::string(std::strerror(errno)));
-  if (!saved.affinity().empty() &&
-      ::syscall(SYS_sched_setaffinity, tid.value, saved.affinity().size(), saved.affinity().data()) != 0)
+  if (!saved.affinity().empty() && ::syscall(SYS_sched_setaffinity, tid.value,
+                                             saved.affinity().size(), saved.affinity().data()) != 0)
     warnings.push_back("the CPUs that a thread was bound to are not here");
   constexpr int kIoprioProcess = 1;
-  if (saved.io_priority() != 0) (void)::syscall(SYS_ioprio_set, kIoprioProcess, tid.value, saved.io_priority());
+  if (saved.io_priority() != 0)
+    (void)::syscall(SYS_ioprio_set, kIoprioProcess, tid.value, saved.io_priority());
 }
 
-Status fill_slot(const ControlArea& area, unsigned index, const Mailbox& box, const image::ThreadRecord& thread,
-                 const image::HostRecord& host) {
+Status fill_slot(const ControlArea& area, unsigned index, const Mailbox& box,
+                 const image::ThreadRecord& thread, const image::HostRecord& host) {
   abi::ThreadSlot& slot = *area.slot(index);
   if (thread.frame().size() != sizeof slot.frame)
-    return make_error(ErrorKind::kBadImage, "the frame of thread " + std::to_string(thread.tid()) + " is damaged");
+    return make_error(ErrorKind::kBadImage,
+                      "the frame of thread " + std::to_string(thread.tid()) + " is damaged");
   std::memcpy(&slot.frame, thread.frame().data(), sizeof slot.frame);
   CK_TRY(lay_out_xstate(thread.xstate(), host, std::as_writable_bytes(std::span(slot.xstate))));
   slot.frame.fpstate = box.slot_address(index) + offsetof(abi::ThreadSlot, xstate);
@@ -113,7 +119,9 @@ Status make_threads(Mailbox& leader, const ControlArea& area, unsigned first_slo
     args.set_tid_size = 1;
     Result<pid_t> made = leader.clone(args, index);
     if (!made.ok())
-      return std::move(made).error().within("thread " + std::to_string(process.threads(i).tid()))
+      return std::move(made)
+          .error()
+          .within("thread " + std::to_string(process.threads(i).tid()))
           .with_hint("its id is in use; try --pids namespace");
     Mailbox box(area, index, leader.area_address(), leader.pid());
     CK_TRY(box.wait_parked());
@@ -121,8 +129,9 @@ Status make_threads(Mailbox& leader, const ControlArea& area, unsigned first_slo
   return {};
 }
 
-Status set_thread_state(const ControlArea& area, unsigned first_slot, const image::ProcessRecord& process,
-                        RealPid pid, const image::HostRecord& host, std::vector<std::string>& warnings) {
+Status set_thread_state(const ControlArea& area, unsigned first_slot,
+                        const image::ProcessRecord& process, RealPid pid,
+                        const image::HostRecord& host, std::vector<std::string>& warnings) {
   const std::uint64_t area_address = process.agent().area();
   std::map<pid_t, RealPid> real;
   for (RealPid tid : CK_TRY(proc::read_threads(pid)))

@@ -15,9 +15,10 @@ namespace ck::restore {
 Status make_threads(proc::Mailbox& leader, const ControlArea& area, unsigned first_slot,
                     const image::ProcessRecord& process);
 
-// Registers, alternate stack, robust list, rseq, name, scheduling, pending signals of each thread, and
-// its frame. `host`: of the image, whose XSAVE layout may differ from ours.
-Status set_thread_state(const ControlArea& area, unsigned first_slot, const image::ProcessRecord& process,
-                        RealPid pid, const image::HostRecord& host, std::vector<std::string>& warnings);
+// Registers, alternate stack, robust list, rseq, name, scheduling, pending signals of each thread,
+// and its frame. `host`: of the image, whose XSAVE layout may differ from ours.
+Status set_thread_state(const ControlArea& area, unsigned first_slot,
+                        const image::ProcessRecord& process, RealPid pid,
+                        const image::HostRecord& host, std::vector<std::string>& warnings);
 
 }  // namespace ck::restore

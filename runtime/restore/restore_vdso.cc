@@ -20,10 +20,12 @@ using proc::Mailbox;
 
 namespace {
 
-Status move_parts(Mailbox& box, const std::vector<proc::Mapping>& parts, const std::vector<std::uint64_t>& to) {
+Status move_parts(Mailbox& box, const std::vector<proc::Mapping>& parts,
+                  const std::vector<std::uint64_t>& to) {
   box.clear();
   for (std::size_t i = 0; i < parts.size(); ++i)
-    box.add(SYS_mremap, parts[i].begin, parts[i].size(), parts[i].size(), MREMAP_MAYMOVE | MREMAP_FIXED, to[i]);
+    box.add(SYS_mremap, parts[i].begin, parts[i].size(), parts[i].size(),
+            MREMAP_MAYMOVE | MREMAP_FIXED, to[i]);
   CK_TRY(box.run());
   return box.expect_all("move the vdso to its place");
 }
@@ -43,13 +45,15 @@ OldLayout old_layout(const image::ProcessRecord& process) {
 bool same_layout(const OldLayout& old, const std::vector<proc::Mapping>& here) {
   if (old.parts.size() != here.size()) return false;
   for (std::size_t i = 0; i < here.size(); ++i)
-    if (old.parts[i]->end() - old.parts[i]->begin() != here[i].size() || old.parts[i]->name() != here[i].path)
+    if (old.parts[i]->end() - old.parts[i]->begin() != here[i].size() ||
+        old.parts[i]->name() != here[i].path)
       return false;
   return true;
 }
 
 // The host's parts stay together, in a hole of their own.
-Result<std::uint64_t> settle_host_vdso(Mailbox& box, const Camp& camp, const image::ProcessRecord& process) {
+Result<std::uint64_t> settle_host_vdso(Mailbox& box, const Camp& camp,
+                                       const image::ProcessRecord& process) {
   const std::uint64_t size = camp.end - camp.vdso;
   std::uint64_t to = CK_TRY(find_hole(size, CK_TRY(proc::read_maps(box.pid())), process));
   std::vector<std::uint64_t> places;
@@ -74,7 +78,8 @@ Status patch_old_vdso(Mailbox& box, const Camp& camp, const image::ProcessRecord
   CK_TRY(box.call("map the old vdso", SYS_mmap, address, old.size(), PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
   CK_TRY(CK_TRY(proc::ProcMem::open(box.pid())).write(address, old));
-  CK_TRY(box.call("protect the old vdso", SYS_mprotect, address, old.size(), PROT_READ | PROT_EXEC));
+  CK_TRY(
+      box.call("protect the old vdso", SYS_mprotect, address, old.size(), PROT_READ | PROT_EXEC));
   return {};
 }
 
@@ -87,8 +92,10 @@ Status place_vdso(Mailbox& box, const Camp& camp, const image::ProcessRecord& pr
   CK_TRY(CK_TRY(proc::ProcMem::open(box.pid())).read(code.begin, here));
   const OldLayout old = old_layout(process);
   const std::string& saved = process.vdso().content();
-  const bool same_code = saved.size() == here.size() && std::memcmp(saved.data(), here.data(), here.size()) == 0;
-  if (!same_code || !same_layout(old, camp.vdso_parts)) return patch_old_vdso(box, camp, process, here);
+  const bool same_code =
+      saved.size() == here.size() && std::memcmp(saved.data(), here.data(), here.size()) == 0;
+  if (!same_code || !same_layout(old, camp.vdso_parts))
+    return patch_old_vdso(box, camp, process, here);
   std::vector<std::uint64_t> places;
   for (const image::MappingRecord* part : old.parts) places.push_back(part->begin());
   return move_parts(box, camp.vdso_parts, places);

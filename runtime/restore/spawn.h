@@ -14,7 +14,7 @@ namespace ck::restore {
 
 // Descriptors of the restorer process, above every descriptor of the image.
 struct HelperDescriptors {
-  int base = 0;                            // base+0..2: standard input, output, error of the restart
+  int base = 0;  // base+0..2: standard input, output, error of the restart
   int area() const { return base + 3; }
   int channel() const { return base + 4; }  // UNIX socket to the engine
 };
@@ -22,7 +22,7 @@ struct HelperDescriptors {
 struct Spawned {
   virtual ~Spawned() = default;
   std::unique_ptr<process::RootProcess> root;
-  UniqueFd channel;               // our end
+  UniqueFd channel;  // our end
   HelperDescriptors helpers;
   bool own_time_namespace = false;
   // Until this is called, the processes that were started end when the supervisor does.
@@ -30,8 +30,9 @@ struct Spawned {
 };
 
 // `slot`: which slot the restorer serves. The state of that slot must be kArriving.
-Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest, const ControlArea& area,
-                                            const std::string& restorer, unsigned slot);
+Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
+                                            const ControlArea& area, const std::string& restorer,
+                                            unsigned slot);
 Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manifest,
                                                     const ControlArea& area,
                                                     const std::string& restorer, unsigned slot);

@@ -44,10 +44,12 @@ void reset_signals() {
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 }
 
-std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+std::int64_t nanoseconds(const timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
 
-// Offset of this process's own time namespace. Asked once: after unshare(CLONE_NEWTIME) the file shows
-// that of future children.
+// Offset of this process's own time namespace. Asked once: after unshare(CLONE_NEWTIME) the file
+// shows that of future children.
 std::int64_t own_offset(const std::string& clock) {
   static const std::map<std::string, std::int64_t> offsets = [] {
     std::map<std::string, std::int64_t> result;
@@ -81,12 +83,13 @@ std::string offset_line(const char* name, std::int64_t offset) {
 }  // namespace
 
 std::string time_offsets(const image::ClockRecord& clocks) {
-  return offset_line("monotonic", clocks.monotonic_ns() - host_clock(CLOCK_MONOTONIC, "monotonic")) +
+  return offset_line("monotonic",
+                     clocks.monotonic_ns() - host_clock(CLOCK_MONOTONIC, "monotonic")) +
          offset_line("boottime", clocks.boottime_ns() - host_clock(CLOCK_BOOTTIME, "boottime"));
 }
 
-Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area, int restorer_fd,
-                             int channel_fd, unsigned slot) {
+Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area,
+                             int restorer_fd, int channel_fd, unsigned slot) {
   ChildPlan plan;
   plan.area_fd = area.fd();
   plan.channel_fd = channel_fd;
@@ -101,8 +104,8 @@ Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea&
   const auto needed = static_cast<rlim_t>(plan.helpers.base + kRestorerOffset + 1);
   if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < needed)
     return make_error(ErrorKind::kRefused,
-                      "the job's descriptors reach " + std::to_string(highest) + ", the limit here is " +
-                          std::to_string(limit.rlim_max),
+                      "the job's descriptors reach " + std::to_string(highest) +
+                          ", the limit here is " + std::to_string(limit.rlim_max),
                       "raise it with ulimit -Hn");
   std::snprintf(plan.slot_text, sizeof plan.slot_text, "%u", slot);
   std::snprintf(plan.area_text, sizeof plan.area_text, "%d", plan.helpers.area());
@@ -124,7 +127,8 @@ void become_restorer(const ChildPlan& plan) {
   ::syscall(SYS_close_range, 0, plan.helpers.base - 1, 0);
   ::syscall(SYS_close_range, restorer + 1, ~0u, 0);
   char name[] = "ckrun-restorer";
-  char* const argv[] = {name, const_cast<char*>(plan.area_text), const_cast<char*>(plan.slot_text), nullptr};
+  char* const argv[] = {name, const_cast<char*>(plan.area_text), const_cast<char*>(plan.slot_text),
+                        nullptr};
   char* const envp[] = {nullptr};
   ::syscall(SYS_execveat, restorer, "", argv, envp, AT_EMPTY_PATH);
   ::_exit(249);

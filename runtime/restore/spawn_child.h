@@ -1,5 +1,5 @@
-// What runs between clone and exec in a child of a process that may have threads: system calls only,
-// no allocation. Everything it needs is prepared beforehand.
+// What runs between clone and exec in a child of a process that may have threads: system calls
+// only, no allocation. Everything it needs is prepared beforehand.
 #pragma once
 
 #include <sys/types.h>
@@ -20,8 +20,8 @@ struct ChildPlan {
   char area_text[16] = {};
 };
 
-Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area, int restorer_fd,
-                             int channel_fd, unsigned slot);
+Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area,
+                             int restorer_fd, int channel_fd, unsigned slot);
 
 // Never returns: executes the restorer, or exits with 249.
 [[noreturn]] void become_restorer(const ChildPlan& plan);

@@ -30,13 +30,20 @@ enum class Step : int { kTimeNamespace = 1, kMounts, kProc, kSession, kGroup, kS
 
 const char* describe(Step step) {
   switch (step) {
-    case Step::kTimeNamespace: return "set the clocks of a time namespace";
-    case Step::kMounts: return "make mounts private";
-    case Step::kProc: return "mount /proc for the job's pid namespace";
-    case Step::kSession: return "make the job's session";
-    case Step::kGroup: return "make the job's process group";
-    case Step::kStandIn: return "start the stand-in for the supervisor";
-    case Step::kRoot: return "start the job's process with its pid";
+    case Step::kTimeNamespace:
+      return "set the clocks of a time namespace";
+    case Step::kMounts:
+      return "make mounts private";
+    case Step::kProc:
+      return "mount /proc for the job's pid namespace";
+    case Step::kSession:
+      return "make the job's session";
+    case Step::kGroup:
+      return "make the job's process group";
+    case Step::kStandIn:
+      return "start the stand-in for the supervisor";
+    case Step::kRoot:
+      return "start the job's process with its pid";
   }
   return "enter namespaces";
 }
@@ -52,7 +59,7 @@ struct InitPlan {
   int report = -1;  // write end of Messages
   pid_t stand_in = 0;  // 0: init itself is the parent
   pid_t root = 0;
-  pid_t session = 0;   // 0: that of the restart, and its process group too
+  pid_t session = 0;  // 0: that of the restart, and its process group too
   pid_t group = 0;
   char offsets[256] = {};
   ChildPlan child;
@@ -107,9 +114,12 @@ void join_group(const InitPlan& plan) {
   const pid_t root = clone_with_id(0, plan.root);
   if (root < 0) fail(plan, Step::kRoot);
   if (root == 0) {
-    if (plan.session == plan.root) ::setsid();
-    else if (plan.group == plan.root) ::setpgid(0, 0);
-    else if (plan.group != 0 && plan.group != ::getpgid(0)) join_group(plan);
+    if (plan.session == plan.root)
+      ::setsid();
+    else if (plan.group == plan.root)
+      ::setpgid(0, 0);
+    else if (plan.group != 0 && plan.group != ::getpgid(0))
+      join_group(plan);
     become_restorer(plan.child);
   }
   keep_only({plan.report});
@@ -146,15 +156,18 @@ void block_signals() {
 [[noreturn]] void become_stand_in(const InitPlan& plan) {
   ::prctl(PR_SET_NAME, "ckrun-parent");
   ::close(plan.go);
-  if (plan.session == plan.stand_in) ::setsid();
-  else if (plan.group == plan.stand_in) ::setpgid(0, 0);
+  if (plan.session == plan.stand_in)
+    ::setsid();
+  else if (plan.group == plan.stand_in)
+    ::setpgid(0, 0);
   become_parent(plan);
 }
 
-// In a session whose leader is none of the job's, the same way: the leader ends, and init inherits the
-// stand-in.
+// In a session whose leader is none of the job's, the same way: the leader ends, and init inherits
+// the stand-in.
 pid_t start_stand_in(const InitPlan& plan) {
-  const bool foreign = plan.session != 0 && plan.session != plan.stand_in && plan.session != plan.root;
+  const bool foreign =
+      plan.session != 0 && plan.session != plan.stand_in && plan.session != plan.root;
   if (foreign) {
     const pid_t leader = clone_with_id(0, plan.session);
     if (leader < 0) fail(plan, Step::kSession);
@@ -224,7 +237,9 @@ struct SpawnedInNamespace : Spawned {
 };
 
 // A session of its own would take the restart's terminal away from the job.
-bool has_terminal() { return UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).valid(); }
+bool has_terminal() {
+  return UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).valid();
+}
 
 Status write_file(const std::string& path, const std::string& text) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -260,7 +275,8 @@ Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
     pollfd ready{report_fd, POLLIN, 0};
     if (::poll(&ready, 1, 1) > 0) {
       Message message{};
-      if (::read(report_fd, &message, sizeof message) == sizeof message && message.kind == Message::kFailed)
+      if (::read(report_fd, &message, sizeof message) == sizeof message &&
+          message.kind == Message::kFailed)
         return failure(message);
       return make_error(ErrorKind::kSystem, "the job's init process ended at once");
     }
@@ -269,7 +285,8 @@ Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
     if (!parent) continue;
     // Killed before it could report anything; init collects it only after the commit.
     if (const auto status = proc::read_status(parent); status.ok() && status->state == 'Z')
-      return make_error(ErrorKind::kTryAgain, "the parent of the job's process was killed during the restart");
+      return make_error(ErrorKind::kTryAgain,
+                        "the parent of the job's process was killed during the restart");
     const RealPid root = proc::find_child(parent, plan.root);
     if (root) return root;
   }
@@ -285,7 +302,8 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   UniqueFd program(::open(restorer.c_str(), O_RDONLY | O_CLOEXEC));
   if (!program) return sys_error("open restorer " + restorer);
   int channel[2], go[2], report_pipe[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) return sys_error("socketpair");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
+    return sys_error("socketpair");
   spawned->channel.reset(channel[0]);
   UniqueFd theirs(channel[1]);
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go) != 0) return sys_error("socketpair");
@@ -326,10 +344,12 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   go_reader.reset();
   report_writer.reset();
   Status mapped = write_id_maps(init);
-  if (mapped.ok() && ::send(spawned->go.get(), "g", 1, MSG_NOSIGNAL) != 1) mapped = sys_error("start the job's init process");
+  if (mapped.ok() && ::send(spawned->go.get(), "g", 1, MSG_NOSIGNAL) != 1)
+    mapped = sys_error("start the job's init process");
   Result<RealPid> root = RealPid();
   if (mapped.ok()) root = await_root(plan, init, report_reader.get());
-  spawned->root = std::make_unique<NamespacedProcess>(root.ok() ? *root : RealPid(), init, std::move(report_reader));
+  spawned->root = std::make_unique<NamespacedProcess>(root.ok() ? *root : RealPid(), init,
+                                                      std::move(report_reader));
   CK_TRY(std::move(mapped));
   CK_TRY(std::move(root));
   return std::unique_ptr<Spawned>(std::move(spawned));

@@ -32,19 +32,22 @@ bool enter_time_namespace(const image::ClockRecord& clocks) {
 Error cannot_clone(pid_t wanted, int errnum) {
   Error error = sys_error("start a process with pid " + std::to_string(wanted), errnum);
   error.kind = ErrorKind::kRefused;
-  if (errnum == EEXIST) return std::move(error).with_hint("the pid is in use; try --pids namespace");
+  if (errnum == EEXIST)
+    return std::move(error).with_hint("the pid is in use; try --pids namespace");
   return std::move(error).with_hint("needs root or CAP_CHECKPOINT_RESTORE; try --pids namespace");
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest, const ControlArea& area,
-                                            const std::string& restorer, unsigned slot) {
+Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
+                                            const ControlArea& area, const std::string& restorer,
+                                            unsigned slot) {
   auto spawned = std::make_unique<Spawned>();
   UniqueFd program(::open(restorer.c_str(), O_RDONLY | O_CLOEXEC));
   if (!program) return sys_error("open restorer " + restorer);
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return sys_error("socketpair");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return sys_error("socketpair");
   spawned->channel.reset(ends[0]);
   UniqueFd theirs(ends[1]);
   const ChildPlan plan = CK_TRY(plan_child(manifest, area, program.get(), theirs.get(), slot));

@@ -36,7 +36,8 @@ bool same_layout(const image::HostRecord& host, const proc::CpuFacts& here) {
   if (host.xfeatures() != here.xcr0) return false;
   for (const image::XsaveComponent& saved : host.xsave()) {
     const proc::XsaveComponent* ours = component(here, saved.bit());
-    if (ours == nullptr || ours->offset != saved.offset() || ours->size != saved.size()) return false;
+    if (ours == nullptr || ours->offset != saved.offset() || ours->size != saved.size())
+      return false;
   }
   return true;
 }
@@ -53,7 +54,8 @@ void finish(std::span<std::byte> target, std::uint32_t size, std::uint64_t featu
 
 }  // namespace
 
-Status lay_out_xstate(const std::string& saved, const image::HostRecord& host, std::span<std::byte> target) {
+Status lay_out_xstate(const std::string& saved, const image::HostRecord& host,
+                      std::span<std::byte> target) {
   static const proc::CpuFacts here = proc::read_cpu();
   if (saved.size() < kMinBytes || saved.size() > target.size())
     return make_error(ErrorKind::kBadImage, "extended register state in the image is damaged");
@@ -62,7 +64,8 @@ Status lay_out_xstate(const std::string& saved, const image::HostRecord& host, s
     return {};
   }
   std::uint32_t size = kMinBytes;
-  for (const proc::XsaveComponent& ours : here.xsave) size = std::max(size, ours.offset + ours.size);
+  for (const proc::XsaveComponent& ours : here.xsave)
+    size = std::max(size, ours.offset + ours.size);
   if (size + sizeof kMagic2 > target.size())
     return make_error(ErrorKind::kRefused, "this CPU's register state is larger than ckrun knows");
   std::memset(target.data(), 0, size);
@@ -70,10 +73,11 @@ Status lay_out_xstate(const std::string& saved, const image::HostRecord& host, s
   for (const image::XsaveComponent& theirs : host.xsave()) {
     if (!(used_components(saved) >> theirs.bit() & 1)) continue;
     const proc::XsaveComponent* ours = component(here, theirs.bit());
-    if (ours == nullptr || ours->size != theirs.size() || theirs.offset() + theirs.size() > saved.size())
-      return make_error(ErrorKind::kRefused,
-                        "the job uses register state component " + std::to_string(theirs.bit()) +
-                            ", which this CPU does not have");
+    if (ours == nullptr || ours->size != theirs.size() ||
+        theirs.offset() + theirs.size() > saved.size())
+      return make_error(ErrorKind::kRefused, "the job uses register state component " +
+                                                 std::to_string(theirs.bit()) +
+                                                 ", which this CPU does not have");
     std::memcpy(target.data() + ours->offset, saved.data() + theirs.offset(), ours->size);
   }
   finish(target, size, here.xcr0);

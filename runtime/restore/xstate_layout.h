@@ -13,6 +13,7 @@ namespace ck::restore {
 
 // `saved`: as in ThreadRecord.xstate, of the host described by `host`. Writes what rt_sigreturn(2)
 // expects here into `target`.
-Status lay_out_xstate(const std::string& saved, const image::HostRecord& host, std::span<std::byte> target);
+Status lay_out_xstate(const std::string& saved, const image::HostRecord& host,
+                      std::span<std::byte> target);
 
 }  // namespace ck::restore

@@ -1,6 +1,6 @@
-// The restorer: a process that has nothing, maps the control area, and serves a slot of it. All else
-// is told by the engine. No libc; the serve loop is position-independent and is copied away from
-// here before this program is unmapped.
+// The restorer: a process that has nothing, maps the control area, and serves a slot of it. All
+// else is told by the engine. No libc; the serve loop is position-independent and is copied away
+// from here before this program is unmapped.
 //
 //   ckrun-restorer AREA_FD SLOT
 #include <fcntl.h>
@@ -13,7 +13,8 @@ namespace {
 
 uint64_t parse_number(const char* text) {
   uint64_t value = 0;
-  for (; *text >= '0' && *text <= '9'; ++text) value = value * 10 + static_cast<uint64_t>(*text - '0');
+  for (; *text >= '0' && *text <= '9'; ++text)
+    value = value * 10 + static_cast<uint64_t>(*text - '0');
   return value;
 }
 
@@ -32,10 +33,12 @@ extern "C" [[noreturn]] __attribute__((used)) void restorer_main(const uint64_t*
 
   const int64_t size = gate(__NR_lseek, fd, 0, 2 /* SEEK_END */);
   if (size < static_cast<int64_t>(sizeof(AreaHeader))) fail(252);
-  const int64_t area = gate(__NR_mmap, 0, static_cast<uint64_t>(size), 3 /* RW */, MAP_SHARED, fd, 0);
+  const int64_t area =
+      gate(__NR_mmap, 0, static_cast<uint64_t>(size), 3 /* RW */, MAP_SHARED, fd, 0);
   if (area < 0 && area > -4096) fail(251);
   AreaHeader* header = reinterpret_cast<AreaHeader*>(area);
-  if (header->magic != kMagic || header->version != kVersion || index >= header->slot_count) fail(250);
+  if (header->magic != kMagic || header->version != kVersion || index >= header->slot_count)
+    fail(250);
 
   ThreadSlot* slot = slot_at(header, index);
   RestorerHello* hello = reinterpret_cast<RestorerHello*>(slot->data);
