@@ -1,4 +1,4 @@
-// The constructor: finds the control area and enters this process there. Raw system calls only, so
+// The constructor: maps the control area and tells the engine where the serve loop is. Raw system calls only, so
 // that it neither disturbs errno nor depends on what libc has set up so far.
 #include "interpose/agent.h"
 
@@ -32,34 +32,27 @@ bool failed(int64_t result) {
   return result < 0 && result > -4096;
 }
 
+// The area, with room for the agent's page below it; what was mapped for another version stays.
 abi::AreaHeader* map_area(const char* path) {
   const int64_t fd = gate(__NR_openat, static_cast<uint64_t>(AT_FDCWD), address_of(path),
                           O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (failed(fd)) return nullptr;
   const uint64_t file = static_cast<uint64_t>(fd);
   const int64_t size = gate(__NR_lseek, file, 0, 2 /* SEEK_END */);
+  int64_t page = -1;
   int64_t where = -1;
   if (size >= static_cast<int64_t>(sizeof(abi::AreaHeader)))
-    where = gate(__NR_mmap, 0, static_cast<uint64_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED,
-                 file, 0);
+    page = gate(__NR_mmap, 0, abi::kAgentPageBytes + static_cast<uint64_t>(size),
+                PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                static_cast<uint64_t>(-1), 0);
+  if (!failed(page))
+    where = gate(__NR_mmap, static_cast<uint64_t>(page) + abi::kAgentPageBytes,
+                 static_cast<uint64_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+                 0);
   gate(__NR_close, file);
   if (failed(where)) return nullptr;
   abi::AreaHeader* header = reinterpret_cast<abi::AreaHeader*>(where);
   if (header->magic == abi::kMagic && header->version == abi::kVersion) return header;
-  gate(__NR_munmap, static_cast<uint64_t>(where), static_cast<uint64_t>(size));
-  return nullptr;
-}
-
-// The entry of this pid (a program before exec), or a free one.
-abi::ProcessEntry* claim_entry(abi::AreaHeader* header, int32_t pid) {
-  for (abi::ProcessEntry& entry : header->processes)
-    if (__atomic_load_n(&entry.pid, __ATOMIC_ACQUIRE) == pid) return &entry;
-  for (abi::ProcessEntry& entry : header->processes) {
-    int32_t nobody = 0;
-    if (__atomic_compare_exchange_n(&entry.pid, &nobody, pid, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED))
-      return &entry;
-  }
   return nullptr;
 }
 
@@ -70,18 +63,17 @@ int64_t timed_call_offset() {
 }
 
 void enter(abi::AreaHeader* header) {
-  abi::ProcessEntry* entry = claim_entry(header, static_cast<int32_t>(gate(__NR_getpid)));
-  if (entry == nullptr) return;
-  __atomic_store_n(&entry->ready, 0u, __ATOMIC_RELEASE);
-  entry->area = address_of(header);
-  entry->serve = reinterpret_cast<uint64_t>(&abi::serve);
-  entry->code_begin = address_of(__start_ckserve);
-  entry->code_end = address_of(__stop_ckserve);
-  entry->timed_call = timed_call_offset();
-  entry->dumpable_was = 0;
-  entry->dumpable_wanted = 0;
-  __atomic_store_n(&entry->ready, 1u, __ATOMIC_RELEASE);
+  abi::AgentPage* page =
+      reinterpret_cast<abi::AgentPage*>(address_of(header) - abi::kAgentPageBytes);
+  page->magic = abi::kMagic;
+  page->version = abi::kVersion;
+  page->area = address_of(header);
+  page->serve = reinterpret_cast<uint64_t>(&abi::serve);
+  page->code_begin = address_of(__start_ckserve);
+  page->code_end = address_of(__stop_ckserve);
+  page->timed_call = timed_call_offset();
   area = header;
+  __atomic_store_n(&page->ready, 1u, __ATOMIC_RELEASE);
 }
 
 __attribute__((constructor)) void start(int, char**, char** environment) {
@@ -92,7 +84,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   abi::AreaHeader* header = map_area(path);
   if (header == nullptr) return;
   enter(header);
-  if (area != nullptr) arm_request_signal();
+  arm_request_signal();
 }
 
 }  // namespace

@@ -46,21 +46,15 @@ void restart_interrupted_call(ucontext_t* context) {
   regs[REG_RIP] -= 2;
 }
 
-abi::ProcessEntry* own_entry() {
-  const int32_t pid = static_cast<int32_t>(gate(__NR_getpid));
-  for (abi::ProcessEntry& entry : area->processes)
-    if (__atomic_load_n(&entry.pid, __ATOMIC_ACQUIRE) == pid) return &entry;
-  return nullptr;
-}
-
 // An undumpable process cannot be traced; the engine asks it to be dumpable for a moment.
 bool answer_dumpable_request() {
-  abi::ProcessEntry* entry = own_entry();
-  if (entry == nullptr || !__atomic_load_n(&entry->dumpable_wanted, __ATOMIC_ACQUIRE)) return false;
+  if (__atomic_load_n(&area->dumpable_wanted, __ATOMIC_ACQUIRE) !=
+      static_cast<int32_t>(gate(__NR_getpid)))
+    return false;
   const int64_t before = gate(__NR_prctl, PR_GET_DUMPABLE);
   gate(__NR_prctl, PR_SET_DUMPABLE, 1);
-  __atomic_store_n(&entry->dumpable_wanted, 0u, __ATOMIC_RELEASE);
-  __atomic_store_n(&entry->dumpable_was, static_cast<int32_t>(before) + 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&area->dumpable_wanted, 0, __ATOMIC_RELEASE);
+  __atomic_store_n(&area->dumpable_was, static_cast<int32_t>(before) + 1, __ATOMIC_RELEASE);
   return true;
 }
 

@@ -15,13 +15,12 @@
 namespace ck::abi {
 
 inline constexpr uint64_t kMagic = 0x6165726174726b63;  // "ckrtarea"
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 
 inline constexpr uint32_t kMaxCalls = 96;
 inline constexpr uint32_t kDataBytes = 8192;
 inline constexpr uint32_t kXstateBytes = 11264;  // AMX included: 11,008 + 4
 inline constexpr uint32_t kStackBytes = 4096;    // of the serve loop, a few frames deep
-inline constexpr uint32_t kMaxProcesses = 1024;
 inline constexpr uint32_t kPathBytes = 256;
 
 // One system call in a mailbox. Arguments are as the kernel wants them; addresses are the
@@ -98,20 +97,19 @@ struct alignas(64) ThreadSlot {
 inline constexpr uint32_t kSlotStride = 32768;
 static_assert(sizeof(ThreadSlot) <= kSlotStride);
 
-// A process that has run the agent's constructor (or, after fork, a copy of such a process, which
-// uses its parent's entry). Claimed by the constructor with an atomic on `pid`; written before
-// `ready` is set. The engine trusts an entry only while the process maps the area at `area`.
-struct ProcessEntry {
-  int32_t pid;  // virtual; 0: unclaimed
+// What a process tells of the agent in it: on a private page just below its mapping of the control
+// area, so that fork copies it, exec drops it, and an image keeps it. The constructor writes it,
+// `ready` last; the engine reads it, and trusts it only if `area` is where the mapping is.
+inline constexpr uint64_t kAgentPageBytes = 4096;
+struct AgentPage {
+  uint64_t magic;
+  uint32_t version;
   uint32_t ready;
   uint64_t area;        // where the process maps the control area
   uint64_t serve;       // entry of the serve loop: void serve(ThreadSlot*, AreaHeader*)
   uint64_t code_begin;  // the serve loop's code: a thread stopped here is not diverted
   uint64_t code_end;
   int64_t timed_call;  // offset from the fs base of the thread-local TimedCall* (timed_call.h)
-  uint32_t dumpable_wanted;  // engine: be dumpable while you are captured
-  int32_t dumpable_was;      // agent: what PR_GET_DUMPABLE said before, plus 1; 0: untouched
-  uint64_t pad[8];
 };
 
 struct AreaHeader {
@@ -128,12 +126,17 @@ struct AreaHeader {
   // `kill -USR2 PROGRAM`: the agent's handler adds one and wakes; the supervisor waits here.
   uint32_t requests;
   int32_t request_signal;
+
+  // An undumpable process cannot be traced; the engine sends the request signal to ask it to be
+  // dumpable while it is captured. One process at a time.
+  int32_t dumpable_wanted;  // engine: its virtual pid; agent: 0 when done
+  int32_t dumpable_was;     // agent: what PR_GET_DUMPABLE said before, plus 1; engine: 0 before
+
   uint32_t pad32;
 
   char path[kPathBytes];    // of the area file, for programs started by exec
   char agent[kPathBytes];   // path of the agent library, for the same
   uint8_t owner_mutex[64];  // supervisor only: the pthread_mutex_t
-  ProcessEntry processes[kMaxProcesses];
 };
 
 inline constexpr uint64_t kSlotsOffset = (sizeof(AreaHeader) + 4095) / 4096 * 4096;

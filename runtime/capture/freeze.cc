@@ -210,21 +210,20 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
                                        "listen to the request signal, so it cannot be captured",
                                    "root can checkpoint it");
   if (request == 0 || !(now.caught & bit) || (now.blocked & bit)) return refusal;
-  for (abi::ProcessEntry& entry : area_.header()->processes) {
-    if (entry.pid != now.ns_tgid.back() || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE))
-      continue;
-    entry.dumpable_was = 0;
-    __atomic_store_n(&entry.dumpable_wanted, 1u, __ATOMIC_RELEASE);
-    if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
-    const Deadline answer_by = std::min(deadline, steady_clock::now() + kAnswerTime);
-    while (__atomic_load_n(&entry.dumpable_was, __ATOMIC_ACQUIRE) == 0) {
-      if (steady_clock::now() >= answer_by) return refusal;
-      std::this_thread::sleep_for(kBetweenAttempts);
+  abi::AreaHeader& header = *area_.header();
+  header.dumpable_was = 0;
+  __atomic_store_n(&header.dumpable_wanted, now.ns_tgid.back(), __ATOMIC_RELEASE);
+  if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
+  const Deadline answer_by = std::min(deadline, steady_clock::now() + kAnswerTime);
+  while (__atomic_load_n(&header.dumpable_was, __ATOMIC_ACQUIRE) == 0) {
+    if (steady_clock::now() >= answer_by) {
+      __atomic_store_n(&header.dumpable_wanted, 0, __ATOMIC_RELEASE);
+      return refusal;
     }
-    dumpable_was = entry.dumpable_was - 1;
-    return {};
+    std::this_thread::sleep_for(kBetweenAttempts);
   }
-  return refusal;
+  dumpable_was = header.dumpable_was - 1;
+  return {};
 }
 
 // Until a look at the list of threads finds no new one: a stopped thread starts no other.
@@ -299,23 +298,20 @@ Result<bool> FrozenProcess::leave_vdso(std::vector<TracedThread>& traced, Deadli
          CK_TRY(proc::read_threads(pid)).size() == traced.size() + (leader_exited ? 1 : 0);
 }
 
-// The entry of this process in the area, if the program that runs now has made it.
+// The page of the agent in the program that runs now (see abi::AgentPage).
 Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(witness));
   virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
   mappings = CK_TRY(proc::read_maps(witness));
   struct stat area_file {};
   if (::fstat(area_.fd(), &area_file) != 0) return sys_error("stat control area " + area_.path());
-  for (const abi::ProcessEntry& entry : area_.header()->processes) {
-    if (entry.pid != virtual_pid.value || !__atomic_load_n(&entry.ready, __ATOMIC_ACQUIRE))
+  for (const proc::Mapping& mapping : mappings) {
+    if (mapping.inode != area_file.st_ino || mapping.offset != 0 || !mapping.shared) continue;
+    if (!peek(witness, mapping.begin - abi::kAgentPageBytes, agent) ||
+        agent.magic != abi::kMagic || agent.ready == 0 || agent.area != mapping.begin)
       continue;
-    const proc::Mapping* area_mapping = mapping_at(mappings, entry.area);
-    const proc::Mapping* code = mapping_at(mappings, entry.serve);
-    if (area_mapping == nullptr || area_mapping->inode != area_file.st_ino || code == nullptr ||
-        !(code->prot & PROT_EXEC))
-      break;
-    agent = entry;
-    return true;
+    const proc::Mapping* code = mapping_at(mappings, agent.serve);
+    if (code != nullptr && (code->prot & PROT_EXEC) && agent.version == abi::kVersion) return true;
   }
   obstacle = "its agent is not ready (the program is being started, or runs without the agent)";
   return false;

@@ -51,7 +51,7 @@ class FrozenProcess {
   RealPid pid;
   RealPid witness;  // a living thread, for /proc: a leader that has exited shows nothing there
   VirtualPid virtual_pid;
-  abi::ProcessEntry agent{};
+  abi::AgentPage agent{};
   proc::ProcessStatus status;
   std::vector<proc::Mapping> mappings;
   std::vector<FrozenThread> threads;  // the leader first, unless it has exited

@@ -174,14 +174,6 @@ class Restart {
     CK_TRY(box.call("map the control area", SYS_mmap, agent.area(), area_.header()->size,
                     3 /* read, write */, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */,
                     spawned_->helpers.area(), 0));
-    abi::ProcessEntry& entry = area_.header()->processes[0];
-    entry.area = agent.area();
-    entry.serve = agent.serve();
-    entry.code_begin = agent.code_begin();
-    entry.code_end = agent.code_end();
-    entry.timed_call = agent.timed_call();
-    entry.ready = 1;
-    entry.pid = process_.pid();
     CK_TRY(box.jump(agent.serve(), agent.area()));
     return leave_camp(box, camp);
   }

@@ -120,7 +120,7 @@ class Files(case.Case):
         os.truncate(path, 10)
         job.restart()
         deadline = time.monotonic() + 20
-        while job.popen.poll() is None and not job.errors.text and time.monotonic() < deadline:
+        while not job.errors.closed and not job.errors.text and time.monotonic() < deadline:
             time.sleep(0.01)
         self.assertIn("data", job.errors.text.decode(), "neither refused nor reported")
         job.kill()
