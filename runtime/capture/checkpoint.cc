@@ -1,11 +1,17 @@
 #include "runtime/capture/checkpoint.h"
 
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "runtime/base/log.h"
-#include "runtime/capture/freeze.h"
+#include "runtime/capture/frozen_job.h"
 #include "runtime/capture/memory_capture.h"
 #include "runtime/capture/process_state.h"
+#include "runtime/capture/program_files.h"
 #include "runtime/capture/twin.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
@@ -16,18 +22,44 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// One process for now; a job of more is refused by name.
-Status refuse_children(RealPid root) {
-  for (RealPid child : CK_TRY(proc::read_children(root))) {
-    const Result<proc::ProcessStatus> status = proc::read_status(child);
-    if (!status.ok() || status->state == 'X') continue;
-    return make_error(ErrorKind::kRefused,
-                      "process " + to_string(root) + " has a child, " + to_string(child) + " (" +
-                          status->name + "): jobs of several processes are not supported yet",
-                      "checkpoint when the child has ended and was waited for");
-  }
-  return {};
+void fill_ended(const EndedProcess& process, VirtualPid parent, image::EndedRecord& record) {
+  const auto innermost = [](const std::vector<pid_t>& ids) { return ids.empty() ? 0 : ids.back(); };
+  record.set_pid(process.virtual_pid.value);
+  record.set_ppid(parent.value);
+  record.set_pgid(innermost(process.status.ns_pgid));
+  record.set_sid(innermost(process.status.ns_sid));
+  record.set_wait_status(process.stat.exit_code);
+  record.set_exit_signal(process.stat.exit_signal);
+  record.set_name(process.stat.name);
 }
+
+// Orphans go to the next subreaper above them, and so would a twin when its helper has ended: no
+// process of the job may be one for that moment.
+class NoSubreapers {
+ public:
+  static Result<std::unique_ptr<NoSubreapers>> begin(FrozenJob& job,
+                                                     const image::Manifest& manifest) {
+    std::unique_ptr<NoSubreapers> none(new NoSubreapers);
+    for (std::size_t i = 0; i < job.processes.size(); ++i) {
+      if (!manifest.processes(static_cast<int>(i)).child_subreaper()) continue;
+      CK_TRY(set(*job.processes[i], 0));
+      none->processes_.push_back(job.processes[i].get());
+    }
+    return none;
+  }
+  ~NoSubreapers() {
+    for (FrozenProcess* process : processes_) (void)set(*process, 1);
+  }
+
+ private:
+  static Status set(FrozenProcess& process, int value) {
+    proc::Mailbox box = process.mailbox();
+    CK_TRY(box.call("change the subreaper attribute", SYS_prctl, PR_SET_CHILD_SUBREAPER, value, 0,
+                    0, 0));
+    return {};
+  }
+  std::vector<FrozenProcess*> processes_;
+};
 
 // A leader that has exited is a zombie while its threads live.
 bool is_running(RealPid pid) {
@@ -50,13 +82,13 @@ class Checkpoint {
         deadline_(steady_clock::now() + options.timeout),
         objects_(options.stop ? memory::ObjectTable::Purpose::kEnded
                               : memory::ObjectTable::Purpose::kLive,
-                 manifest_, std::filesystem::path(options.image_path).parent_path().string()) {}
+                 manifest_, std::filesystem::path(options.image_path).parent_path().string()),
+        shared_(objects_) {}
 
   Result<CheckpointReport> run() {
     const auto begin = steady_clock::now();
     writer_ =
         CK_TRY(image::Writer::create(options_.image_path, options_.writer, options_.progress));
-    CK_TRY(refuse_children(root_));
     CK_TRY(capture_frozen());
     if (!options_.stop) CK_TRY(thaw());
     CK_TRY(write_rest());
@@ -65,7 +97,7 @@ class Checkpoint {
     CheckpointReport report;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
     if (options_.stop) {
-      process_->kill();
+      job_->kill();
       pause_ = steady_clock::now() - frozen_since_;
     }
     report.pause = pause_;
@@ -74,39 +106,78 @@ class Checkpoint {
   }
 
  private:
-  Status capture_frozen() {
-    // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
-    std::vector<proc::Mapping> scan;
-    if (auto scanned = proc::read_smaps(root_); scanned.ok()) scan = std::move(*scanned);
-    frozen_since_ = steady_clock::now();
-    process_ = CK_TRY(FrozenProcess::freeze(root_, area_, 0, deadline_));
-    spdlog::debug("frozen after {} us", elapsed_us());
-    CK_TRY(refuse_children(root_));
-    record_ = manifest_.add_processes();
-    *manifest_.mutable_job() = options_.job;
-    CK_TRY(capture_process(*process_, *record_, *manifest_.mutable_clocks()));
-    spdlog::debug("state after {} us", elapsed_us());
-    CK_TRY(capture_descriptors());
-    spdlog::debug("descriptors after {} us", elapsed_us());
-    memory_.emplace(*process_, 0, manifest_, objects_);
-    CK_TRY(memory_->describe(*record_, scan));
-    spdlog::debug("mappings after {} us", elapsed_us());
-    CK_TRY(memory_->freeze_shared());
-    twin_ = CK_TRY(Twin::fork(*process_));
-    spdlog::debug("twin after {} us", elapsed_us());
+  // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
+  Status scan_mappings() {
+    for (RealPid pid : CK_TRY(job_members(root_, area_)))
+      if (auto scanned = proc::read_smaps(pid); scanned.ok())
+        scans_[pid.value] = std::move(*scanned);
     return {};
   }
 
+  Status capture_frozen() {
+    CK_TRY(scan_mappings());
+    frozen_since_ = steady_clock::now();
+    job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_));
+    spdlog::debug("frozen after {} us", elapsed_us());
+    *manifest_.mutable_job() = options_.job;
+    for (const auto& process : job_->processes)
+      CK_TRY(capture_process(*process, *manifest_.add_processes(), *manifest_.mutable_clocks()));
+    capture_ended();
+    spdlog::debug("state after {} us", elapsed_us());
+    CK_TRY(capture_descriptors());
+    spdlog::debug("descriptors after {} us", elapsed_us());
+    CK_TRY(describe_memory());
+    spdlog::debug("mappings after {} us", elapsed_us());
+    CK_TRY(shared_.freeze());
+    CK_TRY(fork_twins());
+    spdlog::debug("twins after {} us", elapsed_us());
+    return {};
+  }
+
+  void capture_ended() {
+    for (const EndedProcess& ended : job_->ended)
+      for (const auto& parent : job_->processes)
+        if (parent->pid == ended.status.ppid)
+          fill_ended(ended, parent->virtual_pid, *manifest_.add_ended());
+  }
+
   Status capture_descriptors() {
-    proc::Mailbox box = process_->mailbox();
-    resources::CaptureContext context;
-    context.pid = process_->witness;
-    context.mailbox = &box;
-    return resources::capture_descriptors(context, *record_, manifest_, objects_);
+    for (std::size_t i = 0; i < job_->processes.size(); ++i) {
+      proc::Mailbox box = job_->processes[i]->mailbox();
+      resources::CaptureContext context;
+      context.pid = job_->processes[i]->witness;
+      context.mailbox = &box;
+      CK_TRY(resources::capture_descriptors(
+          context, *manifest_.mutable_processes(static_cast<int>(i)), manifest_, objects_));
+    }
+    return {};
+  }
+
+  Status describe_memory() {
+    for (std::size_t i = 0; i < job_->processes.size(); ++i) {
+      FrozenProcess& process = *job_->processes[i];
+      memory_.push_back(std::make_unique<MemoryCapture>(process, static_cast<std::uint32_t>(i),
+                                                        manifest_, objects_, shared_));
+      CK_TRY(memory_.back()->describe(*manifest_.mutable_processes(static_cast<int>(i)),
+                                      scans_[process.pid.value]));
+    }
+    return {};
+  }
+
+  Status fork_twins() {
+    const auto no_subreapers = CK_TRY(NoSubreapers::begin(*job_, manifest_));
+    for (const auto& process : job_->processes) {
+      const bool inside =
+          std::any_of(job_->processes.begin(), job_->processes.end(),
+                      [&](const auto& other) { return other->pid == process->status.ppid; });
+      twins_.push_back(
+          CK_TRY(Twin::fork(*process, inside ? Twin::Parent::kProgram : Twin::Parent::kReaper)));
+    }
+    return {};
   }
 
   Status thaw() {
-    CK_TRY(process_->thaw());
+    CK_TRY(job_->thaw());
     note_pause();
     return {};
   }
@@ -119,19 +190,29 @@ class Checkpoint {
   Status write_rest() {
     *manifest_.mutable_host() = describe_host();
     manifest_.set_writer("ckrun " CKRUN_VERSION);
-    if (options_.progress != nullptr)
-      options_.progress->begin("checkpoint", memory_->private_bytes());
-    Status written = memory_->check_twin(twin_->pid());
-    if (written.ok()) written = memory_->write_private(*writer_, twin_->pid());
-    if (written.ok()) written = memory_->write_programs(*writer_);
+    std::uint64_t bytes = 0;
+    for (const auto& memory : memory_) bytes += memory->private_bytes();
+    if (options_.progress != nullptr) options_.progress->begin("checkpoint", bytes);
+    Status written = write_memory();
+    if (written.ok()) written = programs_.write(*writer_, manifest_);
     if (written.ok()) written = objects_.write_contents(*writer_);
     Status finished = writer_->finish_chunks();
-    if (!twin_->alive())
-      return make_error(ErrorKind::kTryAgain,
-                        "the copy of process " + to_string(root_) + " was killed while it was read",
-                        "is memory short?");
+    for (std::size_t i = 0; i < twins_.size(); ++i)
+      if (!twins_[i]->alive())
+        return make_error(ErrorKind::kTryAgain,
+                          "the copy of process " + to_string(job_->processes[i]->pid) +
+                              " was killed while it was read",
+                          "is memory short?");
     CK_TRY(std::move(written));
     return finished;
+  }
+
+  Status write_memory() {
+    for (std::size_t i = 0; i < twins_.size(); ++i) {
+      CK_TRY(memory_[i]->check_twin(twins_[i]->pid()));
+      CK_TRY(memory_[i]->write_private(*writer_, twins_[i]->pid()));
+    }
+    return {};
   }
 
   long elapsed_us() const {
@@ -148,11 +229,13 @@ class Checkpoint {
   std::chrono::nanoseconds pause_{};
   image::Manifest manifest_;
   memory::ObjectTable objects_;
-  image::ProcessRecord* record_ = nullptr;
-  std::unique_ptr<FrozenProcess> process_;
-  std::unique_ptr<Twin> twin_;
-  std::optional<MemoryCapture> memory_;
-  std::unique_ptr<image::Writer> writer_;  // first to go: its workers read from the twin
+  SharedMemory shared_;
+  std::map<pid_t, std::vector<proc::Mapping>> scans_;
+  std::unique_ptr<FrozenJob> job_;
+  std::vector<std::unique_ptr<Twin>> twins_;  // one for each process, as are the next
+  std::vector<std::unique_ptr<MemoryCapture>> memory_;
+  ProgramFiles programs_;
+  std::unique_ptr<image::Writer> writer_;  // first to go: its workers read from the twins
 };
 
 }  // namespace

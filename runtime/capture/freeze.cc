@@ -16,6 +16,7 @@
 #include "runtime/base/log.h"
 #include "runtime/capture/frame.h"
 #include "runtime/capture/seccomp.h"
+#include "runtime/proc/proc_file.h"
 #include "runtime/proc/slot_state.h"
 #include "runtime/proc/tasks.h"
 
@@ -28,6 +29,8 @@ namespace {
 
 // Longer than any thread takes to reach a stop, unless it is in an uninterruptible wait.
 constexpr milliseconds kStopTime{250};
+// As long as others of the job stand still for one that is being started.
+constexpr milliseconds kSettleTime{1000};
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kLeastAnswerTime{2000};
 constexpr std::chrono::microseconds kBetweenAttempts{300};
@@ -150,58 +153,68 @@ std::int64_t monotonic_of(RealPid pid) {
   return (now.tv_sec + seconds) * 1'000'000'000 + now.tv_nsec + nanoseconds;
 }
 
-Result<std::unique_ptr<FrozenProcess>> FrozenProcess::freeze(RealPid pid, ControlArea& area,
-                                                             unsigned first_slot,
-                                                             Deadline deadline) {
-  std::unique_ptr<FrozenProcess> process(new FrozenProcess(pid, area, first_slot));
-  process->deadline_ = deadline;
-  std::string obstacle;
+Status FrozenProcess::begin_stop() {
+  CK_TRY(become_traceable());
+  if (const Result<proc::ProcessStatus> now = proc::read_status(pid); now.ok())
+    own_child_ = now->ppid == RealPid(::getpid());
+  bool found_new = false;
+  return seize_new(found_new);
+}
+
+Result<FrozenProcess::Standing> FrozenProcess::stop(std::string& obstacle) {
+  const Deadline stop_by = std::min(deadline_, steady_clock::now() + kStopTime);
+  const Deadline settle_by = std::min(deadline_, steady_clock::now() + kSettleTime);
   for (;;) {
-    if (CK_TRY(process->attempt(deadline, obstacle))) return process;
-    spdlog::debug("freeze of {}: {}; again", pid.value, obstacle);
-    if (steady_clock::now() >= deadline)
-      return make_error(ErrorKind::kTryAgain,
-                        "process " + to_string(pid) + " cannot be frozen: " + obstacle,
-                        "try again, or give it more time with --timeout");
+    const Standing standing = CK_TRY(stop_all(stop_by, obstacle));
+    if (standing == Standing::kEnded) return standing;
+    if (standing == Standing::kStopped && CK_TRY(leave_vdso(obstacle)) &&
+        CK_TRY(find_agent(obstacle)) && CK_TRY(can_park(obstacle))) {
+      CK_TRY(refuse_seccomp());
+      return Standing::kStopped;
+    }
+    traced_.clear();
+    seen_.clear();
+    settled_ = 0;
+    spdlog::debug("freeze of {}: {}", pid.value, obstacle);
+    if (steady_clock::now() >= (standing == Standing::kStopped ? settle_by : stop_by))
+      return Standing::kNotYet;
     std::this_thread::sleep_for(kBetweenAttempts);
+    CK_TRY(begin_stop());
   }
 }
 
-Result<bool> FrozenProcess::attempt(Deadline deadline, std::string& obstacle) {
-  threads.clear();
-  std::vector<TracedThread> traced;
-  CK_TRY(become_traceable(deadline));
-  if (!CK_TRY(stop_all(traced, deadline, obstacle))) return false;
-  if (!CK_TRY(leave_vdso(traced, deadline, obstacle))) return false;
-  if (!CK_TRY(find_agent(obstacle))) return false;
-  if (!CK_TRY(can_park(traced, obstacle))) return false;
-  CK_TRY(refuse_seccomp(traced));
-  if (first_slot_ + traced.size() + kSpareSlots > area_.slot_count())
-    return make_error(ErrorKind::kRefused,
-                      "process " + to_string(pid) + " has " + std::to_string(traced.size()) +
-                          " threads, the job was started for " +
-                          std::to_string(area_.slot_count() - kSpareSlots),
-                      "start the job with a larger ckrun --max-threads");
+Status FrozenProcess::park(unsigned first_slot) {
+  first_slot_ = first_slot;
   const std::int64_t now = monotonic_of(witness);
-  pending = CK_TRY(traced.front().queued_signals(true));
-  for (const TracedThread& thread : traced) CK_TRY(prepare(thread, now));
-  CK_TRY(divert(traced));
+  pending = CK_TRY(traced_.front().queued_signals(true));
+  for (const TracedThread& thread : traced_) CK_TRY(prepare(thread, now));
+  return divert();
+}
+
+Status FrozenProcess::await_parked() {
   for (std::size_t i = 0; i < threads.size(); ++i) CK_TRY(mailbox(i).wait_parked());
-  return true;
+  return {};
 }
 
 // The kernel shows an undumpable process to root alone, in /proc and to ptrace (proc(5)). The agent
 // is asked to make it dumpable for as long as the freeze lasts; the request signal's handler does
 // so.
-Status FrozenProcess::become_traceable(Deadline deadline) {
+Status FrozenProcess::become_traceable() {
   struct stat folder {};
-  const RealPid thread = CK_TRY(living_thread(pid));
+  const Result<RealPid> found = living_thread(pid);
+  if (!found.ok()) return {};  // it has just ended, which stop_all() tells
+  const RealPid thread = *found;
   if (dumpable_was >= 0 || ::geteuid() == 0 ||
       ::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
       folder.st_uid == ::geteuid())
     return {};
-  const proc::ProcessStatus now = CK_TRY(proc::read_status(thread));
-  if (now.vm_size == 0) return {};  // it is just ending, which stop_all() tells
+  const Result<proc::ProcessStatus> now = proc::read_status(thread);
+  if (!now.ok() || now->vm_size == 0) return {};  // it is just ending
+  if (std::count(now->uids.begin(), now->uids.end(), ::geteuid()) != 4)
+    return make_error(ErrorKind::kRefused,
+                      "process " + to_string(pid) + " (" + now->name + ") runs as user " +
+                          std::to_string(now->uids[1]) + " (setuid)",
+                      "root can checkpoint the job");
   const int request = area_.header()->request_signal;
   const std::uint64_t bit = std::uint64_t{1} << (request - 1);
   const Error refusal = make_error(ErrorKind::kRefused,
@@ -209,12 +222,12 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
                                        " has made itself undumpable and does not "
                                        "listen to the request signal, so it cannot be captured",
                                    "root can checkpoint it");
-  if (request == 0 || !(now.caught & bit) || (now.blocked & bit)) return refusal;
+  if (request == 0 || !(now->caught & bit) || (now->blocked & bit)) return refusal;
   abi::AreaHeader& header = *area_.header();
   header.dumpable_was = 0;
-  __atomic_store_n(&header.dumpable_wanted, now.ns_tgid.back(), __ATOMIC_RELEASE);
+  __atomic_store_n(&header.dumpable_wanted, now->ns_tgid.back(), __ATOMIC_RELEASE);
   if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
-  const Deadline answer_by = std::min(deadline, steady_clock::now() + kAnswerTime);
+  const Deadline answer_by = std::min(deadline_, steady_clock::now() + kAnswerTime);
   while (__atomic_load_n(&header.dumpable_was, __ATOMIC_ACQUIRE) == 0) {
     if (steady_clock::now() >= answer_by) {
       __atomic_store_n(&header.dumpable_wanted, 0, __ATOMIC_RELEASE);
@@ -226,61 +239,62 @@ Status FrozenProcess::become_traceable(Deadline deadline) {
   return {};
 }
 
+Status FrozenProcess::seize_new(bool& found_new) {
+  Result<std::vector<RealPid>> tids = proc::read_threads(pid);
+  if (!tids.ok()) return {};
+  // The leader first: it stands first in the image.
+  std::stable_partition(tids->begin(), tids->end(), [&](RealPid tid) { return tid == pid; });
+  for (RealPid tid : *tids) {
+    if (std::find(seen_.begin(), seen_.end(), tid) != seen_.end()) continue;
+    seen_.push_back(tid);
+    found_new = true;
+    std::optional<TracedThread> thread =
+        CK_TRY(TracedThread::seize(tid, pid, own_child_ && tid == pid));
+    if (thread)
+      traced_.push_back(std::move(*thread));
+    else if (tid == pid)
+      leader_exited = true;
+  }
+  return {};
+}
+
 // Until a look at the list of threads finds no new one: a stopped thread starts no other.
-Result<bool> FrozenProcess::stop_all(std::vector<TracedThread>& traced, Deadline deadline,
-                                     std::string& obstacle) {
-  leader_exited = false;
+Result<FrozenProcess::Standing> FrozenProcess::stop_all(Deadline stop_by, std::string& obstacle) {
   job_stopped = false;
-  const Deadline stop_by = std::min(deadline, steady_clock::now() + kStopTime);
-  std::vector<RealPid> seen;
-  for (std::size_t settled = 0;;) {
-    std::vector<RealPid> tids = CK_TRY(proc::read_threads(pid));
-    // The leader first: it stands first in the image.
-    std::stable_partition(tids.begin(), tids.end(), [&](RealPid tid) { return tid == pid; });
-    bool found_new = false;
-    for (RealPid tid : tids) {
-      if (std::find(seen.begin(), seen.end(), tid) != seen.end()) continue;
-      seen.push_back(tid);
-      found_new = true;
-      std::optional<TracedThread> thread = CK_TRY(TracedThread::seize(tid, pid));
-      if (thread)
-        traced.push_back(std::move(*thread));
-      else if (tid == pid)
-        leader_exited = true;
-    }
-    for (; settled < traced.size(); ++settled) {
-      Result<TracedThread::Stop> stop = traced[settled].wait_stopped(stop_by);
+  for (;;) {
+    for (; settled_ < traced_.size(); ++settled_) {
+      Result<TracedThread::Stop> stop = traced_[settled_].wait_stopped(stop_by);
       if (!stop.ok()) {
         obstacle = stop.error().message;
-        return false;
+        return Standing::kNotYet;
       }
       if (*stop == TracedThread::Stop::kGroupStopped) job_stopped = true;
       if (*stop == TracedThread::Stop::kGone) {
         obstacle = "a thread ended meanwhile";
-        return false;
+        return Standing::kNotYet;
       }
     }
+    bool found_new = false;
+    CK_TRY(seize_new(found_new));
     if (!found_new) break;
   }
-  if (traced.empty())
-    return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " has ended");
-  witness = traced.front().tid();
-  return true;
+  if (traced_.empty()) return Standing::kEnded;
+  witness = traced_.front().tid();
+  return Standing::kStopped;
 }
 
 // A thread must not stand in the vdso: at the restart another may be in its place. Each that does
 // goes on for a moment, while the rest stays stopped: of many threads that read clocks all the
 // time, no attempt from the beginning would find all outside.
-Result<bool> FrozenProcess::leave_vdso(std::vector<TracedThread>& traced, Deadline deadline,
-                                       std::string& obstacle) {
+Result<bool> FrozenProcess::leave_vdso(std::string& obstacle) {
   if (job_stopped) return true;
   const std::vector<proc::Mapping> maps = CK_TRY(proc::read_maps(witness));
   const auto vdso =
       std::find_if(maps.begin(), maps.end(), [](const auto& m) { return m.path == "[vdso]"; });
   if (vdso == maps.end()) return true;
-  const Deadline leave_by = std::min(deadline, steady_clock::now() + kStopTime);
+  const Deadline leave_by = std::min(deadline_, steady_clock::now() + kStopTime);
   bool moved = false;
-  for (TracedThread& thread : traced) {
+  for (TracedThread& thread : traced_) {
     while (vdso->contains(CK_TRY(thread.registers()).rip)) {
       obstacle = "thread " + to_string(thread.tid()) + " is in the vdso";
       if (steady_clock::now() >= leave_by) return false;
@@ -295,7 +309,7 @@ Result<bool> FrozenProcess::leave_vdso(std::vector<TracedThread>& traced, Deadli
   }
   obstacle = "a thread was started or ended meanwhile";
   return !moved ||
-         CK_TRY(proc::read_threads(pid)).size() == traced.size() + (leader_exited ? 1 : 0);
+         CK_TRY(proc::read_threads(pid)).size() == traced_.size() + (leader_exited ? 1 : 0);
 }
 
 // The page of the agent in the program that runs now (see abi::AgentPage).
@@ -307,19 +321,41 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   if (::fstat(area_.fd(), &area_file) != 0) return sys_error("stat control area " + area_.path());
   for (const proc::Mapping& mapping : mappings) {
     if (mapping.inode != area_file.st_ino || mapping.offset != 0 || !mapping.shared) continue;
-    if (!peek(witness, mapping.begin - abi::kAgentPageBytes, agent) ||
-        agent.magic != abi::kMagic || agent.ready == 0 || agent.area != mapping.begin)
+    if (!peek(witness, mapping.begin - abi::kAgentPageBytes, agent) || agent.magic != abi::kMagic ||
+        agent.ready == 0 || agent.area != mapping.begin)
       continue;
     const proc::Mapping* code = mapping_at(mappings, agent.serve);
     if (code != nullptr && (code->prot & PROT_EXEC) && agent.version == abi::kVersion) return true;
   }
-  obstacle = "its agent is not ready (the program is being started, or runs without the agent)";
+  CK_TRY(refuse_uncontrolled());
+  obstacle = "its agent is not ready (the program is being started)";
   return false;
 }
 
-Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced,
-                                     std::string& obstacle) const {
-  for (const TracedThread& thread : traced) {
+// Without the agent, and not because it is just being started.
+Status FrozenProcess::refuse_uncontrolled() const {
+  const std::string variable =
+      std::string(abi::kAreaVariable) + "=" + area_.header()->path + std::string(1, '\0');
+  const std::string environment = CK_TRY(proc::read_proc(witness, "environ"));
+  const bool told = (std::string(1, '\0') + environment).find('\0' + variable) != std::string::npos;
+  const std::string who = "process " + to_string(pid) + " (" + status.name + ")";
+  if (!told && !environment.empty())
+    return make_error(
+        ErrorKind::kRefused,
+        who + " runs without the agent: it was started with an environment that lacks it",
+        "programs start others through execve(2), posix_spawn(3) and their kin of libc");
+  for (const proc::Mapping& mapping : mappings)
+    if (mapping.path.find("/ld-linux") != std::string::npos) return {};
+  // The loader is mapped by execve itself.
+  const Result<std::string> exe = proc::read_proc_link(witness, "exe");
+  if (!exe.ok() || exe->find("/ld-linux") != std::string::npos || environment.empty()) return {};
+  return make_error(ErrorKind::kRefused,
+                    who + " runs without the agent: its program is statically linked",
+                    "jobs with such programs cannot be checkpointed by this mode");
+}
+
+Result<bool> FrozenProcess::can_park(std::string& obstacle) const {
+  for (const TracedThread& thread : traced_) {
     const user_regs_struct registers = CK_TRY(thread.registers());
     const proc::Mapping* code = mapping_at(mappings, registers.rip);
     if (registers.rip >= agent.code_begin && registers.rip < agent.code_end) {
@@ -338,9 +374,9 @@ Result<bool> FrozenProcess::can_park(const std::vector<TracedThread>& traced,
 }
 
 // Before any thread is diverted: a filter may kill the process at the agent's first system call.
-Status FrozenProcess::refuse_seccomp(const std::vector<TracedThread>& traced) const {
+Status FrozenProcess::refuse_seccomp() const {
   const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
-  for (const TracedThread& thread : traced) {
+  for (const TracedThread& thread : traced_) {
     if (!has_own_seccomp(CK_TRY(proc::read_status(thread.tid())), own)) continue;
     return make_error(ErrorKind::kRefused, "thread " + to_string(thread.tid()) + " of process " +
                                                to_string(pid) + " " + kSeccompReason);
@@ -390,12 +426,12 @@ Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic
   return {};
 }
 
-Status FrozenProcess::divert(std::vector<TracedThread>& traced) {
+Status FrozenProcess::divert() {
   frozen_ = true;
   for (std::size_t i = 0; i < threads.size(); ++i) {
     const std::uint64_t address =
         agent.area + abi::kSlotsOffset + std::uint64_t{threads[i].slot} * abi::kSlotStride;
-    user_regs_struct registers = CK_TRY(traced[i].registers());
+    user_regs_struct registers = CK_TRY(traced_[i].registers());
     registers.orig_rax = static_cast<unsigned long long>(-1);  // no restart by the kernel
     registers.rip = agent.serve;
     registers.rdi = address;
@@ -406,14 +442,15 @@ Status FrozenProcess::divert(std::vector<TracedThread>& traced) {
     proc::set_slot_state(slot(i), abi::kArriving);
     // In this order: should the supervisor die in between, the thread arrives in the loop, which
     // blocks all signals itself; the other way round it would run on with them blocked.
-    CK_TRY(traced[i].set_registers(registers));
-    CK_TRY(traced[i].set_signal_mask(~std::uint64_t{0}));
+    CK_TRY(traced_[i].set_registers(registers));
+    CK_TRY(traced_[i].set_signal_mask(~std::uint64_t{0}));
     if (!job_stopped)
-      CK_TRY(traced[i].detach());
+      CK_TRY(traced_[i].detach());
     else
-      CK_TRY(traced[i].resume());
+      CK_TRY(traced_[i].resume());
   }
-  if (job_stopped) held_ = std::move(traced);
+  if (job_stopped) held_ = std::move(traced_);
+  traced_.clear();
   return {};
 }
 

@@ -1,10 +1,10 @@
 // Freezes one process: every thread is diverted into the agent's serve loop and parked there, with
 // its registers in its slot. Untraced from then on, except where the process is stopped by job
-// control. Engine thread only.
+// control. A whole job: frozen_job.h. Engine thread only.
 //
-// Protocol, per attempt: seize and stop all threads; see whether each can be parked (else let all
-// go and try again until the deadline); write all frames; divert, detach; wait until all have
-// arrived. A supervisor that dies at any point leaves threads that go on by themselves.
+// Protocol: begin_stop() asks all threads to stop; stop() waits until they have, at a place where
+// each can be parked; park() writes all frames, diverts, detaches; await_parked() waits until all
+// have arrived. A supervisor that dies at any point leaves threads that go on by themselves.
 #pragma once
 
 #include <memory>
@@ -33,10 +33,23 @@ struct FrozenThread {
 
 class FrozenProcess {
  public:
-  // `first_slot`: the slots from there on are free for this process.
-  static Result<std::unique_ptr<FrozenProcess>> freeze(RealPid pid, ControlArea& area,
-                                                       unsigned first_slot, Deadline deadline);
-  ~FrozenProcess();  // thaws
+  FrozenProcess(RealPid process, ControlArea& area, Deadline deadline)
+      : pid(process), area_(area), deadline_(deadline) {}
+  ~FrozenProcess();  // the program goes on
+
+  // Asks the threads that are there to stop, and returns at once.
+  Status begin_stop();
+  enum class Standing {
+    kStopped,  // every thread, where it can be parked
+    kEnded,    // a zombie, or gone
+    kNotYet,   // goes on; `obstacle` says why
+  };
+  // Waits for it. What is just passing (a program being started, a thread in the vdso) is let go on
+  // for a moment, alone.
+  Result<Standing> stop(std::string& obstacle);
+  // Takes slots from `first_slot` on, one for each thread.
+  Status park(unsigned first_slot);
+  Status await_parked();
 
   // The program goes on. Every signal mask and register is as before.
   Status thaw();
@@ -45,6 +58,7 @@ class FrozenProcess {
 
   proc::Mailbox mailbox(std::size_t thread = 0);
   abi::ThreadSlot& slot(std::size_t thread) const { return *area_.slot(threads[thread].slot); }
+  std::size_t thread_count() const { return traced_.size(); }  // after stop()
   unsigned slots_end() const { return first_slot_ + static_cast<unsigned>(threads.size()); }
   ControlArea& area() const { return area_; }
 
@@ -61,26 +75,27 @@ class FrozenProcess {
   int dumpable_was = -1;  // where the freeze had to make it dumpable: before that
 
  private:
-  FrozenProcess(RealPid process, ControlArea& area, unsigned first_slot)
-      : pid(process), area_(area), first_slot_(first_slot) {}
-  Result<bool> attempt(Deadline deadline, std::string& obstacle);
-  Result<bool> stop_all(std::vector<TracedThread>& traced, Deadline deadline,
-                        std::string& obstacle);
-  Status become_traceable(Deadline deadline);
-  Result<bool> leave_vdso(std::vector<TracedThread>& traced, Deadline deadline,
-                          std::string& obstacle);
+  Status seize_new(bool& found_new);
+  Result<Standing> stop_all(Deadline stop_by, std::string& obstacle);
+  Status become_traceable();
+  Result<bool> leave_vdso(std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
-  Result<bool> can_park(const std::vector<TracedThread>& traced, std::string& obstacle) const;
-  Status refuse_seccomp(const std::vector<TracedThread>& traced) const;
+  Status refuse_uncontrolled() const;
+  Result<bool> can_park(std::string& obstacle) const;
+  Status refuse_seccomp() const;
   Status prepare(const TracedThread& thread, std::int64_t monotonic_now);
-  Status divert(std::vector<TracedThread>& traced);
+  Status divert();
   Status let_stop_again();
   void pump_held();
 
   ControlArea& area_;
-  unsigned first_slot_;
+  unsigned first_slot_ = 0;
   Deadline deadline_;
   bool frozen_ = false;
+  bool own_child_ = false;            // of this process: its main thread collects it
+  std::vector<TracedThread> traced_;  // until diverted
+  std::vector<RealPid> seen_;
+  std::size_t settled_ = 0;         // of traced_: those that have stopped
   std::vector<TracedThread> held_;  // stopped by job control: stay traced while frozen
 };
 

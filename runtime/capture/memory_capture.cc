@@ -22,74 +22,6 @@ std::string where(RealPid pid, const proc::Mapping& mapping) {
   return "process " + to_string(pid) + ", mapping " + range + " " + mapping.path;
 }
 
-// Reads an open file.
-class FileSource : public image::ByteSource {
- public:
-  FileSource(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
-  Status read(std::uint64_t offset, std::span<std::byte> into) const override {
-    std::size_t done = 0;
-    while (done < into.size()) {
-      const ssize_t count = ::pread(fd_.get(), into.data() + done, into.size() - done,
-                                    static_cast<off_t>(offset + done));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return sys_error("read " + path_);
-      if (count == 0)
-        return make_error(ErrorKind::kTryAgain, path_ + " became shorter while it was read");
-      done += static_cast<std::size_t>(count);
-    }
-    return {};
-  }
-
- private:
-  UniqueFd fd_;
-  std::string path_;
-};
-
-// A shared object as its mappings show it, by offset in the object.
-class MappedObjectSource : public image::ByteSource {
- public:
-  struct Part {
-    std::uint64_t offset, length, address;
-  };
-  MappedObjectSource(const memory::MemorySource& memory, std::vector<Part> parts)
-      : memory_(memory), parts_(std::move(parts)) {}
-  Status read(std::uint64_t offset, std::span<std::byte> into) const override {
-    while (!into.empty()) {
-      const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) {
-        return offset >= p.offset && offset - p.offset < p.length;
-      });
-      CK_CHECK(part != parts_.end());
-      const std::size_t length =
-          std::min<std::uint64_t>(into.size(), part->offset + part->length - offset);
-      CK_TRY(memory_.read(part->address + (offset - part->offset), into.first(length)));
-      offset += length;
-      into = into.subspan(length);
-    }
-    return {};
-  }
-
- private:
-  const memory::MemorySource& memory_;
-  std::vector<Part> parts_;
-};
-
-// Sorted, none twice: two mappings may show the same part of an object.
-std::vector<image::Run> merged(std::vector<image::Run> runs) {
-  std::sort(runs.begin(), runs.end(),
-            [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  std::vector<image::Run> result;
-  for (const image::Run& run : runs) {
-    if (!result.empty() && run.begin <= result.back().begin + result.back().length) {
-      const std::uint64_t end =
-          std::max(result.back().begin + result.back().length, run.begin + run.length);
-      result.back().length = end - result.back().begin;
-    } else {
-      result.push_back(run);
-    }
-  }
-  return result;
-}
-
 // What only smaps tells, from a scan of the same mappings; false: they are not the same.
 bool take_flags(std::vector<proc::Mapping>& mappings, const std::vector<proc::Mapping>& scan) {
   const auto same = [](const proc::Mapping& a, const proc::Mapping& b) {
@@ -104,8 +36,13 @@ bool take_flags(std::vector<proc::Mapping>& mappings, const std::vector<proc::Ma
 }  // namespace
 
 MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index,
-                             image::Manifest& manifest, memory::ObjectTable& objects)
-    : process_(process), index_(process_index), manifest_(manifest), objects_(objects) {}
+                             image::Manifest& manifest, memory::ObjectTable& objects,
+                             SharedMemory& shared)
+    : process_(process),
+      index_(process_index),
+      manifest_(manifest),
+      objects_(objects),
+      shared_(shared) {}
 
 Status MemoryCapture::describe(image::ProcessRecord& record,
                                const std::vector<proc::Mapping>& scan) {
@@ -159,16 +96,7 @@ Status MemoryCapture::add_object(Area& area) {
     if (mapping.prot & PROT_EXEC) objects_.record(area.object).set_executable_mapped(true);
     return {};
   }
-  area.object = objects_.find(mapping.dev, mapping.inode);
-  if (area.object == 0) {
-    area.object = objects_.add_shared_memory(mapping.dev, mapping.inode, 0);
-    objects_.record(area.object).set_path(mapping.path);
-    shared_.insert(area.object);
-  }
-  if (shared_.contains(area.object)) {
-    image::ObjectRecord& object = objects_.record(area.object);
-    object.set_size(std::max<std::uint64_t>(object.size(), mapping.offset + mapping.size()));
-  }
+  area.object = shared_.add(process_, mapping);
   return {};
 }
 
@@ -179,45 +107,6 @@ Status MemoryCapture::capture_vdso(const Area& area, image::ProcessRecord& recor
   record.mutable_vdso()->set_size(area.mapping.size());
   record.mutable_vdso()->set_content(content.data(), content.size());
   return {};
-}
-
-Status MemoryCapture::freeze_shared() {
-  for (std::uint32_t object : shared_) CK_TRY(freeze_object(object));
-  return {};
-}
-
-Status MemoryCapture::freeze_object(std::uint32_t object) {
-  std::vector<MappedObjectSource::Part> parts;
-  std::vector<image::Run> runs;
-  for (const Area& area : areas_) {
-    if (area.object != object) continue;
-    parts.push_back({area.mapping.offset, area.mapping.size(), area.mapping.begin});
-    for (const image::Run& run : CK_TRY(resident_runs(area))) runs.push_back(run);
-  }
-  return objects_.freeze_content(object, MappedObjectSource(*frozen_source_, std::move(parts)),
-                                 merged(std::move(runs)));
-}
-
-// mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any
-// are swapped out it cannot tell, and all are read.
-Result<std::vector<image::Run>> MemoryCapture::resident_runs(const Area& area) {
-  const proc::Mapping& mapping = area.mapping;
-  std::vector<image::Run> runs;
-  if (mapping.swap != 0) return std::vector<image::Run>{{mapping.offset, mapping.size()}};
-  const std::uint64_t step = std::uint64_t{8192} * kPage;
-  for (std::uint64_t begin = mapping.begin; begin < mapping.end; begin += step) {
-    const std::uint64_t length = std::min(mapping.end - begin, step);
-    proc::Mailbox box = process_.mailbox();
-    const proc::Mailbox::Address vector = box.reserve(length / kPage);
-    box.add(SYS_mincore, begin, length, vector);
-    CK_TRY(box.run());
-    CK_TRY(box.expect_all("ask for resident pages"));
-    const std::span<std::byte> resident = box.view(vector, length / kPage);
-    for (std::size_t page = 0; page < resident.size(); ++page)
-      if ((resident[page] & std::byte{1}) != std::byte{0})
-        runs.push_back({begin - mapping.begin + mapping.offset + page * kPage, kPage});
-  }
-  return merged(std::move(runs));
 }
 
 Status MemoryCapture::write_private(image::Writer& writer, RealPid twin) {
@@ -253,31 +142,6 @@ Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
     default:
       return {};
   }
-}
-
-// Programs and libraries go along whole, so that the image restarts where they differ or are
-// absent.
-Status MemoryCapture::write_programs(image::Writer& writer) {
-  for (int index = 0; index < manifest_.objects_size(); ++index) {
-    image::ObjectRecord& object = *manifest_.mutable_objects(index);
-    if (object.kind() != image::ObjectRecord::PATH || !object.executable_mapped() ||
-        object.has_content())
-      continue;
-    UniqueFd fd(::open(object.path().c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status {};
-    // Unreadable (execute-only) or replaced meanwhile: the restart then needs the very file.
-    if (!fd || ::fstat(fd.get(), &status) != 0 || status.st_ino != object.inode() ||
-        static_cast<std::uint64_t>(status.st_size) != object.size())
-      continue;
-    object.set_has_content(true);
-    sources_.push_back(std::make_unique<FileSource>(std::move(fd), object.path()));
-    memory::ChunkFeeder feeder(writer,
-                               {image::StreamId::Kind::kObject, static_cast<std::uint32_t>(index)},
-                               *sources_.back());
-    CK_TRY(feeder.add(0, object.size()));
-    CK_TRY(feeder.flush());
-  }
-  return {};
 }
 
 std::uint64_t MemoryCapture::private_bytes() const {

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "runtime/capture/freeze.h"
+#include "runtime/capture/shared_memory.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/mappings.h"
@@ -20,7 +20,7 @@ class MemoryCapture {
  public:
   // `process_index`: of the record in the manifest; names the memory's stream.
   MemoryCapture(FrozenProcess& process, std::uint32_t process_index, image::Manifest& manifest,
-                memory::ObjectTable& objects);
+                memory::ObjectTable& objects, SharedMemory& shared);
 
   // While frozen: classifies all mappings, adds objects for files. Refuses what cannot be saved.
   // `scan`: read_smaps() of shortly before the freeze. smaps walks all page tables (15 ms or more
@@ -29,11 +29,8 @@ class MemoryCapture {
   // After the thaw: whether the twin has all private memory. Advice that keeps memory from a fork
   // may have been given between scan and freeze; then this is an Error of kind kTryAgain.
   Status check_twin(RealPid twin) const;
-  // While frozen: copies memory that a twin would share with the running program.
-  Status freeze_shared();
-  // After the thaw: private pages, from the twin; and the contents of programs and libraries.
+  // After the thaw: private pages, from the twin.
   Status write_private(image::Writer& writer, RealPid twin);
-  Status write_programs(image::Writer& writer);
 
   std::uint64_t private_bytes() const;  // estimate, for progress
 
@@ -45,8 +42,6 @@ class MemoryCapture {
   };
   Status add_object(Area& area);
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
-  Status freeze_object(std::uint32_t object);
-  Result<std::vector<image::Run>> resident_runs(const Area& area);
   Status feed_private(const Area& area, const proc::PageScan& scan,
                       memory::ChunkFeeder& feeder) const;
 
@@ -54,11 +49,10 @@ class MemoryCapture {
   std::uint32_t index_;
   image::Manifest& manifest_;
   memory::ObjectTable& objects_;
+  SharedMemory& shared_;
   std::vector<Area> areas_;
-  std::set<std::uint32_t> shared_;  // objects known by their mappings alone: content is copied here
   std::unique_ptr<memory::MemorySource> frozen_source_;
   std::unique_ptr<memory::MemorySource> twin_source_;
-  std::vector<std::unique_ptr<image::ByteSource>> sources_;  // in use until the chunks are finished
 };
 
 }  // namespace ck::capture

@@ -146,6 +146,7 @@ Status fill_from_proc(FrozenProcess& process, image::ProcessRecord& record) {
   record.set_pid(process.virtual_pid.value);
   record.set_pgid(innermost(status.ns_pgid, stat.pgrp));
   record.set_sid(innermost(status.ns_sid, stat.session));
+  record.set_exit_signal(CK_TRY(proc::read_stat(process.pid)).exit_signal);
   record.set_umask(status.umask);
   record.set_no_new_privs(status.no_new_privs);
   record.set_stopped(process.job_stopped);

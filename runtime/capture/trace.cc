@@ -47,7 +47,8 @@ Error cannot_seize(RealPid tid, RealPid process, int errnum) {
 
 }  // namespace
 
-Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid process) {
+Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid process,
+                                                        bool own_child) {
   if (trace(PTRACE_SEIZE, tid) != 0) {
     if (errno == ESRCH) return std::optional<TracedThread>();
     const int failure = errno;
@@ -56,7 +57,7 @@ Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid pro
       return std::optional<TracedThread>();
     return cannot_seize(tid, process, failure);
   }
-  TracedThread thread(tid, process);
+  TracedThread thread(tid, process, own_child);
   if (trace(PTRACE_INTERRUPT, tid) != 0 && errno != ESRCH) return thread.failed("PTRACE_INTERRUPT");
   return std::optional<TracedThread>(std::move(thread));
 }
@@ -64,11 +65,13 @@ Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid pro
 TracedThread::TracedThread(TracedThread&& other) noexcept
     : tid_(std::exchange(other.tid_, RealPid())),
       process_(other.process_),
+      own_child_(other.own_child_),
       stopped_(other.stopped_) {}
 
 TracedThread& TracedThread::operator=(TracedThread&& other) noexcept {
   std::swap(tid_, other.tid_);
   std::swap(process_, other.process_);
+  std::swap(own_child_, other.own_child_);
   std::swap(stopped_, other.stopped_);
   return *this;
 }
@@ -87,8 +90,7 @@ Error TracedThread::failed(const char* request) const {
 }
 
 Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
-  // The leader's end is the supervisor's to collect; another thread's end is nobody else's.
-  const int ended = tid_ == process_ ? 0 : WEXITED;
+  const int ended = own_child_ ? 0 : WEXITED;
   auto nap = std::chrono::microseconds(5);
   for (;;) {
     siginfo_t info{};

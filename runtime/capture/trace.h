@@ -34,7 +34,9 @@ class TracedThread {
   enum class Stop { kTrapped, kGroupStopped, kGone };
 
   // Seizes and asks it to stop; does not wait. Nothing, without an error: the thread is gone.
-  static Result<std::optional<TracedThread>> seize(RealPid tid, RealPid process);
+  // `own_child`: the thread leads a child of this process, whose end is not ours to collect; of any
+  // other, the real parent is told of the end only when the tracer has collected it (ptrace(2)).
+  static Result<std::optional<TracedThread>> seize(RealPid tid, RealPid process, bool own_child);
   TracedThread(TracedThread&& other) noexcept;
   TracedThread& operator=(TracedThread&& other) noexcept;
   ~TracedThread();  // detaches; the thread goes on
@@ -57,11 +59,13 @@ class TracedThread {
   void pump();         // after resume(): lets it go on where it has stopped unasked
 
  private:
-  TracedThread(RealPid tid, RealPid process) : tid_(tid), process_(process) {}
+  TracedThread(RealPid tid, RealPid process, bool own_child)
+      : tid_(tid), process_(process), own_child_(own_child) {}
   Error failed(const char* request) const;
 
   RealPid tid_;
   RealPid process_;
+  bool own_child_ = false;
   bool stopped_ = false;
 };
 

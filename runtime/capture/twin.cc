@@ -11,6 +11,8 @@
 
 namespace ck::capture {
 
+using proc::Mailbox;
+
 namespace {
 
 struct Advice {
@@ -31,7 +33,7 @@ std::vector<Advice> advice_for_fork(const std::vector<proc::Mapping>& mappings) 
 }
 
 Status advise(FrozenProcess& process, const std::vector<Advice>& list, int Advice::*which) {
-  proc::Mailbox box = process.mailbox();
+  Mailbox box = process.mailbox();
   for (std::size_t i = 0; i < list.size();) {
     box.clear();
     for (; i < list.size() && box.calls_left() > 0; ++i)
@@ -42,31 +44,71 @@ Status advise(FrozenProcess& process, const std::vector<Advice>& list, int Advic
   return {};
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process) {
-  const std::vector<Advice> advice = advice_for_fork(process.mappings);
-  CK_TRY(advise(process, advice, &Advice::before));
-  proc::Mailbox box = process.mailbox();
-  const unsigned twin_slot = process.slots_end();
-  abi::ThreadSlot& slot = *process.area().slot(twin_slot);
+void expect_child(abi::ThreadSlot& slot) {
   slot.orphan_exits = 1;
   slot.self_released = 0;
   slot.state = abi::kArriving;
+}
+
+clone_args args_for(const Mailbox& box, unsigned slot, std::uint64_t flags) {
   clone_args args{};
-  args.flags = CLONE_PARENT;
-  args.stack = box.slot_address(twin_slot) + offsetof(abi::ThreadSlot, stack);
+  args.flags = flags;
+  args.stack = box.slot_address(slot) + offsetof(abi::ThreadSlot, stack);
   args.stack_size = abi::kStackBytes;
-  const Result<pid_t> cloned = box.clone(args, twin_slot);
+  return args;
+}
+
+// The kernel told the process the child's pid in its own namespace; we need ours.
+Result<RealPid> real_child(RealPid parent, pid_t innermost) {
+  const RealPid pid = proc::find_child(parent, innermost);
+  if (pid) return pid;
+  return make_error(ErrorKind::kTryAgain, "the copy of the process died at once",
+                    "is memory short?");
+}
+
+Result<RealPid> fork_beside(FrozenProcess& process, Mailbox& box, unsigned slot) {
+  expect_child(*process.area().slot(slot));
+  const pid_t pid = CK_TRY(box.clone(args_for(box, slot, CLONE_PARENT), slot));
+  return real_child(process.status.ppid, pid);
+}
+
+// The helper shares the memory of the process and has no exit signal, so that its end is not told
+// to the program and no wait of it but ours (__WALL) sees it.
+Result<RealPid> fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned slot) {
+  const unsigned helper_slot = slot + 1;
+  expect_child(*process.area().slot(helper_slot));
+  const pid_t helper =
+      CK_TRY(box.clone(args_for(box, helper_slot, CLONE_VM | CLONE_FILES | CLONE_FS), helper_slot));
+  const RealPid real_helper = CK_TRY(real_child(process.pid, helper));
+  Mailbox helper_box(process.area(), helper_slot, process.agent.area, real_helper);
+  CK_TRY(helper_box.wait_parked());
+  expect_child(*process.area().slot(slot));
+  clone_args args = args_for(box, slot, 0);
+  args.exit_signal = SIGCHLD;
+  const Result<pid_t> cloned = helper_box.clone(args, slot);
+  Result<RealPid> twin =
+      cloned.ok() ? real_child(real_helper, *cloned) : Result<RealPid>(cloned.error());
+  helper_box.clear();
+  helper_box.add(SYS_exit, 0);
+  helper_box.run_last();
+  box.clear();
+  CK_TRY(box.call("collect the helper that made the copy", SYS_wait4, helper, 0, __WALL, 0));
+  return twin;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process, Parent parent) {
+  const std::vector<Advice> advice = advice_for_fork(process.mappings);
+  CK_TRY(advise(process, advice, &Advice::before));
+  Mailbox box = process.mailbox();
+  const unsigned slot = process.slots_end();
+  const Result<RealPid> forked = parent == Parent::kReaper ? fork_beside(process, box, slot)
+                                                           : fork_below_helper(process, box, slot);
   CK_TRY(advise(process, advice, &Advice::after));
-  const pid_t innermost = CK_TRY(cloned);
-  // The kernel told the process the twin's pid in its own namespace; we need ours.
-  const RealPid pid = proc::find_child(process.status.ppid, innermost);
-  if (!pid)
-    return make_error(ErrorKind::kTryAgain, "the copy of the process died at once",
-                      "is memory short?");
+  const RealPid pid = CK_TRY(forked);
   std::unique_ptr<Twin> twin(new Twin(pid));
-  proc::Mailbox twin_box(process.area(), twin_slot, process.agent.area, twin->pid());
+  Mailbox twin_box(process.area(), slot, process.agent.area, pid);
   CK_TRY(twin_box.wait_parked());
   // Or whoever reads a pipe of the program waits for the twin to close it.
   CK_TRY(twin_box.call("close the twin's descriptors", SYS_close_range, 0, ~0u, 0));

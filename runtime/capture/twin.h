@@ -10,9 +10,12 @@ namespace ck::capture {
 
 class Twin {
  public:
-  // Takes slot process.slots_end(). The process must be frozen. Memory that a fork would leave out
-  // or wipe (MADV_DONTFORK, MADV_WIPEONFORK) is made to come along for that moment.
-  static Result<std::unique_ptr<Twin>> fork(FrozenProcess& process);
+  // Takes slots from process.slots_end() on. The process must be frozen. Memory that a fork would
+  // leave out or wipe (MADV_DONTFORK, MADV_WIPEONFORK) is made to come along for that moment.
+  // `parent`: of the process. One that runs the program must never see the twin: a helper in
+  // between ends at once, and the twin goes to the job's reaper.
+  enum class Parent { kReaper, kProgram };
+  static Result<std::unique_ptr<Twin>> fork(FrozenProcess& process, Parent parent);
   ~Twin();  // ends it
 
   RealPid pid() const { return pid_; }

@@ -93,8 +93,24 @@ Status validate_ids(const Manifest& manifest) {
       }
     }
   }
+  for (const EndedRecord& ended : manifest.ended()) {
+    const std::string name = "ended process " + std::to_string(ended.pid());
+    if (!tids.insert(ended.pid()).second) return invalid(name + " has the id of another");
+    if (!seen.contains(ended.ppid())) return invalid(name + " has no parent");
+  }
   if (tids.size() > static_cast<std::size_t>(kMaxThreads)) return invalid("too many threads");
   return {};
+}
+
+Status validate_ended(const EndedRecord& ended) {
+  const auto is_id = [](std::int32_t value) { return value >= 0 && value <= kMaxPid; };
+  const int status = ended.wait_status();
+  if (ended.pid() <= 0 || !is_id(ended.pid()) || !is_id(ended.ppid()) || !is_id(ended.pgid()) ||
+      !is_id(ended.sid()) || ended.exit_signal() < -1 || ended.exit_signal() > kMaxSignal ||
+      status < 0 || status > 0xffff || (status & 0x7f) == 0x7f) {
+    return invalid("has impossible ids or an impossible status");
+  }
+  return check_text(ended.name(), "its name", 255);
 }
 
 template <typename Records, typename Check>
@@ -154,8 +170,8 @@ Status validate_records(const Manifest& manifest) {
   CK_TRY(validate_job(manifest.job()));
   CK_TRY(validate_host(manifest.host()));
   if (manifest.processes().empty()) return invalid("it has no process");
-  if (manifest.processes_size() > kMaxProcesses || manifest.objects_size() > kMaxObjects ||
-      manifest.open_files_size() > kMaxOpenFiles) {
+  if (manifest.processes_size() > kMaxProcesses || manifest.ended_size() > kMaxProcesses ||
+      manifest.objects_size() > kMaxObjects || manifest.open_files_size() > kMaxOpenFiles) {
     return invalid("it describes too many things");
   }
   CK_TRY(validate_each(manifest.objects(), "object ", validate_object));
@@ -167,6 +183,7 @@ Status validate_records(const Manifest& manifest) {
       return std::move(status).error().within("process " + std::to_string(process.pid()));
     }
   }
+  CK_TRY(validate_each(manifest.ended(), "ended process ", validate_ended));
   return validate_ids(manifest);
 }
 

@@ -252,7 +252,7 @@ Status check_attributes(const ProcessRecord& process) {
 Status validate_process(const ProcessRecord& process, const Manifest& manifest) {
   if (!is_pid(process.pid()) || process.ppid() < 0 || process.ppid() > kMaxPid ||
       process.pgid() < 0 || process.pgid() > kMaxPid || process.sid() < 0 ||
-      process.sid() > kMaxPid) {
+      process.sid() > kMaxPid || process.exit_signal() < -1 || process.exit_signal() > kMaxSignal) {
     return invalid("has impossible ids");
   }
   if (!is_index(process.exe_object(), manifest.objects_size())) {

@@ -155,6 +155,11 @@ Status Mailbox::run() {
   return slot_->call_count == 0 ? Status() : command(abi::kRunCalls);
 }
 
+void Mailbox::run_last() {
+  finished_ = true;
+  set_slot_state(*slot_, abi::kRunCalls);
+}
+
 std::int64_t Mailbox::result(CallRef ref) const {
   return slot_->calls[ref.index].result;
 }

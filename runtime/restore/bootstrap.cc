@@ -28,18 +28,29 @@ struct Range {
   std::uint64_t begin, end;
 };
 
-std::vector<Range> taken_ranges(const std::vector<proc::Mapping>& here,
-                                const image::ProcessRecord& process) {
-  std::vector<Range> taken;
-  for (const proc::Mapping& mapping : here) taken.push_back({mapping.begin, mapping.end});
+void add_ranges(const image::ProcessRecord& process, std::vector<Range>& taken) {
   for (const image::MappingRecord& mapping : process.mappings())
     taken.push_back({mapping.begin(), mapping.end()});
   taken.push_back({process.agent().area(), process.agent().area() + process.agent().area_size()});
   if (process.layout().brk() != 0)
     taken.push_back({process.layout().brk(), process.layout().brk() + kHeapRoom});
+}
+
+// First fit above what is `taken`.
+Result<std::uint64_t> find_hole_beside(std::uint64_t size, const std::vector<proc::Mapping>& here,
+                                       std::vector<Range> taken) {
+  for (const proc::Mapping& mapping : here) taken.push_back({mapping.begin, mapping.end});
   std::sort(taken.begin(), taken.end(),
             [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  return taken;
+  std::uint64_t candidate = kLowest;
+  for (const Range& range : taken) {
+    if (range.begin >= candidate && range.begin - candidate >= size + 2 * kMargin) break;
+    candidate = std::max(candidate, (range.end + kPage - 1) / kPage * kPage);
+  }
+  if (candidate + size + 2 * kMargin > kHighest)
+    return make_error(ErrorKind::kRefused,
+                      "the job leaves no room in its address space for a restart");
+  return candidate + kMargin;
 }
 
 bool is_vdso_part(const proc::Mapping& mapping) {
@@ -102,20 +113,13 @@ Status unmap_rest(Mailbox& box, const Camp& camp) {
 
 Result<std::uint64_t> find_hole(std::uint64_t size, const std::vector<proc::Mapping>& here,
                                 const image::ProcessRecord& process) {
-  const std::vector<Range> taken = taken_ranges(here, process);
-  std::uint64_t candidate = kLowest;
-  for (const Range& range : taken) {
-    if (range.begin >= candidate && range.begin - candidate >= size + 2 * kMargin) break;
-    candidate = std::max(candidate, pages(range.end));
-  }
-  if (candidate + size + 2 * kMargin > kHighest)
-    return make_error(ErrorKind::kRefused,
-                      "the job leaves no room in its address space for a restart");
-  return candidate + kMargin;
+  std::vector<Range> taken;
+  add_ranges(process, taken);
+  return find_hole_beside(size, here, std::move(taken));
 }
 
 Result<Camp> move_to_camp(Mailbox& box, const ControlArea& area, int area_fd,
-                          const image::ProcessRecord& process) {
+                          const image::Manifest& manifest) {
   const auto hello = *reinterpret_cast<const abi::RestorerHello*>(box.slot()->data);
   box = Mailbox(area, box.slot_index(), hello.area, box.pid());
   const std::vector<proc::Mapping> here = CK_TRY(proc::read_maps(box.pid()));
@@ -127,7 +131,9 @@ Result<Camp> move_to_camp(Mailbox& box, const ControlArea& area, int area_fd,
     vdso_size += mapping.size();
   }
   const std::uint64_t size = kPage + pages(area.header()->size) + vdso_size;
-  camp.begin = CK_TRY(find_hole(size, here, process));
+  std::vector<Range> taken;
+  for (const image::ProcessRecord& process : manifest.processes()) add_ranges(process, taken);
+  camp.begin = CK_TRY(find_hole_beside(size, here, std::move(taken)));
   camp.end = camp.begin + size;
   camp.code = camp.begin;
   camp.area = camp.begin + kPage;

@@ -20,14 +20,15 @@ struct Camp {
   std::vector<proc::Mapping> vdso_parts;  // at their present addresses
 };
 
-// An address range of `size` bytes that neither `here` nor the image's mappings (nor what the agent
-// maps) touch. Error kRefused: none.
+// An address range of `size` bytes that neither `here` nor the process's mappings in the image (nor
+// what the agent maps) touch. Error kRefused: none.
 Result<std::uint64_t> find_hole(std::uint64_t size, const std::vector<proc::Mapping>& here,
                                 const image::ProcessRecord& process);
 
-// After this the mailbox's thread serves in the camp.
+// The camp is in the way of no process of the image. After this the mailbox's thread serves in the
+// camp.
 Result<Camp> move_to_camp(proc::Mailbox& box, const ControlArea& area, int area_fd,
-                          const image::ProcessRecord& process);
+                          const image::Manifest& manifest);
 
 // When the thread serves in the agent's loop: unmaps what is left of the camp.
 Status leave_camp(proc::Mailbox& box, const Camp& camp);

@@ -12,6 +12,7 @@
 #include "runtime/proc/slot_state.h"
 #include "runtime/resources/restore.h"
 #include "runtime/restore/bootstrap.h"
+#include "runtime/restore/build_tree.h"
 #include "runtime/restore/restore_memory.h"
 #include "runtime/restore/restore_process.h"
 #include "runtime/restore/restore_threads.h"
@@ -46,22 +47,13 @@ Status check_cpu(const image::HostRecord& host) {
                     "restart on a host whose CPU has these features");
 }
 
-// Everything that can be known before anything is started.
-Status check_before(const image::Manifest& manifest, const ControlArea& area) {
-  CK_TRY(check_cpu(manifest.host()));
-  if (manifest.processes_size() != 1)
-    return make_error(ErrorKind::kRefused, "the image holds " +
-                                               std::to_string(manifest.processes_size()) +
-                                               " processes; one is supported for now");
-  const image::ProcessRecord& process = manifest.processes(0);
+Status check_process(const image::ProcessRecord& process, const ControlArea& area) {
   if (process.agent().version() != abi::kVersion)
     return make_error(ErrorKind::kRefused,
                       "the job's agent speaks version " +
                           std::to_string(process.agent().version()) + ", this ckrun version " +
                           std::to_string(abi::kVersion),
                       "restart it with the version of ckrun that wrote the image");
-  if (static_cast<unsigned>(process.threads_size()) + 1 > area.slot_count())
-    return make_error(ErrorKind::kRefused, "the job has too many threads for its control area");
   if (process.agent().area_size() != area.header()->size)
     return make_error(ErrorKind::kBug, "the control area must have the size that the image names");
   const uid_t owner = process.credentials().uids(0);
@@ -71,14 +63,21 @@ Status check_before(const image::Manifest& manifest, const ControlArea& area) {
   return {};
 }
 
+// Everything that can be known before anything is started.
+Status check_before(const image::Manifest& manifest, const ControlArea& area) {
+  CK_TRY(check_cpu(manifest.host()));
+  for (const image::ProcessRecord& process : manifest.processes())
+    CK_TRY(check_process(process, area));
+  if (Tree::slots(manifest) > area.slot_count())
+    return make_error(ErrorKind::kRefused,
+                      "the job has too many processes and threads for its control area");
+  return {};
+}
+
 class Restart {
  public:
   Restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options)
-      : reader_(reader),
-        manifest_(reader.manifest()),
-        process_(manifest_.processes(0)),
-        area_(area),
-        options_(options) {}
+      : reader_(reader), manifest_(reader.manifest()), area_(area), options_(options) {}
 
   ~Restart() {
     if (!spawned_ || done_) return;
@@ -91,23 +90,17 @@ class Restart {
 
   Result<Restarted> run() {
     CK_TRY(spawn());
-    const RealPid pid = spawned_->root->pid();
-    Mailbox box(area_, kFirstSlot, 0, pid);
-    CK_TRY(box.wait_parked().ok() ? Status() : restorer_died());
-    const Camp camp = CK_TRY(move_to_camp(box, area_, spawned_->helpers.area(), process_));
-    CK_TRY(restore_memory(box, camp));
-    CK_TRY(enter_agent(box, camp));
-    CK_TRY(restore_descriptors(box));
-    CK_TRY(set_attributes(box, process_, warnings_));
-    CK_TRY(make_threads(box, area_, kFirstSlot, process_));
-    CK_TRY(set_thread_state(area_, kFirstSlot, process_, pid, manifest_.host(), warnings_));
-    CK_TRY(start_clocks(box, process_, warnings_));
-    for (unsigned i = 0; i < static_cast<unsigned>(process_.threads_size()); ++i) {
-      Mailbox thread(area_, kFirstSlot + i, box.area_address(), pid);
-      CK_TRY(drop_privileges(thread, process_.credentials()));
-    }
-    CK_TRY(set_dumpable(box, process_));
-    CK_TRY(release(box));
+    Mailbox root(area_, kFirstSlot, 0, spawned_->root->pid());
+    CK_TRY(root.wait_parked().ok() ? Status() : restorer_died());
+    const Camp camp = CK_TRY(move_to_camp(root, area_, spawned_->helpers.area(), manifest_));
+    CK_TRY(build_tree(root));
+    CK_TRY(restore_memory(camp));
+    CK_TRY(restore_descriptors());
+    CK_TRY(tree_->end_ended());
+    for (Process& process : processes_)
+      CK_TRY(set_attributes(process.box, *process.record, warnings_));
+    for (Process& process : processes_) CK_TRY(restore_threads(process));
+    CK_TRY(release());
     done_ = true;
     Restarted restarted;
     restarted.pids = mode_;
@@ -117,6 +110,13 @@ class Restart {
   }
 
  private:
+  struct Process {
+    const image::ProcessRecord* record;
+    std::uint32_t index;  // in the manifest
+    unsigned first_slot;
+    Mailbox box;  // of the leader
+  };
+
   Status restorer_died() const {
     return make_error(ErrorKind::kSystem,
                       "the restorer " + options_.restorer_path + " does not run here");
@@ -144,20 +144,43 @@ class Restart {
     return {};
   }
 
-  Status restore_memory(Mailbox& box, const Camp& camp) {
-    const std::vector<MapStep> steps = plan_memory(manifest_, 0);
+  Status build_tree(const Mailbox& root) {
+    TreeOptions options;
+    options.group_of_restart = spawned_->group_of_restart;
+    TreePlan plan = CK_TRY(plan_tree(manifest_, options));
+    if (!plan.steps.empty()) spdlog::debug("process tree:\n{}", describe(plan));
+    tree_.emplace(manifest_, std::move(plan), area_, root, mode_ == PidsMode::kReal);
+    CK_TRY(tree_->build());
+    for (int i = 0; i < manifest_.processes_size(); ++i)
+      processes_.push_back({&manifest_.processes(i), static_cast<std::uint32_t>(i),
+                            tree_->first_slot(i), tree_->box(i)});
+    return {};
+  }
+
+  Status restore_memory(const Camp& camp) {
     objects_.emplace(CK_TRY(memory::RestoredObjects::create(manifest_)));
     CK_TRY(objects_->fill(reader_));
+    if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
+    for (Process& process : processes_) {
+      CK_TRY(restore_memory_of(process, camp));
+      CK_TRY(enter_agent(process, camp));
+    }
+    return objects_->finish();
+  }
+
+  Status restore_memory_of(Process& process, const Camp& camp) {
+    Mailbox& box = process.box;
+    const std::vector<MapStep> steps = plan_memory(manifest_, static_cast<int>(process.index));
     MappedFiles files(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
                       warnings_);
     CK_TRY(map_all(box, steps, files));
-    if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
-    CK_TRY(fill_memory(reader_, 0, box.pid(), options_.threads, options_.progress));
-    CK_TRY(place_vdso(box, camp, process_));
+    CK_TRY(fill_memory(reader_, process.index, box.pid(), options_.threads, options_.progress));
+    CK_TRY(place_vdso(box, camp, *process.record));
     CK_TRY(finish_mappings(box, steps));
-    CK_TRY(set_memory_layout(box, process_, files.descriptor_of(process_.exe()), warnings_));
+    CK_TRY(set_memory_layout(box, *process.record, files.descriptor_of(process.record->exe()),
+                             warnings_));
     CK_TRY(box.call("close the mapped files", SYS_close_range, 0, spawned_->helpers.base - 1, 0));
-    return objects_->finish();
+    return {};
   }
 
   std::uint64_t memory_bytes() const {
@@ -169,16 +192,22 @@ class Restart {
   }
 
   // From here on the process is as it would be in a checkpoint: parked in its own agent.
-  Status enter_agent(Mailbox& box, const Camp& camp) {
-    const image::AgentRecord& agent = process_.agent();
-    CK_TRY(box.call("map the control area", SYS_mmap, agent.area(), area_.header()->size,
-                    3 /* read, write */, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */,
-                    spawned_->helpers.area(), 0));
-    CK_TRY(box.jump(agent.serve(), agent.area()));
-    return leave_camp(box, camp);
+  Status enter_agent(Process& process, const Camp& camp) {
+    const image::AgentRecord& agent = process.record->agent();
+    CK_TRY(process.box.call("map the control area", SYS_mmap, agent.area(), area_.header()->size,
+                            3 /* read, write */, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */,
+                            spawned_->helpers.area(), 0));
+    CK_TRY(process.box.jump(agent.serve(), agent.area()));
+    return leave_camp(process.box, camp);
   }
 
-  Status restore_descriptors(Mailbox& box) {
+  Status restore_descriptors() {
+    for (Process& process : processes_) CK_TRY(restore_descriptors_of(process));
+    return {};
+  }
+
+  Status restore_descriptors_of(Process& process) {
+    Mailbox& box = process.box;
     resources::RestoreContext context;
     context.mailbox = &box;
     context.objects = &*objects_;
@@ -189,37 +218,59 @@ class Restart {
       context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
-    CK_TRY(resources::restore_descriptors(context, manifest_, process_));
+    CK_TRY(resources::restore_descriptors(context, manifest_, *process.record));
     CK_TRY(box.call("close the restorer's descriptors", SYS_close_range, context.base, ~0u, 0));
-    return resources::restore_locks(context, manifest_, process_);
+    return resources::restore_locks(context, manifest_, *process.record);
+  }
+
+  Status restore_threads(Process& process) {
+    const image::ProcessRecord& record = *process.record;
+    CK_TRY(make_threads(process.box, area_, process.first_slot, record));
+    CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_.host(),
+                            warnings_));
+    CK_TRY(start_clocks(process.box, record, warnings_));
+    for (unsigned i = 0; i < static_cast<unsigned>(record.threads_size()); ++i) {
+      Mailbox thread(area_, process.first_slot + i, process.box.area_address(), process.box.pid());
+      CK_TRY(drop_privileges(thread, record.credentials()));
+    }
+    return set_dumpable(process.box, record);
   }
 
   // The commit: from the first store on, every thread goes on by itself even if we die now.
-  Status release(Mailbox& box) {
-    const int threads = process_.threads_size();
-    for (int i = 0; i < threads; ++i)
-      area_.slot(kFirstSlot + static_cast<unsigned>(i))->orphan_exits = 0;
+  Status release() {
+    for (const Process& process : processes_)
+      for (int i = 0; i < process.record->threads_size(); ++i)
+        area_.slot(process.first_slot + static_cast<unsigned>(i))->orphan_exits = 0;
     CK_TRY(spawned_->commit());
-    for (int i = threads - 1; i >= 0; --i) {
-      if (process_.threads(i).exited()) continue;
-      proc::set_slot_state(*area_.slot(kFirstSlot + static_cast<unsigned>(i)), abi::kRelease);
-    }
-    if (process_.threads(0).exited()) {
-      box.clear();
-      box.add(SYS_prctl, PR_SET_NAME, box.put_string(process_.threads(0).name()));
-      box.add(SYS_exit, 0);  // the leader alone, as it was
-      (void)box.run();
-    }
-    if (process_.stopped()) ::kill(spawned_->root->pid().value, SIGSTOP);
+    tree_->release();
+    // Children first: a parent may at once look after them.
+    for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
+      release(*process);
     return {};
+  }
+
+  void release(Process& process) {
+    const image::ProcessRecord& record = *process.record;
+    for (int i = record.threads_size() - 1; i >= 0; --i)
+      if (!record.threads(i).exited())
+        proc::set_slot_state(*area_.slot(process.first_slot + static_cast<unsigned>(i)),
+                             abi::kRelease);
+    if (record.threads(0).exited()) {
+      process.box.clear();
+      process.box.add(SYS_prctl, PR_SET_NAME, process.box.put_string(record.threads(0).name()));
+      process.box.add(SYS_exit, 0);  // the leader alone, as it was
+      process.box.run_last();
+    }
+    if (record.stopped()) ::kill(process.box.pid().value, SIGSTOP);
   }
 
   const image::Reader& reader_;
   const image::Manifest& manifest_;
-  const image::ProcessRecord& process_;
   ControlArea& area_;
   const RestartOptions& options_;
   std::unique_ptr<Spawned> spawned_;
+  std::optional<Tree> tree_;
+  std::vector<Process> processes_;
   std::optional<memory::RestoredObjects> objects_;
   PidsMode mode_ = PidsMode::kReal;
   std::vector<std::string> warnings_;

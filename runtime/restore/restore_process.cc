@@ -32,7 +32,20 @@ struct KernelSigaction {
   std::uint64_t handler, flags, restorer, mask;
 };
 
+// Blocked signals are queued even where nobody wants them; to ignore one discards it
+// (sigaction(2)).
+Status discard_pending(Mailbox& box) {
+  box.clear();
+  const KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
+  const KernelSigaction plain{};
+  box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(ignore), 0, 8);
+  box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(plain), 0, 8);
+  CK_TRY(box.run());
+  return box.expect_all("discard what the restart has queued");
+}
+
 Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
+  CK_TRY(discard_pending(box));
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;

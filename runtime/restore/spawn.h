@@ -25,6 +25,7 @@ struct Spawned {
   UniqueFd channel;  // our end
   HelperDescriptors helpers;
   bool own_time_namespace = false;
+  bool group_of_restart = false;  // the root has stayed in the process group of the restart
   // Until this is called, the processes that were started end when the supervisor does.
   virtual Status commit() { return {}; }
 };

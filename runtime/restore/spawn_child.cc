@@ -134,6 +134,10 @@ void become_restorer(const ChildPlan& plan) {
   ::_exit(249);
 }
 
+bool has_terminal() {
+  return UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).valid();
+}
+
 pid_t clone_with_id(std::uint64_t flags, pid_t wanted) {
   pid_t ids[1] = {wanted};
   clone_args args{};

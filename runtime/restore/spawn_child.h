@@ -29,6 +29,9 @@ Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea&
 // clone3 with the id that the child shall have (0: any). Returns as fork(2) does.
 pid_t clone_with_id(std::uint64_t flags, pid_t wanted);
 
+// Whether this process has a controlling terminal.
+bool has_terminal();
+
 // Offsets for a time namespace in which the job's clocks go on from where the image has them, as
 // text for /proc/self/timens_offsets. See time_namespaces(7).
 std::string time_offsets(const image::ClockRecord& clocks);

@@ -114,12 +114,8 @@ void join_group(const InitPlan& plan) {
   const pid_t root = clone_with_id(0, plan.root);
   if (root < 0) fail(plan, Step::kRoot);
   if (root == 0) {
-    if (plan.session == plan.root)
-      ::setsid();
-    else if (plan.group == plan.root)
-      ::setpgid(0, 0);
-    else if (plan.group != 0 && plan.group != ::getpgid(0))
-      join_group(plan);
+    const bool own = plan.session == plan.root || plan.group == plan.root;  // set later: TreePlan
+    if (!own && plan.group != 0 && plan.group != ::getpgid(0)) join_group(plan);
     become_restorer(plan.child);
   }
   keep_only({plan.report});
@@ -155,6 +151,7 @@ void block_signals() {
 
 [[noreturn]] void become_stand_in(const InitPlan& plan) {
   ::prctl(PR_SET_NAME, "ckrun-parent");
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);  // orphans go where they went before
   ::close(plan.go);
   if (plan.session == plan.stand_in)
     ::setsid();
@@ -235,11 +232,6 @@ struct SpawnedInNamespace : Spawned {
     return {};
   }
 };
-
-// A session of its own would take the restart's terminal away from the job.
-bool has_terminal() {
-  return UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).valid();
-}
 
 Status write_file(const std::string& path, const std::string& text) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -323,7 +315,9 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   plan.stand_in = process.ppid() > 1 && process.ppid() != process.pid() ? process.ppid() : 0;
   if (plan.root <= 1)
     return make_error(ErrorKind::kRefused, "the job's process was pid 1 of its namespace");
-  if (!has_terminal()) {
+  // A session of its own would take the restart's terminal away from the job.
+  spawned->group_of_restart = has_terminal();
+  if (!spawned->group_of_restart) {
     plan.session = process.sid();
     plan.group = process.pgid();
   }

@@ -1,0 +1,212 @@
+#include "runtime/capture/frozen_job.h"
+
+#include <linux/kcmp.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "runtime/base/log.h"
+#include "runtime/proc/proc_file.h"
+#include "runtime/proc/tasks.h"
+
+namespace ck::capture {
+
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::chrono::microseconds kBetweenAttempts{300};
+
+// Of a process whose parent is none of ours: whether it belongs to this job.
+bool has_area(RealPid pid, const ControlArea& area) {
+  struct stat file {};
+  const Result<std::vector<proc::Mapping>> maps = proc::read_maps(pid);
+  if (::fstat(area.fd(), &file) == 0 && maps.ok())
+    for (const proc::Mapping& mapping : *maps)
+      if (mapping.inode == file.st_ino && mapping.shared) return true;
+  const Result<std::string> environment = proc::read_proc(pid, "environ");
+  return environment.ok() && environment->find(std::string(abi::kAreaVariable) + "=" +
+                                               area.header()->path) != std::string::npos;
+}
+
+bool is_zombie(RealPid pid) {
+  const Result<proc::ProcessStatus> status = proc::read_status(pid);
+  return !status.ok() || status->state == 'Z' || status->state == 'X';
+}
+
+// Memory shared without being threads would have to be restored so.
+Status refuse_shared_memory(const FrozenProcess& process) {
+  const RealPid parent = process.status.ppid;
+  if (::syscall(SYS_kcmp, process.pid.value, parent.value, KCMP_VM, 0, 0) != 0) return {};
+  return make_error(ErrorKind::kRefused,
+                    "process " + to_string(process.pid) + " (" + process.status.name +
+                        ") shares its memory with its parent (clone with CLONE_VM)");
+}
+
+}  // namespace
+
+Result<std::vector<RealPid>> top_members(RealPid root, const ControlArea& area) {
+  std::vector<RealPid> members{root};
+  const Result<proc::ProcessStatus> status = proc::read_status(root);
+  if (!status.ok() || !status->ppid) return members;
+  const RealPid parent = status->ppid;
+  const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
+  const Result<proc::ProcessStatus> of_parent = proc::read_status(parent);
+  const bool ours = parent == RealPid(::getpid()) ||
+                    (of_parent.ok() && of_parent->ns_tgid.size() > own.ns_tgid.size());
+  const Result<std::vector<RealPid>> siblings = proc::read_children(parent);
+  if (!siblings.ok()) return members;
+  for (RealPid sibling : *siblings) {
+    // A dead orphan is collected by whoever has inherited it.
+    if (sibling == root || is_zombie(sibling)) continue;
+    if (ours || has_area(sibling, area)) members.push_back(sibling);
+  }
+  return members;
+}
+
+Result<std::vector<RealPid>> job_members(RealPid root, const ControlArea& area) {
+  std::vector<RealPid> members = CK_TRY(top_members(root, area));
+  for (std::size_t i = 0; i < members.size(); ++i)
+    if (const auto children = proc::read_children(members[i]); children.ok())
+      members.insert(members.end(), children->begin(), children->end());
+  return members;
+}
+
+Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& area,
+                                                     Deadline deadline) {
+  std::unique_ptr<FrozenJob> job(new FrozenJob(root, area, deadline));
+  std::string obstacle;
+  for (;;) {
+    if (CK_TRY(job->stop_tree(obstacle))) {
+      CK_TRY(job->park_all());
+      return job;
+    }
+    job->processes.clear();
+    spdlog::debug("freeze of job {}: {}; again", root.value, obstacle);
+    if (steady_clock::now() >= deadline)
+      return make_error(ErrorKind::kTryAgain, "the job cannot be frozen: " + obstacle,
+                        "try again, or give it more time with --timeout");
+    std::this_thread::sleep_for(kBetweenAttempts);
+  }
+}
+
+Result<bool> FrozenJob::stop_tree(std::string& obstacle) {
+  processes.clear();
+  ended.clear();
+  seen_.clear();
+  for (;;) {
+    std::vector<RealPid> level = unseen(CK_TRY(top_members(root_, area_)));
+    if (level.empty()) level = unseen(CK_TRY(children_of_all()));
+    if (level.empty()) return true;
+    while (!level.empty()) {
+      const std::size_t before = processes.size();
+      if (!CK_TRY(stop_level(level, obstacle))) return false;
+      level.clear();
+      for (std::size_t i = before; i < processes.size(); ++i) {
+        const std::vector<RealPid> children = CK_TRY(proc::read_children(processes[i]->pid));
+        level.insert(level.end(), children.begin(), children.end());
+      }
+      level = unseen(level);
+    }
+  }
+}
+
+std::vector<RealPid> FrozenJob::unseen(const std::vector<RealPid>& pids) {
+  std::vector<RealPid> result;
+  for (RealPid pid : pids)
+    if (seen_.insert(pid.value).second) result.push_back(pid);
+  return result;
+}
+
+// A subreaper among them inherits orphans even while it is stopped.
+Result<std::vector<RealPid>> FrozenJob::children_of_all() const {
+  std::vector<RealPid> all;
+  for (const auto& process : processes) {
+    const std::vector<RealPid> children = CK_TRY(proc::read_children(process->pid));
+    all.insert(all.end(), children.begin(), children.end());
+  }
+  return all;
+}
+
+// All are asked before any is waited for.
+Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::string& obstacle) {
+  std::vector<std::unique_ptr<FrozenProcess>> stopping;
+  for (RealPid pid : level) {
+    auto process = std::make_unique<FrozenProcess>(pid, area_, deadline_);
+    if (const auto known = dumpable_was_.find(pid.value); known != dumpable_was_.end())
+      process->dumpable_was = known->second;
+    CK_TRY(process->begin_stop());
+    if (process->dumpable_was >= 0) dumpable_was_[pid.value] = process->dumpable_was;
+    stopping.push_back(std::move(process));
+  }
+  for (std::unique_ptr<FrozenProcess>& process : stopping) {
+    const auto standing = CK_TRY(process->stop(obstacle));
+    if (standing == FrozenProcess::Standing::kNotYet) return false;
+    if (standing == FrozenProcess::Standing::kEnded) {
+      CK_TRY(note_ended(process->pid));
+      continue;
+    }
+    if (process->pid != root_) CK_TRY(refuse_shared_memory(*process));
+    processes.push_back(std::move(process));
+  }
+  return true;
+}
+
+Status FrozenJob::note_ended(RealPid pid) {
+  if (pid == root_)
+    return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " has ended");
+  EndedProcess process;
+  Result<proc::ProcessStatus> status = proc::read_status(pid);
+  Result<proc::ProcessStat> stat = proc::read_stat(pid);
+  // Collected meanwhile: by its parent, before that was stopped, or by the supervisor.
+  if (!status.ok() || !stat.ok() || status->state != 'Z') return {};
+  if (status->ppid == RealPid(::getpid())) return {};
+  process.virtual_pid = VirtualPid(status->ns_tgid.empty() ? pid.value : status->ns_tgid.back());
+  process.status = std::move(*status);
+  process.stat = std::move(*stat);
+  ended.push_back(std::move(process));
+  return {};
+}
+
+Status FrozenJob::park_all() {
+  const std::size_t levels = processes.front()->status.ns_tgid.size();
+  std::size_t slots = 0;
+  for (const auto& process : processes) {
+    slots += process->thread_count() + kSpareSlots;
+    if (process->status.ns_tgid.size() == levels) continue;
+    return make_error(ErrorKind::kRefused, "process " + to_string(process->pid) + " (" +
+                                               process->status.name +
+                                               ") is in a pid namespace that the job has made");
+  }
+  if (slots > area_.slot_count())
+    return make_error(
+        ErrorKind::kRefused,
+        "the job has " + std::to_string(processes.size()) + " processes and " +
+            std::to_string(slots - processes.size() * kSpareSlots) +
+            " threads; it was started for " + std::to_string(area_.slot_count() - kSpareSlots) +
+            " threads, and each process counts as " + std::to_string(kSpareSlots) + " more",
+        "start the job with a larger ckrun --max-threads");
+  unsigned next = 0;
+  for (const auto& process : processes) {
+    CK_TRY(process->park(next));
+    next = process->slots_end() + kSpareSlots;
+  }
+  for (const auto& process : processes) CK_TRY(process->await_parked());
+  return {};
+}
+
+Status FrozenJob::thaw() {
+  Status first;
+  for (const auto& process : processes)
+    if (Status status = process->thaw(); !status.ok() && first.ok()) first = std::move(status);
+  return first;
+}
+
+void FrozenJob::kill() {
+  for (const auto& process : processes) process->kill();
+}
+
+}  // namespace ck::capture

@@ -1,0 +1,64 @@
+// Freezes a job: its root process, all descendants, and its orphans, as one consistent cut. Engine
+// thread only.
+//
+// Parents stop before their children are looked at, so a stopped process has no child that is not
+// in the list, and a parent that waits for its vfork child (which only the child's exec ends) finds
+// it running. All stop before any is parked.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/capture/freeze.h"
+#include "runtime/proc/stat.h"
+
+namespace ck::capture {
+
+// A process that has ended and was not waited for yet.
+struct EndedProcess {
+  proc::ProcessStatus status;
+  proc::ProcessStat stat;
+  VirtualPid virtual_pid;
+};
+
+class FrozenJob {
+ public:
+  static Result<std::unique_ptr<FrozenJob>> freeze(RealPid root, ControlArea& area,
+                                                   Deadline deadline);
+  ~FrozenJob() = default;  // the job goes on
+
+  Status thaw();
+  // See FrozenProcess::kill().
+  void kill();
+
+  std::vector<std::unique_ptr<FrozenProcess>> processes;  // the root first, parents before children
+  std::vector<EndedProcess> ended;
+
+ private:
+  FrozenJob(RealPid root, ControlArea& area, Deadline deadline)
+      : root_(root), area_(area), deadline_(deadline) {}
+  Result<bool> stop_tree(std::string& obstacle);
+  Result<bool> stop_level(const std::vector<RealPid>& level, std::string& obstacle);
+  std::vector<RealPid> unseen(const std::vector<RealPid>& pids);
+  Result<std::vector<RealPid>> children_of_all() const;
+  Status note_ended(RealPid pid);
+  Status park_all();
+
+  RealPid root_;
+  ControlArea& area_;
+  Deadline deadline_;
+  std::set<pid_t> seen_;
+  std::map<pid_t, int> dumpable_was_;  // of processes that were made dumpable in earlier attempts
+};
+
+// The job's members that are no descendants of the root: what the supervisor, or the process that
+// stands for it in a namespace, has inherited. The root comes first.
+Result<std::vector<RealPid>> top_members(RealPid root, const ControlArea& area);
+
+// All of the job as far as one look tells; nothing is stopped. Parents before children.
+Result<std::vector<RealPid>> job_members(RealPid root, const ControlArea& area);
+
+}  // namespace ck::capture

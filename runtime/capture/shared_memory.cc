@@ -1,0 +1,126 @@
+#include "runtime/capture/shared_memory.h"
+
+#include <sys/syscall.h>
+
+#include <algorithm>
+
+namespace ck::capture {
+
+namespace {
+
+constexpr std::uint64_t kPage = proc::kPageBytes;
+
+// A shared object as its mappings show it, by offset in the object.
+class MappedObjectSource : public image::ByteSource {
+ public:
+  struct Part {
+    std::uint64_t offset, length, address;
+    const memory::MemorySource* memory;
+  };
+  explicit MappedObjectSource(std::vector<Part> parts) : parts_(std::move(parts)) {}
+  Status read(std::uint64_t offset, std::span<std::byte> into) const override {
+    while (!into.empty()) {
+      const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) {
+        return offset >= p.offset && offset - p.offset < p.length;
+      });
+      CK_CHECK(part != parts_.end());
+      const std::size_t length =
+          std::min<std::uint64_t>(into.size(), part->offset + part->length - offset);
+      CK_TRY(part->memory->read(part->address + (offset - part->offset), into.first(length)));
+      offset += length;
+      into = into.subspan(length);
+    }
+    return {};
+  }
+
+ private:
+  std::vector<Part> parts_;
+};
+
+// Sorted, none twice: two mappings may show the same part of an object.
+std::vector<image::Run> merged(std::vector<image::Run> runs) {
+  std::sort(runs.begin(), runs.end(),
+            [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  std::vector<image::Run> result;
+  for (const image::Run& run : runs) {
+    if (!result.empty() && run.begin <= result.back().begin + result.back().length) {
+      const std::uint64_t end =
+          std::max(result.back().begin + result.back().length, run.begin + run.length);
+      result.back().length = end - result.back().begin;
+    } else {
+      result.push_back(run);
+    }
+  }
+  return result;
+}
+
+// mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any
+// are swapped out it cannot tell, and all are read.
+Result<std::vector<image::Run>> resident_runs(FrozenProcess& process,
+                                              const proc::Mapping& mapping) {
+  std::vector<image::Run> runs;
+  if (mapping.swap != 0) return std::vector<image::Run>{{mapping.offset, mapping.size()}};
+  const std::uint64_t step = std::uint64_t{8192} * kPage;
+  for (std::uint64_t begin = mapping.begin; begin < mapping.end; begin += step) {
+    const std::uint64_t length = std::min(mapping.end - begin, step);
+    proc::Mailbox box = process.mailbox();
+    const proc::Mailbox::Address vector = box.reserve(length / kPage);
+    box.add(SYS_mincore, begin, length, vector);
+    CK_TRY(box.run());
+    CK_TRY(box.expect_all("ask for resident pages"));
+    const std::span<std::byte> resident = box.view(vector, length / kPage);
+    for (std::size_t page = 0; page < resident.size(); ++page)
+      if ((resident[page] & std::byte{1}) != std::byte{0})
+        runs.push_back({begin - mapping.begin + mapping.offset + page * kPage, kPage});
+  }
+  return merged(std::move(runs));
+}
+
+}  // namespace
+
+std::uint32_t SharedMemory::add(FrozenProcess& process, const proc::Mapping& mapping) {
+  std::uint32_t index = objects_.find(mapping.dev, mapping.inode);
+  if (index == 0) {
+    index = objects_.add_shared_memory(mapping.dev, mapping.inode, 0);
+    objects_.record(index).set_path(mapping.path);
+    parts_[index];
+  }
+  const auto known = parts_.find(index);
+  if (known == parts_.end()) return index;
+  image::ObjectRecord& object = objects_.record(index);
+  object.set_size(std::max<std::uint64_t>(object.size(), mapping.offset + mapping.size()));
+  // Children map what they have inherited: once is enough.
+  for (const Part& part : known->second)
+    if (part.mapping.offset <= mapping.offset &&
+        part.mapping.offset + part.mapping.size() >= mapping.offset + mapping.size())
+      return index;
+  known->second.push_back({&process, mapping});
+  return index;
+}
+
+Status SharedMemory::freeze() {
+  for (const auto& [object, parts] : parts_) CK_TRY(freeze_object(object, parts));
+  sources_.clear();
+  return {};
+}
+
+Status SharedMemory::freeze_object(std::uint32_t object, const std::vector<Part>& parts) {
+  std::vector<MappedObjectSource::Part> ranges;
+  std::vector<image::Run> runs;
+  for (const Part& part : parts) {
+    const proc::Mapping& mapping = part.mapping;
+    ranges.push_back(
+        {mapping.offset, mapping.size(), mapping.begin, CK_TRY(source_of(*part.process))});
+    for (const image::Run& run : CK_TRY(resident_runs(*part.process, mapping))) runs.push_back(run);
+  }
+  return objects_.freeze_content(object, MappedObjectSource(std::move(ranges)),
+                                 merged(std::move(runs)));
+}
+
+Result<memory::MemorySource*> SharedMemory::source_of(const FrozenProcess& process) {
+  std::unique_ptr<memory::MemorySource>& source = sources_[process.pid.value];
+  if (!source) source = CK_TRY(memory::MemorySource::open(process.witness));
+  return source.get();
+}
+
+}  // namespace ck::capture

@@ -1,0 +1,194 @@
+#include "runtime/restore/build_tree.h"
+
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "runtime/base/log.h"
+#include "runtime/proc/status.h"
+#include "runtime/proc/tasks.h"
+
+namespace ck::restore {
+
+using Kind = TreeStep::Kind;
+using proc::Mailbox;
+
+namespace {
+
+constexpr std::chrono::seconds kEndTime{10};
+constexpr std::chrono::microseconds kBetweenLooks{100};
+
+}  // namespace
+
+std::size_t Tree::slots(const image::Manifest& manifest) {
+  std::size_t count = 0;
+  for (const image::ProcessRecord& process : manifest.processes())
+    count += static_cast<std::size_t>(process.threads_size()) + 1;  // one helper at most for each
+  return count + 2 * static_cast<std::size_t>(manifest.ended_size());
+}
+
+Tree::Tree(const image::Manifest& manifest, TreePlan plan, const ControlArea& area,
+           const Mailbox& root, bool same_ids)
+    : manifest_(manifest),
+      plan_(std::move(plan)),
+      area_(area),
+      area_address_(root.area_address()),
+      same_ids_(same_ids) {
+  if (const auto status = proc::read_status(root.pid()); status.ok()) reaper_ = status->ppid;
+  unsigned next = root.slot_index();
+  for (const image::ProcessRecord& process : manifest.processes()) {
+    first_slots_.push_back(next);
+    next += static_cast<unsigned>(process.threads_size());
+  }
+  for (const TreeNode& node : plan_.nodes) {
+    const bool leads = node.process >= 0;
+    live_.push_back({RealPid(), node.pid, leads ? first_slot(node.process) : next});
+    next += leads ? 0 : 1;
+  }
+  live_[0].pid = root.pid();
+}
+
+// Children first: what has no parent in the job any more would be left to the supervisor.
+Tree::~Tree() {
+  if (released_) return;
+  for (std::size_t i = live_.size(); i-- > 1;) {
+    if (!live_[i].pid) continue;
+    ::kill(live_[i].pid.value, SIGKILL);
+    ::waitpid(live_[i].pid.value, nullptr, __WALL | WNOHANG);
+  }
+}
+
+Mailbox Tree::box_of(std::size_t node) const {
+  return Mailbox(area_, live_[node].slot, area_address_, live_[node].pid);
+}
+
+Mailbox Tree::box(int process) const {
+  return box_of(static_cast<std::size_t>(process));  // the plan's first nodes are the processes
+}
+
+Status Tree::build() {
+  for (const TreeStep& step : plan_.steps)
+    if (Status done = carry_out(step); !done.ok())
+      return std::move(done).error().within("process " +
+                                            std::to_string(plan_.nodes[step.actor].pid));
+  return {};
+}
+
+Status Tree::carry_out(const TreeStep& step) {
+  Mailbox box = box_of(step.actor);
+  switch (step.kind) {
+    case Kind::kClone:
+    case Kind::kCloneBeside:
+      return start(step);
+    case Kind::kSetSession:
+      CK_TRY(box.call("begin a session", SYS_setsid));
+      return {};
+    case Kind::kSetGroup:
+      CK_TRY(
+          box.call("join process group " + std::to_string(step.group), SYS_setpgid, 0, step.group));
+      return {};
+    case Kind::kReaper:
+    case Kind::kNoReaper:
+      CK_TRY(box.call("inherit orphans", SYS_prctl, PR_SET_CHILD_SUBREAPER,
+                      step.kind == Kind::kReaper ? 1 : 0, 0, 0, 0));
+      return {};
+    case Kind::kEnd:
+    case Kind::kEndBeside:
+      return end_helper(step);
+  }
+  return {};
+}
+
+Status Tree::start(const TreeStep& step) {
+  const TreeNode& node = plan_.nodes[step.node];
+  Live& live = live_[step.node];
+  abi::ThreadSlot& slot = *area_.slot(live.slot);
+  slot.state = abi::kArriving;
+  slot.self_released = 0;
+  slot.orphan_exits = 1;
+  Mailbox parent = box_of(step.actor);
+  const bool beside = step.kind == Kind::kCloneBeside;
+  clone_args args{};
+  args.flags = beside ? CLONE_PARENT : 0;  // which takes the exit signal from the actor
+  args.exit_signal = beside ? 0 : static_cast<std::uint64_t>(std::max(node.exit_signal, 0));
+  args.stack = parent.slot_address(live.slot) + offsetof(abi::ThreadSlot, stack);
+  args.stack_size = abi::kStackBytes;
+  if (node.pid != 0) {
+    args.set_tid = parent.put_value<std::int32_t>(node.pid);
+    args.set_tid_size = 1;
+  }
+  Result<pid_t> made = parent.clone(args, live.slot);
+  if (!made.ok())
+    return std::move(made)
+        .error()
+        .within("start process " + std::to_string(node.pid))
+        .with_hint("its id is in use; try --pids namespace");
+  live.inner = *made;
+  live.pid = same_ids_ ? RealPid(*made)
+                       : proc::find_child(beside ? reaper_ : live_[step.actor].pid, *made);
+  if (!live.pid)
+    return make_error(ErrorKind::kTryAgain,
+                      "process " + std::to_string(node.pid) + " ended during the restart");
+  return box_of(step.node).wait_parked();
+}
+
+Status Tree::end_helper(const TreeStep& step) {
+  Live& helper = live_[step.node];
+  Mailbox box = box_of(step.node);
+  box.clear();
+  box.add(SYS_exit_group, 0);
+  box.run_last();
+  if (step.kind == Kind::kEnd) {
+    Mailbox parent = box_of(step.actor);
+    CK_TRY(parent.call("collect a helper process", SYS_wait4, helper.inner, 0, __WALL, 0));
+  } else if (reaper_ == RealPid(::getpid())) {
+    ::waitpid(helper.pid.value, nullptr, __WALL);
+  }
+  helper.pid = RealPid();
+  return {};
+}
+
+Status Tree::end_ended() {
+  for (std::size_t i = 0; i < plan_.nodes.size(); ++i)
+    if (plan_.nodes[i].ended >= 0) CK_TRY(end_as(i, manifest_.ended(plan_.nodes[i].ended)));
+  return {};
+}
+
+// Whether it left a core cannot be said again without leaving one.
+Status Tree::end_as(std::size_t node, const image::EndedRecord& record) {
+  const RealPid pid = live_[node].pid;
+  Mailbox box = box_of(node);
+  box.clear();
+  box.add(SYS_prctl, PR_SET_NAME, box.put_string(record.name()));
+  const int status = record.wait_status();
+  if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
+    const rlimit64 no_core{0, 0};
+    (void)::prlimit64(pid.value, RLIMIT_CORE, &no_core, nullptr);
+    const Mailbox::Address none = box.put_value<std::uint64_t>(0);
+    box.add(SYS_kill, record.pid(), WTERMSIG(status));
+    box.add(SYS_rt_sigprocmask, SIG_SETMASK, none, 0, 8);
+  }
+  box.add(SYS_exit_group, WEXITSTATUS(status));
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+    ::kill(pid.value, SIGKILL);
+  else
+    box.run_last();
+  const auto deadline = std::chrono::steady_clock::now() + kEndTime;
+  for (;;) {
+    const Result<proc::ProcessStatus> now = proc::read_status(pid);
+    if (!now.ok() || now->state == 'Z') return {};
+    if (std::chrono::steady_clock::now() >= deadline)
+      return make_error(ErrorKind::kTryAgain,
+                        "process " + std::to_string(record.pid()) + " does not end");
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+}  // namespace ck::restore
