@@ -2,6 +2,7 @@
 // Engine thread only.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 #include "runtime/capture/freeze.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
+#include "runtime/memory/file_content.h"
 #include "runtime/memory/mappings.h"
 #include "runtime/memory/objects.h"
 #include "runtime/memory/read_memory.h"
@@ -43,6 +45,10 @@ class MemoryCapture {
     memory::Class kind;
     std::uint32_t object = 0;  // index plus 1
   };
+  struct Program {
+    UniqueFd file;
+    memory::FileSource source;
+  };
   Status add_object(Area& area);
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
   Status freeze_object(std::uint32_t object);
@@ -58,7 +64,7 @@ class MemoryCapture {
   std::set<std::uint32_t> shared_;  // objects known by their mappings alone: content is copied here
   std::unique_ptr<memory::MemorySource> frozen_source_;
   std::unique_ptr<memory::MemorySource> twin_source_;
-  std::vector<std::unique_ptr<image::ByteSource>> sources_;  // in use until the chunks are finished
+  std::deque<Program> programs_;  // in use until the chunks are finished
 };
 
 }  // namespace ck::capture

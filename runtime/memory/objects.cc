@@ -160,7 +160,7 @@ Result<UniqueFd> ObjectTable::new_copy(std::uint64_t bytes, std::uint64_t size) 
 
 void ObjectTable::keep(std::uint32_t index, UniqueFd content, std::vector<image::Run> runs) {
   record(index).set_has_content(true);
-  auto source = std::make_unique<FileSource>(content.get());
+  auto source = std::make_unique<FileSource>(content.get(), record(index).path());
   contents_[index] = {std::move(content), std::move(runs), std::move(source)};
 }
 
