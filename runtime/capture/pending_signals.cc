@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "runtime/abi/sigaction.h"
 #include "runtime/proc/posix_timers.h"
 
 namespace ck::capture {
@@ -15,7 +16,6 @@ using proc::Mailbox;
 
 namespace {
 
-constexpr int kLastSignal = 64;
 constexpr int kMaxTries = 100;
 
 std::int64_t microseconds(const timeval& time) {
@@ -82,7 +82,7 @@ Result<TimerReading> read_timers(FrozenProcess& process,
 // again.
 Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uint64_t signals,
                             bool of_process, std::vector<QueuedSignal>& queued) {
-  for (int number = 1; number <= kLastSignal; ++number) {
+  for (int number = 1; number <= abi::kLastSignal; ++number) {
     if (!(signals & bit_of(number)) || number == SIGKILL || number == SIGSTOP) continue;
     Mailbox box = process.mailbox(thread);
     const Mailbox::Address set = box.put_value(bit_of(number));

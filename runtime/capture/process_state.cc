@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "runtime/abi/sigaction.h"
 #include "runtime/capture/pending_signals.h"
 #include "runtime/capture/thread_state.h"
 #include "runtime/proc/proc_file.h"
@@ -13,16 +14,13 @@
 
 namespace ck::capture {
 
+using abi::KernelSigaction;
+using abi::kLastSignal;
 using proc::Mailbox;
 
 namespace {
 
-constexpr int kLastSignal = 64;
 constexpr std::uint64_t kSaRestart = 0x10000000;
-
-struct KernelSigaction {
-  std::uint64_t handler, flags, restorer, mask;
-};
 
 Status capture_signal_actions(FrozenProcess& process, image::ProcessRecord& record) {
   Mailbox box = process.mailbox();

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "runtime/abi/sigaction.h"
 #include "runtime/proc/proc_file.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
@@ -28,16 +29,12 @@ namespace {
 
 constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
 
-struct KernelSigaction {
-  std::uint64_t handler, flags, restorer, mask;
-};
-
 Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
-    const KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
-                                 action.mask()};
+    const abi::KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
+                                      action.mask()};
     box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel), 0, 8);
   }
   CK_TRY(box.run());

@@ -20,7 +20,6 @@ namespace ck::restore {
 namespace {
 
 constexpr int kRestorerOffset = 5;  // above HelperDescriptors' own
-constexpr int kLastSignal = 64;
 
 // Capabilities survive the restorer's exec only as ambient ones (capabilities(7)).
 void make_capabilities_ambient() {
@@ -32,16 +31,6 @@ void make_capabilities_ambient() {
   ::syscall(SYS_capset, &header, data);
   for (int capability = 0; capability < 64; ++capability)
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
-}
-
-void reset_signals() {
-  struct {
-    std::uint64_t handler, flags, restorer, mask;
-  } const plain{};
-  for (int number = 1; number <= kLastSignal; ++number)
-    ::syscall(SYS_rt_sigaction, number, &plain, nullptr, sizeof plain.mask);
-  const std::uint64_t none = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 }
 
 std::int64_t nanoseconds(const timespec& time) {
@@ -117,7 +106,7 @@ void become_restorer(const ChildPlan& plan) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  reset_signals();
+  process::SignalState{}.apply();
   if (plan.keep_capabilities) make_capabilities_ambient();
   for (int stream = 0; stream < 3; ++stream) ::dup3(stream, plan.helpers.base + stream, 0);
   ::dup3(plan.area_fd, plan.helpers.area(), 0);
