@@ -215,11 +215,8 @@ Status start_clocks(Mailbox& box, const image::ProcessRecord& process,
     CK_TRY(create_timer(box, timer));
   CK_TRY(queue_signals(box, process));
   CK_TRY(start_timers(box, process));
-  UniqueFd score;
-  if (Result<UniqueFd> opened = proc::open_proc(box.pid(), "oom_score_adj", O_WRONLY); opened.ok())
-    score = std::move(*opened);
   const std::string text = std::to_string(process.oom_score_adj());
-  if (!score || ::write(score.get(), text.data(), text.size()) < 0)
+  if (!proc::write_proc(box.pid(), "oom_score_adj", text).ok())
     warnings.push_back("the job's oom_score_adj of " + text + " cannot be set here");
   return {};
 }
