@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "runtime/abi/sigaction.h"
+#include "runtime/base/timespec.h"
 #include "runtime/capture/pending_signals.h"
 #include "runtime/capture/thread_state.h"
 #include "runtime/proc/proc_file.h"
@@ -98,9 +99,8 @@ Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record,
   record.mutable_credentials()->set_securebits(static_cast<std::uint32_t>(box.result(securebits)));
   record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk)));
   auto nanoseconds = [&](int index) {
-    const auto time =
-        box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec));
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+    return to_nanoseconds(
+        box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec)));
   };
   clocks.set_monotonic_ns(nanoseconds(0));
   clocks.set_boottime_ns(nanoseconds(1));

@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "runtime/base/timespec.h"
 #include "runtime/proc/slot_state.h"
 #include "runtime/proc/tasks.h"
 
@@ -25,8 +26,7 @@ bool is_error(std::int64_t result) {
 }
 
 void futex_wait(std::uint32_t* word, std::uint32_t value, std::chrono::nanoseconds timeout) {
-  timespec pause{static_cast<time_t>(timeout.count() / 1'000'000'000),
-                 static_cast<long>(timeout.count() % 1'000'000'000)};
+  const timespec pause = to_timespec(timeout.count());
   ::syscall(SYS_futex, word, FUTEX_WAIT, value, &pause, nullptr, 0);
 }
 

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "runtime/abi/sigaction.h"
+#include "runtime/base/timespec.h"
 #include "runtime/proc/proc_file.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
@@ -67,11 +68,6 @@ void set_limits(RealPid pid, const image::ProcessRecord& process,
     warnings.push_back("resource limit " + std::to_string(limit.resource()) +
                        " is lower here than where the job came from");
   }
-}
-
-timespec to_timespec(std::int64_t nanoseconds) {
-  return {static_cast<time_t>(nanoseconds / 1'000'000'000),
-          static_cast<long>(nanoseconds % 1'000'000'000)};
 }
 
 sigevent event_of(const image::PosixTimerRecord& timer) {

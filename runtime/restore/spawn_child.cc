@@ -15,6 +15,8 @@
 #include <fstream>
 #include <map>
 
+#include "runtime/base/timespec.h"
+
 namespace ck::restore {
 
 namespace {
@@ -31,10 +33,6 @@ void make_capabilities_ambient() {
   ::syscall(SYS_capset, &header, data);
   for (int capability = 0; capability < 64; ++capability)
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
-}
-
-std::int64_t nanoseconds(const timespec& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
 // Offset of this process's own time namespace. Asked once: after unshare(CLONE_NEWTIME) the file
@@ -56,17 +54,13 @@ std::int64_t own_offset(const std::string& clock) {
 std::int64_t host_clock(clockid_t clock, const char* name) {
   timespec now{};
   ::clock_gettime(clock, &now);
-  return nanoseconds(now) - own_offset(name);
+  return to_nanoseconds(now) - own_offset(name);
 }
 
 std::string offset_line(const char* name, std::int64_t offset) {
-  std::int64_t seconds = offset / 1'000'000'000;
-  std::int64_t rest = offset % 1'000'000'000;
-  if (rest < 0) {
-    --seconds;
-    rest += 1'000'000'000;
-  }
-  return std::string(name) + " " + std::to_string(seconds) + " " + std::to_string(rest) + "\n";
+  const timespec split = to_timespec(offset);
+  return std::string(name) + " " + std::to_string(split.tv_sec) + " " +
+         std::to_string(split.tv_nsec) + "\n";
 }
 
 }  // namespace
