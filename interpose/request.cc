@@ -7,6 +7,7 @@
 
 #include "interpose/agent.h"
 #include "runtime/abi/gate.h"
+#include "runtime/abi/sigaction.h"
 
 namespace ck::agent {
 
@@ -14,13 +15,6 @@ using abi::address_of;
 using abi::gate;
 
 namespace {
-
-struct KernelSigaction {
-  uint64_t handler;
-  uint64_t flags;
-  uint64_t restorer;
-  uint64_t mask;
-};
 
 constexpr uint64_t kSaRestorer = 0x04000000;
 
@@ -70,7 +64,7 @@ void on_request(int, siginfo_t*, void* context) {
 
 void arm_request_signal() {
   const uint64_t number = static_cast<uint64_t>(area->request_signal);
-  KernelSigaction action{};
+  abi::KernelSigaction action{};
   if (number == 0 || gate(__NR_rt_sigaction, number, 0, address_of(&action), 8) != 0) return;
   if (action.handler != 0 /* SIG_DFL */) return;
   action = {reinterpret_cast<uint64_t>(&on_request),

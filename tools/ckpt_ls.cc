@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "runtime/base/timespec.h"
 #include "runtime/image/generations.h"
 #include "runtime/job/job_dir.h"
 #include "runtime/job/job_state.h"
@@ -35,7 +36,7 @@ Result<std::vector<ImageFile>> images_of(const job::JobDir& job) {
     struct stat info;
     if (stat(generation.path.c_str(), &info) != 0) continue;  // removed by retention just now
     images.push_back({generation.number, generation.path, static_cast<std::uint64_t>(info.st_size),
-                      info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec});
+                      to_nanoseconds(info.st_mtim)});
   }
   return images;
 }

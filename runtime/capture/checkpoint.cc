@@ -61,17 +61,6 @@ class NoSubreapers {
   std::vector<FrozenProcess*> processes_;
 };
 
-// A leader that has exited is a zombie while its threads live.
-bool is_running(RealPid pid) {
-  const Result<std::vector<RealPid>> threads = proc::read_threads(pid);
-  if (!threads.ok()) return false;
-  for (RealPid thread : *threads) {
-    const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (status.ok() && status->state != 'Z' && status->state != 'X') return true;
-  }
-  return false;
-}
-
 // Holds what a checkpoint goes through, in order; every early return thaws the program.
 class Checkpoint {
  public:
@@ -243,7 +232,7 @@ class Checkpoint {
 Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
                                     const CheckpointOptions& options) {
   Result<CheckpointReport> report = Checkpoint(root, area, options).run();
-  if (report.ok() || is_running(root)) return report;
+  if (report.ok() || proc::any_thread_alive(root)) return report;
   // Whatever failed, this is why.
   return make_error(ErrorKind::kNotFound,
                     "process " + to_string(root) + " ended during the checkpoint");

@@ -2,31 +2,19 @@
 
 #include <cstring>
 
+#include "runtime/proc/xstate.h"
+
 namespace ck::capture {
 
 namespace {
 
-// arch/x86/include/uapi/asm/sigcontext.h and ucontext.h
-constexpr std::uint32_t kMagic1 = 0x46505853;
-constexpr std::uint32_t kMagic2 = 0x46505845;
-constexpr std::size_t kSoftwareBytes = 464;  // struct _fpx_sw_bytes within the legacy area
-constexpr std::size_t kMagic2Bytes = 4;
-constexpr std::size_t kMinXsave = 576;  // legacy area and header
+// arch/x86/include/uapi/asm/ucontext.h
 constexpr std::uint64_t kUcFpXstate = 1, kUcSigcontextSs = 2, kUcStrictRestoreSs = 4;
 
-struct SoftwareBytes {
-  std::uint32_t magic1;
-  std::uint32_t extended_size;
-  std::uint64_t features;
-  std::uint32_t xstate_size;
-  std::uint32_t padding[7];
-};
-static_assert(sizeof(SoftwareBytes) == 48);
-
-// In the regset the same place holds the features that the kernel enabled (XCR0).
+// XCR0, which the regset has in the software bytes.
 std::uint64_t enabled_features(std::span<const std::byte> xstate) {
   std::uint64_t features = 0;
-  std::memcpy(&features, xstate.data() + kSoftwareBytes, sizeof features);
+  std::memcpy(&features, xstate.data() + proc::kXstateSoftwareOffset, sizeof features);
   return features;
 }
 
@@ -35,18 +23,14 @@ std::uint64_t enabled_features(std::span<const std::byte> xstate) {
 Status build_frame(abi::ThreadSlot& slot, std::uint64_t slot_address,
                    const user_regs_struct& registers, std::span<const std::byte> xstate,
                    std::uint64_t signal_mask) {
-  if (xstate.size() < kMinXsave || xstate.size() + kMagic2Bytes > abi::kXstateBytes)
+  if (xstate.size() < proc::kXstateMinBytes ||
+      xstate.size() + proc::kXstateTailBytes > abi::kXstateBytes)
     return make_error(ErrorKind::kRefused, "extended register state of " +
                                                std::to_string(xstate.size()) +
                                                " bytes is of an unknown kind");
   std::memcpy(slot.xstate, xstate.data(), xstate.size());
-  std::memcpy(slot.xstate + xstate.size(), &kMagic2, sizeof kMagic2);
-  SoftwareBytes software{};
-  software.magic1 = kMagic1;
-  software.xstate_size = static_cast<std::uint32_t>(xstate.size());
-  software.extended_size = software.xstate_size + kMagic2Bytes;
-  software.features = enabled_features(xstate);
-  std::memcpy(slot.xstate + kSoftwareBytes, &software, sizeof software);
+  proc::seal_xstate(std::as_writable_bytes(std::span(slot.xstate)),
+                    static_cast<std::uint32_t>(xstate.size()), enabled_features(xstate));
 
   abi::SignalFrame& frame = slot.frame;
   frame = {};

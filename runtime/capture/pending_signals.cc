@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "runtime/abi/sigaction.h"
+#include "runtime/base/timespec.h"
 #include "runtime/proc/posix_timers.h"
 
 namespace ck::capture {
@@ -15,14 +17,10 @@ using proc::Mailbox;
 
 namespace {
 
-constexpr int kLastSignal = 64;
 constexpr int kMaxTries = 100;
 
 std::int64_t microseconds(const timeval& time) {
   return time.tv_sec * 1'000'000 + time.tv_usec;
-}
-std::int64_t nanoseconds(const timespec& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
 std::uint64_t bit_of(int signal) {
@@ -47,8 +45,8 @@ struct TimerReading {
       if (then != 0 && (now == 0 || now > then)) return true;
     }
     for (std::size_t i = 0; i < posix.size(); ++i) {
-      const std::int64_t then = nanoseconds(before.posix[i].it_value);
-      const std::int64_t now = nanoseconds(posix[i].it_value);
+      const std::int64_t then = to_nanoseconds(before.posix[i].it_value);
+      const std::int64_t now = to_nanoseconds(posix[i].it_value);
       if (then != 0 && (now == 0 || now > then)) return true;
     }
     return false;
@@ -82,7 +80,7 @@ Result<TimerReading> read_timers(FrozenProcess& process,
 // again.
 Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uint64_t signals,
                             bool of_process, std::vector<QueuedSignal>& queued) {
-  for (int number = 1; number <= kLastSignal; ++number) {
+  for (int number = 1; number <= abi::kLastSignal; ++number) {
     if (!(signals & bit_of(number)) || number == SIGKILL || number == SIGSTOP) continue;
     Mailbox box = process.mailbox(thread);
     const Mailbox::Address set = box.put_value(bit_of(number));
@@ -133,8 +131,8 @@ void save(const FrozenProcess& process, const std::vector<proc::PosixTimer>& tim
     saved.set_notify(timers[i].notify);
     saved.set_signal(timers[i].signal);
     saved.set_value(timers[i].value);
-    saved.set_interval_ns(nanoseconds(reading.posix[i].it_interval));
-    saved.set_remaining_ns(nanoseconds(reading.posix[i].it_value));
+    saved.set_interval_ns(to_nanoseconds(reading.posix[i].it_interval));
+    saved.set_remaining_ns(to_nanoseconds(reading.posix[i].it_value));
     for (const FrozenThread& thread : process.threads)
       if (thread.real == timers[i].target || thread.tid.value == timers[i].target.value)
         saved.set_tid(thread.tid.value);

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "runtime/abi/sigaction.h"
+#include "runtime/base/timespec.h"
 #include "runtime/capture/pending_signals.h"
 #include "runtime/capture/thread_state.h"
 #include "runtime/proc/proc_file.h"
@@ -13,16 +15,13 @@
 
 namespace ck::capture {
 
+using abi::KernelSigaction;
+using abi::kLastSignal;
 using proc::Mailbox;
 
 namespace {
 
-constexpr int kLastSignal = 64;
 constexpr std::uint64_t kSaRestart = 0x10000000;
-
-struct KernelSigaction {
-  std::uint64_t handler, flags, restorer, mask;
-};
 
 Status capture_signal_actions(FrozenProcess& process, image::ProcessRecord& record) {
   Mailbox box = process.mailbox();
@@ -100,9 +99,8 @@ Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record,
   record.mutable_credentials()->set_securebits(static_cast<std::uint32_t>(box.result(securebits)));
   record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk)));
   auto nanoseconds = [&](int index) {
-    const auto time =
-        box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec));
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+    return to_nanoseconds(
+        box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec)));
   };
   clocks.set_monotonic_ns(nanoseconds(0));
   clocks.set_boottime_ns(nanoseconds(1));

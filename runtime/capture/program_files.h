@@ -1,11 +1,12 @@
 // The contents of mapped programs and libraries. Engine thread only.
 #pragma once
 
-#include <memory>
-#include <vector>
+#include <deque>
 
+#include "runtime/base/unique_fd.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
+#include "runtime/memory/file_content.h"
 
 namespace ck::capture {
 
@@ -15,7 +16,11 @@ class ProgramFiles {
   Status write(image::Writer& writer, image::Manifest& manifest);
 
  private:
-  std::vector<std::unique_ptr<image::ByteSource>> sources_;
+  struct File {
+    UniqueFd fd;
+    memory::FileSource source;
+  };
+  std::deque<File> files_;  // their places must not change
 };
 
 }  // namespace ck::capture

@@ -7,6 +7,7 @@
 
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/sched.h"
+#include "runtime/proc/xstate.h"
 
 namespace ck::capture {
 
@@ -74,7 +75,7 @@ Status capture_thread(FrozenProcess& process, std::size_t index, image::ThreadRe
   record.set_rseq_signature(thread.rseq.signature);
   const abi::ThreadSlot& slot = process.slot(index);
   record.set_frame(&slot.frame, sizeof slot.frame);
-  record.set_xstate(slot.xstate, thread.xstate_size + 4);
+  record.set_xstate(slot.xstate, thread.xstate_size + proc::kXstateTailBytes);
   record.set_eintr_signals(slot.eintr_signals);
   return {};
 }

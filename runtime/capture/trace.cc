@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "runtime/proc/status.h"
+#include "runtime/proc/tasks.h"
 
 namespace ck::capture {
 
@@ -52,9 +53,7 @@ Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid pro
   if (trace(PTRACE_SEIZE, tid) != 0) {
     if (errno == ESRCH) return std::optional<TracedThread>();
     const int failure = errno;
-    const Result<proc::ProcessStatus> status = proc::read_status(tid);
-    if (!status.ok() || status->state == 'Z' || status->state == 'X')
-      return std::optional<TracedThread>();
+    if (!proc::is_alive(tid)) return std::optional<TracedThread>();
     return cannot_seize(tid, process, failure);
   }
   TracedThread thread(tid, process, own_child);

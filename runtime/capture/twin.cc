@@ -116,8 +116,7 @@ Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process, Parent parent) 
 }
 
 bool Twin::alive() const {
-  const Result<proc::ProcessStatus> status = proc::read_status(pid_);
-  return status.ok() && status->state != 'Z' && status->state != 'X';
+  return proc::is_alive(pid_);
 }
 
 Twin::~Twin() {

@@ -105,6 +105,14 @@ Status check_owner_gone(const JobDir& job, bool force) {
                     "if you know that it is not, use --force");
 }
 
+Result<Ownership> Ownership::begin(const JobDir& job, UniqueFd lock, Incarnation mine) {
+  mine.supervisor = RealPid(getpid());
+  mine.supervisor_start = CK_TRY(proc::read_stat(mine.supervisor)).start_time;
+  Ownership ownership(job.path(), job.info().name, std::move(lock), std::move(mine));
+  CK_TRY(ownership.write_incarnation());
+  return ownership;
+}
+
 Result<Ownership> Ownership::acquire(const JobDir& job, bool force) {
   UniqueFd lock = CK_TRY(lock_job(job));
   CK_TRY(check_owner_gone(job, force));
@@ -112,11 +120,7 @@ Result<Ownership> Ownership::acquire(const JobDir& job, bool force) {
   Incarnation mine;
   mine.counter = before ? before->counter + 1 : 1;
   mine.host = CK_TRY(this_host());
-  mine.supervisor = RealPid(getpid());
-  mine.supervisor_start = CK_TRY(proc::read_stat(mine.supervisor)).start_time;
-  Ownership ownership(job.path(), job.info().name, std::move(lock), std::move(mine));
-  CK_TRY(ownership.write_incarnation());
-  return ownership;
+  return begin(job, std::move(lock), std::move(mine));
 }
 
 Result<Ownership> Ownership::adopt(const JobDir& job) {
@@ -127,11 +131,7 @@ Result<Ownership> Ownership::adopt(const JobDir& job) {
   }
   Incarnation mine = std::move(*last);
   ++mine.counter;
-  mine.supervisor = RealPid(getpid());
-  mine.supervisor_start = CK_TRY(proc::read_stat(mine.supervisor)).start_time;
-  Ownership ownership(job.path(), job.info().name, std::move(lock), std::move(mine));
-  CK_TRY(ownership.write_incarnation());
-  return ownership;
+  return begin(job, std::move(lock), std::move(mine));
 }
 
 Ownership::Ownership(Ownership&& other) noexcept = default;

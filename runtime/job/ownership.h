@@ -50,6 +50,8 @@ class Ownership {
         name_(std::move(name)),
         lock_(std::move(lock)),
         mine_(std::move(mine)) {}
+  // This process, on disk, as the owner that `mine` leaves open.
+  static Result<Ownership> begin(const JobDir& job, UniqueFd lock, Incarnation mine);
   Status write_incarnation();
 
   std::string folder_;

@@ -43,11 +43,9 @@ Status FileSource::read(std::uint64_t offset, std::span<std::byte> into) const {
   while (!into.empty()) {
     ssize_t got = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return sys_error("read a file's content at " + std::to_string(offset));
-    if (got == 0) {
-      return make_error(ErrorKind::kSystem, "read a file's content at " + std::to_string(offset) +
-                                                ": it has become shorter");
-    }
+    if (got < 0) return sys_error("read " + name_ + " at " + std::to_string(offset));
+    if (got == 0)
+      return make_error(ErrorKind::kTryAgain, name_ + " became shorter while it was read");
     offset += static_cast<std::uint64_t>(got);
     into = into.subspan(static_cast<std::size_t>(got));
   }

@@ -1,6 +1,7 @@
 // Bytes of open files: where they are, and copying them. Any thread.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -8,14 +9,15 @@
 
 namespace ck::memory {
 
-// An open file as a source. Does not own `fd`.
+// An open file as a source. Does not own `fd`; `name` is what errors call it.
 class FileSource : public image::ByteSource {
  public:
-  explicit FileSource(int fd) : fd_(fd) {}
+  explicit FileSource(int fd, std::string name = "a file") : fd_(fd), name_(std::move(name)) {}
   Status read(std::uint64_t offset, std::span<std::byte> into) const override;
 
  private:
   int fd_;
+  std::string name_;
 };
 
 // Where the file has data: whole pages except at its end, merged, holes left out.

@@ -8,6 +8,7 @@
 
 #include <numeric>
 
+#include "runtime/base/timespec.h"
 #include "runtime/memory/file_content.h"
 #include "runtime/memory/read_memory.h"
 
@@ -38,7 +39,7 @@ ObjectRecord describe(const struct stat& status, const std::string& path) {
   ObjectRecord record;
   record.set_path(path);
   record.set_size(static_cast<std::uint64_t>(status.st_size));
-  record.set_mtime_ns(status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec);
+  record.set_mtime_ns(to_nanoseconds(status.st_mtim));
   record.set_device(status.st_dev);
   record.set_inode(status.st_ino);
   record.set_mode(status.st_mode);
@@ -160,7 +161,7 @@ Result<UniqueFd> ObjectTable::new_copy(std::uint64_t bytes, std::uint64_t size) 
 
 void ObjectTable::keep(std::uint32_t index, UniqueFd content, std::vector<image::Run> runs) {
   record(index).set_has_content(true);
-  auto source = std::make_unique<FileSource>(content.get());
+  auto source = std::make_unique<FileSource>(content.get(), record(index).path());
   contents_[index] = {std::move(content), std::move(runs), std::move(source)};
 }
 

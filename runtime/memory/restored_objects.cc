@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/timespec.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/file_content.h"
 
@@ -114,8 +115,8 @@ Status RestoredObjects::finish() const {
     const ObjectRecord& object = manifest_->objects(i);
     int fd = files_[static_cast<std::size_t>(i)].get();
     if (fd < 0 || is_by_path(object)) continue;
-    timespec modified{object.mtime_ns() / 1'000'000'000, object.mtime_ns() % 1'000'000'000};
-    timespec times[2] = {modified, modified};
+    const timespec modified = to_timespec(object.mtime_ns());
+    const timespec times[2] = {modified, modified};
     if (object.kind() != ObjectRecord::SHARED_MEMORY) ::futimens(fd, times);
     if (object.kind() == ObjectRecord::MEMFD && object.seals() != 0 &&
         ::fcntl(fd, F_ADD_SEALS, object.seals()) != 0) {

@@ -1,6 +1,5 @@
 #include "runtime/proc/mailbox.h"
 
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <sys/syscall.h>
@@ -9,7 +8,9 @@
 
 #include <cstring>
 
+#include "runtime/base/timespec.h"
 #include "runtime/proc/slot_state.h"
+#include "runtime/proc/tasks.h"
 
 namespace ck::proc {
 
@@ -24,21 +25,8 @@ bool is_error(std::int64_t result) {
   return result < 0 && result > -4096;
 }
 
-// Also false for a zombie, which answers to kill(2) but serves no mailbox.
-bool is_alive(RealPid pid) {
-  const std::string path = "/proc/" + to_string(pid) + "/stat";
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char text[512];
-  const ssize_t length = fd ? ::read(fd.get(), text, sizeof text - 1) : -1;
-  if (length <= 0) return false;
-  text[length] = '\0';
-  const char* state = std::strrchr(text, ')');
-  return state != nullptr && state[1] == ' ' && std::strchr("ZXx", state[2]) == nullptr;
-}
-
 void futex_wait(std::uint32_t* word, std::uint32_t value, std::chrono::nanoseconds timeout) {
-  timespec pause{static_cast<time_t>(timeout.count() / 1'000'000'000),
-                 static_cast<long>(timeout.count() % 1'000'000'000)};
+  const timespec pause = to_timespec(timeout.count());
   ::syscall(SYS_futex, word, FUTEX_WAIT, value, &pause, nullptr, 0);
 }
 

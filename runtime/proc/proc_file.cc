@@ -44,6 +44,13 @@ Result<std::string> read_proc(RealPid pid, std::string_view name) {
   return read_all(fd.get(), proc_path(pid, name));
 }
 
+Status write_proc(RealPid pid, std::string_view name, std::string_view text) {
+  UniqueFd fd = CK_TRY(open_proc(pid, name, O_WRONLY));
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return sys_error("write " + proc_path(pid, name));
+  return {};
+}
+
 Result<std::string> read_proc_link(RealPid pid, std::string_view name) {
   std::string path = proc_path(pid, name);
   std::string target(4096, '\0');

@@ -1,5 +1,5 @@
-// Reading whole files and links below /proc/PID. A thread's id serves wherever a process's does:
-// /proc/TID answers for the thread. Any thread may call.
+// Whole files and links below /proc/PID: reading them, writing settings. A thread's id serves
+// wherever a process's does: /proc/TID answers for the thread. Any thread may call.
 #pragma once
 
 #include <string>
@@ -16,6 +16,8 @@ std::string proc_path(RealPid pid, std::string_view name);  // "/proc/PID/name"
 
 Result<UniqueFd> open_proc(RealPid pid, std::string_view name, int flags);
 Result<std::string> read_proc(RealPid pid, std::string_view name);
+// In one write(2), as the kernel wants its settings. Allocates: not between fork(2) and exec(3).
+Status write_proc(RealPid pid, std::string_view name, std::string_view text);
 Result<std::string> read_proc_link(RealPid pid, std::string_view name);
 
 // The names in /proc/PID/name that are numbers, sorted ("task", "fd", …).

@@ -1,6 +1,9 @@
 #include "runtime/proc/tasks.h"
 
+#include <algorithm>
+
 #include "runtime/proc/proc_file.h"
+#include "runtime/proc/stat.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/text_cursor.h"
 
@@ -26,6 +29,16 @@ Result<std::vector<RealPid>> read_children(RealPid pid) {
     }
   }
   return children;
+}
+
+bool is_alive(RealPid task) {
+  const Result<ProcessStat> stat = read_stat(task);
+  return stat.ok() && stat->state != 'Z' && stat->state != 'X';
+}
+
+bool any_thread_alive(RealPid pid) {
+  const Result<std::vector<RealPid>> threads = read_threads(pid);
+  return threads.ok() && std::any_of(threads->begin(), threads->end(), is_alive);
 }
 
 RealPid find_child(RealPid parent, pid_t innermost) {

@@ -8,21 +8,12 @@
 
 #include <cstring>
 
+#include "runtime/abi/sigaction.h"
 #include "runtime/process/child_process.h"
 
 namespace ck::process {
 
 namespace {
-
-constexpr int kLastSignal = 64;
-
-// The kernel's sigaction and masks, since glibc hides signals 32 and 33.
-struct KernelSigaction {
-  std::uint64_t handler = 0;
-  std::uint64_t flags = 0;
-  std::uint64_t restorer = 0;
-  std::uint64_t mask = 0;
-};
 
 std::vector<std::string> with_agent(const LaunchOptions& options, const ControlArea& area) {
   const std::string preload = "LD_PRELOAD=";
@@ -50,19 +41,10 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return result;
 }
 
-void restore_signals(const SignalState& signals) {
-  for (int number = 1; number <= kLastSignal; ++number) {
-    KernelSigaction action;
-    action.handler = (signals.ignored >> (number - 1)) & 1;  // SIG_IGN is 1, SIG_DFL 0
-    ::syscall(SYS_rt_sigaction, number, &action, nullptr, sizeof action.mask);
-  }
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals.blocked, nullptr, sizeof signals.blocked);
-}
-
 // In the child of a process that may have threads: system calls only.
 [[noreturn]] void become_program(const char* path, char* const* argv, char* const* envp,
                                  const SignalState& signals, int error_pipe) {
-  restore_signals(signals);
+  signals.apply();
   ::execve(path, argv, envp);
   const int failure = errno;
   (void)!::write(error_pipe, &failure, sizeof failure);
@@ -71,11 +53,20 @@ void restore_signals(const SignalState& signals) {
 
 }  // namespace
 
+void SignalState::apply() const {
+  for (int number = 1; number <= abi::kLastSignal; ++number) {
+    abi::KernelSigaction action{};
+    action.handler = (ignored >> (number - 1)) & 1;
+    ::syscall(SYS_rt_sigaction, number, &action, nullptr, sizeof action.mask);
+  }
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, nullptr, sizeof blocked);
+}
+
 SignalState SignalState::current() {
   SignalState state;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &state.blocked, sizeof state.blocked);
-  for (int number = 1; number <= kLastSignal; ++number) {
-    KernelSigaction action;
+  for (int number = 1; number <= abi::kLastSignal; ++number) {
+    abi::KernelSigaction action{};
     ::syscall(SYS_rt_sigaction, number, nullptr, &action, sizeof action.mask);
     if (action.handler == 1) state.ignored |= std::uint64_t{1} << (number - 1);
   }

@@ -31,6 +31,8 @@ struct SignalState {
   std::uint64_t blocked = 0;  // bit n-1: signal n
   std::uint64_t ignored = 0;
   static SignalState current();
+  // In a child that has no other thread; may follow fork(2): system calls only.
+  void apply() const;
 };
 
 struct LaunchOptions {

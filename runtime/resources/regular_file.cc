@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "runtime/base/timespec.h"
 #include "runtime/resources/capture.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/table.h"
@@ -87,7 +88,7 @@ Status compare(RestoreSession& session, const image::OpenFileRecord& record, int
   }
   bool writable = (record.flags() & O_ACCMODE) != O_RDONLY;
   if (size > object.size()) return handle_growth(session, fd, writable, now, object);
-  if (now.st_mtim.tv_sec * 1'000'000'000 + now.st_mtim.tv_nsec != object.mtime_ns()) {
+  if (to_nanoseconds(now.st_mtim) != object.mtime_ns()) {
     session.warn("file " + object.path() + " was changed since the checkpoint");
   }
   return {};

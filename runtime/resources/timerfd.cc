@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "runtime/base/timespec.h"
 #include "runtime/proc/fdinfo.h"
 #include "runtime/proc/text_cursor.h"
 #include "runtime/resources/capture.h"
@@ -18,17 +19,9 @@ namespace ck::resources {
 namespace {
 
 constexpr unsigned long kSetTicks = _IOW('T', 0, std::uint64_t);  // TFD_IOC_SET_TICKS
-constexpr std::int64_t kSecond = 1'000'000'000;
 
 bool recognises(const CaptureSession&, const OpenFile& file) {
   return file.entry.target == "anon_inode:[timerfd]";
-}
-
-std::int64_t nanoseconds(const timespec& time) {
-  return time.tv_sec * kSecond + time.tv_nsec;
-}
-timespec to_timespec(std::int64_t ns) {
-  return {ns / kSecond, ns % kSecond};
 }
 
 bool is_real_time(int clock) {
@@ -53,11 +46,11 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   std::uint64_t flags = field(info.text, "settime flags", 8);
   state.set_cancel_on_set((flags & TFD_TIMER_CANCEL_ON_SET) != 0);
   state.set_ticks(field(info.text, "ticks"));
-  state.set_remaining_ns(nanoseconds(now.it_value));
-  state.set_interval_ns(nanoseconds(now.it_interval));
+  state.set_remaining_ns(to_nanoseconds(now.it_value));
+  state.set_interval_ns(to_nanoseconds(now.it_interval));
   state.set_armed(state.remaining_ns() != 0);
   if (is_real_time(state.clock()) && (flags & TFD_TIMER_ABSTIME) != 0 && state.armed()) {
-    state.set_deadline_ns(nanoseconds(real) + state.remaining_ns());
+    state.set_deadline_ns(to_nanoseconds(real) + state.remaining_ns());
   }
   record.set_state(state.SerializeAsString());
   return {};

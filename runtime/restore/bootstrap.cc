@@ -7,10 +7,6 @@
 
 #include "runtime/proc/mem.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-
 namespace ck::restore {
 
 using proc::Mailbox;

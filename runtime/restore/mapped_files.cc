@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "runtime/base/timespec.h"
 #include "runtime/proc/pass_descriptor.h"
 
 namespace ck::restore {
@@ -19,13 +20,13 @@ namespace {
 bool same_identity(const image::ObjectRecord& object, const struct stat& status) {
   return object.device() == status.st_dev && object.inode() == status.st_ino &&
          object.size() == static_cast<std::uint64_t>(status.st_size) &&
-         object.mtime_ns() == status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
+         object.mtime_ns() == to_nanoseconds(status.st_mtim);
 }
 
 // On another host, or after a reinstallation, the numbers of device and inode say nothing.
 bool same_time_and_size(const image::ObjectRecord& object, const struct stat& status) {
   return object.size() == static_cast<std::uint64_t>(status.st_size) &&
-         object.mtime_ns() == status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
+         object.mtime_ns() == to_nanoseconds(status.st_mtim);
 }
 
 }  // namespace

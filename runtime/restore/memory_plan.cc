@@ -6,10 +6,6 @@
 
 #include "runtime/image/writer.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-
 namespace ck::restore {
 
 namespace {

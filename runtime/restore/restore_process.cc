@@ -12,6 +12,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "runtime/abi/sigaction.h"
+#include "runtime/base/timespec.h"
 #include "runtime/proc/proc_file.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
@@ -28,16 +30,12 @@ namespace {
 
 constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
 
-struct KernelSigaction {
-  std::uint64_t handler, flags, restorer, mask;
-};
-
 // Blocked signals are queued even where nobody wants them; to ignore one discards it
 // (sigaction(2)).
 Status discard_pending(Mailbox& box) {
   box.clear();
-  const KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
-  const KernelSigaction plain{};
+  const abi::KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
+  const abi::KernelSigaction plain{};
   box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(ignore), 0, 8);
   box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(plain), 0, 8);
   CK_TRY(box.run());
@@ -49,8 +47,8 @@ Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
-    const KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
-                                 action.mask()};
+    const abi::KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
+                                      action.mask()};
     box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel), 0, 8);
   }
   CK_TRY(box.run());
@@ -83,11 +81,6 @@ void set_limits(RealPid pid, const image::ProcessRecord& process,
     warnings.push_back("resource limit " + std::to_string(limit.resource()) +
                        " is lower here than where the job came from");
   }
-}
-
-timespec to_timespec(std::int64_t nanoseconds) {
-  return {static_cast<time_t>(nanoseconds / 1'000'000'000),
-          static_cast<long>(nanoseconds % 1'000'000'000)};
 }
 
 sigevent event_of(const image::PosixTimerRecord& timer) {
@@ -231,11 +224,8 @@ Status start_clocks(Mailbox& box, const image::ProcessRecord& process,
     CK_TRY(create_timer(box, timer));
   CK_TRY(queue_signals(box, process));
   CK_TRY(start_timers(box, process));
-  UniqueFd score;
-  if (Result<UniqueFd> opened = proc::open_proc(box.pid(), "oom_score_adj", O_WRONLY); opened.ok())
-    score = std::move(*opened);
   const std::string text = std::to_string(process.oom_score_adj());
-  if (!score || ::write(score.get(), text.data(), text.size()) < 0)
+  if (!proc::write_proc(box.pid(), "oom_score_adj", text).ok())
     warnings.push_back("the job's oom_score_adj of " + text + " cannot be set here");
   return {};
 }

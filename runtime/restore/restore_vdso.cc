@@ -10,10 +10,6 @@
 #include "runtime/restore/restore_memory.h"
 #include "runtime/restore/vdso_patch.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-
 namespace ck::restore {
 
 using proc::Mailbox;

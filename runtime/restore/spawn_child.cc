@@ -15,12 +15,13 @@
 #include <fstream>
 #include <map>
 
+#include "runtime/base/timespec.h"
+
 namespace ck::restore {
 
 namespace {
 
 constexpr int kRestorerOffset = 5;  // above HelperDescriptors' own
-constexpr int kLastSignal = 64;
 
 // Capabilities survive the restorer's exec only as ambient ones (capabilities(7)).
 void make_capabilities_ambient() {
@@ -32,20 +33,6 @@ void make_capabilities_ambient() {
   ::syscall(SYS_capset, &header, data);
   for (int capability = 0; capability < 64; ++capability)
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
-}
-
-void reset_signals() {
-  struct {
-    std::uint64_t handler, flags, restorer, mask;
-  } const plain{};
-  for (int number = 1; number <= kLastSignal; ++number)
-    ::syscall(SYS_rt_sigaction, number, &plain, nullptr, sizeof plain.mask);
-  const std::uint64_t none = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
-}
-
-std::int64_t nanoseconds(const timespec& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
 // Offset of this process's own time namespace. Asked once: after unshare(CLONE_NEWTIME) the file
@@ -67,17 +54,13 @@ std::int64_t own_offset(const std::string& clock) {
 std::int64_t host_clock(clockid_t clock, const char* name) {
   timespec now{};
   ::clock_gettime(clock, &now);
-  return nanoseconds(now) - own_offset(name);
+  return to_nanoseconds(now) - own_offset(name);
 }
 
 std::string offset_line(const char* name, std::int64_t offset) {
-  std::int64_t seconds = offset / 1'000'000'000;
-  std::int64_t rest = offset % 1'000'000'000;
-  if (rest < 0) {
-    --seconds;
-    rest += 1'000'000'000;
-  }
-  return std::string(name) + " " + std::to_string(seconds) + " " + std::to_string(rest) + "\n";
+  const timespec split = to_timespec(offset);
+  return std::string(name) + " " + std::to_string(split.tv_sec) + " " +
+         std::to_string(split.tv_nsec) + "\n";
 }
 
 }  // namespace
@@ -117,7 +100,7 @@ void become_restorer(const ChildPlan& plan) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  reset_signals();
+  process::SignalState{}.apply();
   if (plan.keep_capabilities) make_capabilities_ambient();
   for (int stream = 0; stream < 3; ++stream) ::dup3(stream, plan.helpers.base + stream, 0);
   ::dup3(plan.area_fd, plan.helpers.area(), 0);

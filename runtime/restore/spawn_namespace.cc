@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "runtime/base/log.h"
+#include "runtime/proc/proc_file.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/restore/spawn_child.h"
@@ -233,25 +234,18 @@ struct SpawnedInNamespace : Spawned {
   }
 };
 
-Status write_file(const std::string& path, const std::string& text) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return sys_error("write " + path);
-  return {};
-}
-
 // user_namespaces(7): an ordinary user may map only itself, and must give up setgroups(2) for it.
 Status write_id_maps(pid_t init) {
-  const std::string folder = "/proc/" + std::to_string(init);
+  const RealPid pid(init);
   if (::geteuid() == 0) {
-    CK_TRY(write_file(folder + "/uid_map", "0 0 4294967295"));
-    return write_file(folder + "/gid_map", "0 0 4294967295");
+    CK_TRY(proc::write_proc(pid, "uid_map", "0 0 4294967295"));
+    return proc::write_proc(pid, "gid_map", "0 0 4294967295");
   }
   const std::string uid = std::to_string(::geteuid());
   const std::string gid = std::to_string(::getegid());
-  CK_TRY(write_file(folder + "/setgroups", "deny"));
-  CK_TRY(write_file(folder + "/uid_map", uid + " " + uid + " 1"));
-  return write_file(folder + "/gid_map", gid + " " + gid + " 1");
+  CK_TRY(proc::write_proc(pid, "setgroups", "deny"));
+  CK_TRY(proc::write_proc(pid, "uid_map", uid + " " + uid + " 1"));
+  return proc::write_proc(pid, "gid_map", gid + " " + gid + " 1");
 }
 
 Error failure(const Message& message) {

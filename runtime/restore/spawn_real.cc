@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "runtime/base/log.h"
+#include "runtime/proc/proc_file.h"
 #include "runtime/process/child_process.h"
 #include "runtime/restore/spawn_child.h"
 
@@ -14,17 +15,11 @@ namespace ck::restore {
 
 namespace {
 
-Status write_text(const char* path, const std::string& text) {
-  UniqueFd fd(::open(path, O_WRONLY | O_CLOEXEC));
-  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return sys_error(std::string("write ") + path);
-  return {};
-}
-
 // For children only; this process keeps its clocks.
 bool enter_time_namespace(const image::ClockRecord& clocks) {
   if (::unshare(CLONE_NEWTIME) != 0) return false;
-  const Status written = write_text("/proc/self/timens_offsets", time_offsets(clocks));
+  const Status written =
+      proc::write_proc(RealPid(::getpid()), "timens_offsets", time_offsets(clocks));
   if (!written.ok()) spdlog::warn("{}", written.error().text());
   return written.ok();
 }

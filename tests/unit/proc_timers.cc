@@ -7,7 +7,9 @@
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <ctime>
+#include <limits>
 
+#include "runtime/base/timespec.h"
 #include "runtime/proc/posix_timers.h"
 #include "runtime/proc/sched.h"
 #include "tests/unit/child.h"
@@ -70,6 +72,16 @@ BOOST_AUTO_TEST_CASE(scheduling_of_a_child) {
   BOOST_REQUIRE(limits.size() > std::size_t(RLIMIT_NOFILE));
   BOOST_TEST(limits[RLIMIT_NOFILE].soft == 100u);
   BOOST_TEST(limits[RLIMIT_NOFILE].hard == 200u);
+}
+
+BOOST_AUTO_TEST_CASE(times_as_one_number_and_back) {
+  const timespec before_1970 = to_timespec(-1);
+  BOOST_TEST(before_1970.tv_sec == -1);
+  BOOST_TEST(before_1970.tv_nsec == 999'999'999);
+  BOOST_TEST(to_nanoseconds(before_1970) == -1);
+  BOOST_TEST(to_nanoseconds(to_timespec(1'500'000'001)) == 1'500'000'001);
+  const timespec year_3000{32'503'680'000, 1};
+  BOOST_TEST(to_nanoseconds(year_3000) == std::numeric_limits<std::int64_t>::max());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
