@@ -99,10 +99,8 @@ class Checkpoint {
 
   Status capture_descriptors() {
     proc::Mailbox box = process_->mailbox();
-    resources::CaptureContext context;
-    context.pid = process_->witness;
-    context.mailbox = &box;
-    return resources::capture_descriptors(context, *record_, manifest_, objects_);
+    const resources::CaptureProcess process{process_->witness, &box, record_, {}};
+    return resources::capture_descriptors(std::span(&process, 1), manifest_, objects_);
   }
 
   Status thaw() {

@@ -62,7 +62,7 @@ Result<std::vector<Finding>> survey(RealPid root) {
                         "jobs of several processes are not supported yet",
                         "checkpoint when it has ended and was waited for", true});
   CK_TRY(survey_mappings(root, findings));
-  for (const resources::Objection& objection : CK_TRY(resources::classify(root)))
+  for (const resources::Objection& objection : CK_TRY(resources::classify(std::span(&root, 1))))
     findings.push_back(
         {root, objection.object, objection.reason, objection.advice, objection.fatal});
   return findings;

@@ -1,4 +1,4 @@
-// Connected UNIX sockets with both ends in the process, or whose other end was closed, and what is
+// Connected UNIX sockets with both ends in the job, or whose other end was closed, and what is
 // unread in them. All other sockets are refused by name.
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -34,11 +34,8 @@ bool recognises(const CaptureSession&, const OpenFile& file) {
   return found.ok() && found->has_value();
 }
 
-const OpenFile* by_inode(const CaptureSession& session, ino_t inode) {
-  for (const OpenFile& file : session.files) {
-    if (S_ISSOCK(file.status.st_mode) && file.status.st_ino == inode) return &file;
-  }
-  return nullptr;
+bool is_in_job(const CaptureSession& session, const OpenFile& file, ino_t peer) {
+  return !session.of_inode(file.status.st_dev, peer).empty();  // all sockets are of one device
 }
 
 Error refused(const OpenFile& file, const char* why) {
@@ -133,13 +130,22 @@ Status capture_unread(int fd, bool is_stream, std::uint32_t unread, SocketState&
                                 "try again when the program has received it");
 }
 
+// The process of the job whose credentials the other end is told (SO_PEERCRED): the one that made
+// the pair. 0: it has ended.
+pid_t find_creator(const CaptureSession& session, int fd) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return 0;
+  std::optional<std::size_t> creator = session.find_process(RealPid(peer.pid));
+  return creator ? session.processes[*creator].record->pid() : 0;
+}
+
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   auto found = CK_TRY(proc::find_unix_socket(file.status.st_ino));
   if (!found) return refused(file, "");
   if (!is_connected(*found)) return refused(file, ", which is not connected");
   if (!found->name.empty()) return refused(file, ", which has a name");
-  const OpenFile* peer = found->peer != 0 ? by_inode(session, found->peer) : nullptr;
-  if (found->peer != 0 && peer == nullptr)
+  if (found->peer != 0 && !is_in_job(session, file, found->peer))
     return refused(file, " connected to a process outside of the job");
   if (!file.duplicate || session.survey) return {};
   SocketState state;
@@ -147,13 +153,14 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   state.set_peer(found->peer);
   state.set_type(found->type);
   state.set_shutdown(found->shutdown);
+  state.set_creator(find_creator(session, file.duplicate.get()));
   CK_TRY(capture_options(file.duplicate.get(), state));
   CK_TRY(capture_unread(file.duplicate.get(), found->type == SOCK_STREAM, found->unread, state));
   record.set_state(state.SerializeAsString());
   return {};
 }
 
-// Both ends are made in the process, whose credentials the other end can ask for.
+// Both ends are made in one process, whose credentials the other end can ask for.
 Result<std::array<int, 2>> make_pair(RestoreSession& session, int type) {
   proc::Mailbox& box = session.box();
   auto numbers = box.reserve(2 * sizeof(int));
@@ -218,22 +225,25 @@ Status set_up_pair(RestoreSession& session, const std::array<int, 2>& numbers,
   return {};
 }
 
+Result<int> restore_pair(RestoreSession& session, const SocketState& state) {
+  SocketState other;
+  bool paired = state.peer() != 0 && record_of(session, state.peer(), other) != nullptr;
+  std::array<int, 2> pair = CK_TRY(make_pair(session, state.type()));
+  CK_TRY(set_up_pair(session, pair, state, paired ? &other : nullptr));
+  if (paired) session.sockets[state.peer()] = {session.process, pair[1]};
+  if (!paired) CK_TRY(session.box().call("close a socket", SYS_close, pair[1]));
+  return pair[0];
+}
+
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
   auto state = CK_TRY(parse_state<SocketState>(record));
-  int number = 0;
-  if (auto known = session.sockets.find(state.id()); known != session.sockets.end()) {
-    number = known->second;  // made together with its other end
-  } else {
-    SocketState other;
-    bool paired = state.peer() != 0 && record_of(session, state.peer(), other) != nullptr;
-    std::array<int, 2> pair = CK_TRY(make_pair(session, state.type()));
-    CK_TRY(set_up_pair(session, pair, state, paired ? &other : nullptr));
-    if (paired) session.sockets[state.peer()] = pair[1];
-    if (!paired) CK_TRY(session.box().call("close a socket", SYS_close, pair[1]));
-    number = pair[0];
-  }
+  auto made_with_peer = session.sockets.find(state.id());
+  bool is_made = made_with_peer != session.sockets.end();
+  RestoreSession::Visit visit(
+      session, is_made ? made_with_peer->second.process : session.find_process(state.creator()));
+  int number = is_made ? made_with_peer->second.fd : CK_TRY(restore_pair(session, state));
   CK_TRY(session.set_flags(number, record.flags()));
-  return Restored::in_process(number);
+  return Restored::at({session.process, number});
 }
 
 }  // namespace
@@ -241,8 +251,7 @@ Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& r
 bool has_peer_in_job(const CaptureSession& session, const OpenFile& file) {
   Result<std::optional<proc::UnixSocket>> found = proc::find_unix_socket(file.status.st_ino);
   if (!found.ok() || !found->has_value()) return false;
-  return (*found)->has_peer &&
-         ((*found)->peer == 0 || by_inode(session, (*found)->peer) != nullptr);
+  return (*found)->has_peer && ((*found)->peer == 0 || is_in_job(session, file, (*found)->peer));
 }
 
 const Kind kUnixSocket = {"unix_socket", recognises, capture, restore};

@@ -188,7 +188,8 @@ class Restart {
 
   Status restore_descriptors(Mailbox& box) {
     resources::RestoreContext context;
-    context.mailbox = &box;
+    const resources::RestoreProcess process{&box, &process_};
+    context.processes = std::span(&process, 1);
     context.objects = &*objects_;
     context.channel = spawned_->channel.get();
     context.channel_fd = spawned_->helpers.channel();
@@ -197,9 +198,9 @@ class Restart {
       context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
-    CK_TRY(resources::restore_descriptors(context, manifest_, process_));
+    CK_TRY(resources::restore_descriptors(context, manifest_));
     CK_TRY(box.call("close the restorer's descriptors", SYS_close_range, context.base, ~0u, 0));
-    return resources::restore_locks(context, manifest_, process_);
+    return resources::restore_locks(context, manifest_);
   }
 
   // The commit: from the first store on, every thread goes on by itself even if we die now.
