@@ -5,9 +5,9 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "runtime/base/ids.h"
@@ -97,14 +97,25 @@ class CaptureSession {
     std::string target;
     auto operator<=>(const Likeness&) const = default;
   };
+  // A process, opened for a closer look when that is needed.
+  struct Look {
+    proc::PidFd handle;
+    proc::DescriptorFolder folder;
+  };
   Status collect_process(std::size_t process);
-  Status add(OpenFile file, const proc::PidFd& process);
-  Result<OpenFile*> find_same(const OpenFile& file, Group& group);
-  Status add_new(OpenFile file, const proc::PidFd& process, Group& group);
-  void add_locks(const OpenFile& seen, std::size_t file);
+  Result<std::vector<Descriptor>> probe(std::size_t process,
+                                        const std::vector<Descriptor>& likely) const;
+  Result<bool> collect_inherited(std::size_t process);
+  Status add(Holder holder, std::optional<Look>& look);
+  Result<std::optional<std::size_t>> find_same(const OpenFile& file, Group& group) const;
+  Result<std::size_t> find_or_add(OpenFile file, const proc::PidFd& handle);
+  Status add_new(OpenFile file, const proc::PidFd& handle, Group& group);
+  void add_holder(Holder holder, std::size_t file, bool close_on_exec);
+  void add_locks(Holder holder, std::size_t file, std::span<const proc::FileLock> found);
 
   std::uint32_t first_index_ = 0;
   std::map<Likeness, Group> alike_;
+  std::optional<std::set<ino_t>> locked_inodes_;  // not there: cannot be read here
   std::map<std::pair<dev_t, ino_t>, std::vector<std::size_t>> by_inode_;
 };
 

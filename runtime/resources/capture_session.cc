@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 
@@ -10,34 +11,23 @@
 
 namespace ck::resources {
 
-Result<OpenFile*> CaptureSession::find_same(const OpenFile& file, Group& group) {
+Result<std::optional<std::size_t>> CaptureSession::find_same(const OpenFile& file,
+                                                             Group& group) const {
   std::size_t high = group.members.size();
   group.place = 0;
   while (group.place < high) {
     std::size_t middle = (group.place + high) / 2;
-    OpenFile& other = files[group.members[middle]];
+    const OpenFile& other = files[group.members[middle]];
     auto order =
         CK_TRY(proc::compare_open_files({file.pid, file.entry.fd}, {other.pid, other.entry.fd}));
-    if (order == 0) return &other;
+    if (order == 0) return std::optional(group.members[middle]);
     (order < 0 ? high : group.place) = order < 0 ? middle : middle + 1;
   }
-  return nullptr;
+  return std::optional<std::size_t>();
 }
 
-// fdinfo shows a lock at the open file through which it was taken, a POSIX lock too, but that only
-// in the process that has taken it: closing the file would have dropped it.
-void CaptureSession::add_locks(const OpenFile& seen, std::size_t file) {
-  const std::vector<Holder>& holders = files[file].holders;
-  bool is_first = holders.empty();
-  if (!is_first && holders.back().process == seen.process) return;
-  for (const proc::FileLock& lock : seen.entry.info.locks) {
-    if (is_first || lock.kind == proc::FileLock::Kind::kPosix)
-      locks.push_back({{seen.process, seen.entry.fd}, file, lock});
-  }
-}
-
-Status CaptureSession::add_new(OpenFile file, const proc::PidFd& process, Group& group) {
-  Result<UniqueFd> copy = process.get_descriptor(file.entry.fd);
+Status CaptureSession::add_new(OpenFile file, const proc::PidFd& handle, Group& group) {
+  Result<UniqueFd> copy = handle.get_descriptor(file.entry.fd);
   if (!copy.ok() && !survey) return std::move(copy).error();
   if (copy.ok()) file.duplicate = *std::move(copy);
   file.index = first_index_ + static_cast<std::uint32_t>(files.size()) + 1;
@@ -50,40 +40,98 @@ Status CaptureSession::add_new(OpenFile file, const proc::PidFd& process, Group&
 
 // Neither position nor flags make a difference: a process outside of the job may share the file and
 // change them between two looks at it.
-Status CaptureSession::add(OpenFile file, const proc::PidFd& process) {
-  const proc::FdEntry& entry = file.entry;
+Result<std::size_t> CaptureSession::find_or_add(OpenFile file, const proc::PidFd& handle) {
   Group& group = alike_[{file.status.st_dev, file.status.st_ino,
-                         entry.info.flags & (O_ACCMODE | O_PATH), entry.target}];
-  const Holder holder{file.process, entry.fd};
-  const bool close_on_exec = (entry.info.flags & O_CLOEXEC) != 0;
-  OpenFile* same = CK_TRY(find_same(file, group));
-  std::size_t index = files.size();
-  if (same != nullptr) {
-    index = static_cast<std::size_t>(same - files.data());
-    add_locks(file, index);
-  } else {
-    CK_TRY(add_new(std::move(file), process, group));
-    add_locks(files[index], index);
+                         file.entry.info.flags & (O_ACCMODE | O_PATH), file.entry.target}];
+  std::optional<std::size_t> same = CK_TRY(find_same(file, group));
+  if (same) return *same;
+  CK_TRY(add_new(std::move(file), handle, group));
+  return files.size() - 1;
+}
+
+// fdinfo shows a lock at the open file through which it was taken, a POSIX lock too, but that only
+// in the process that has taken it: closing the file would have dropped it. Before add_holder().
+void CaptureSession::add_locks(Holder holder, std::size_t file,
+                               std::span<const proc::FileLock> found) {
+  const std::vector<Holder>& holders = files[file].holders;
+  bool is_first = holders.empty();
+  bool is_first_of_process = is_first || holders.back().process != holder.process;
+  for (const proc::FileLock& lock : found) {
+    bool is_own = lock.kind == proc::FileLock::Kind::kPosix;
+    if (is_own ? is_first_of_process : is_first) locks.push_back({holder, file, lock});
   }
-  files[index].holders.push_back(holder);
-  descriptors[holder.process].push_back({holder.fd, close_on_exec, index});
+}
+
+void CaptureSession::add_holder(Holder holder, std::size_t file, bool close_on_exec) {
+  files[file].holders.push_back(holder);
+  descriptors[holder.process].push_back({holder.fd, close_on_exec, file});
+}
+
+Status CaptureSession::add(Holder holder, std::optional<Look>& look) {
+  const RealPid pid = processes[holder.process].pid;
+  if (!look) look = Look{CK_TRY(proc::PidFd::open(pid)), CK_TRY(proc::DescriptorFolder::open(pid))};
+  OpenFile file;
+  file.process = holder.process;
+  file.pid = pid;
+  file.entry = {holder.fd, CK_TRY(look->folder.target(holder.fd)),
+                CK_TRY(look->folder.info(holder.fd))};
+  file.status = CK_TRY(look->folder.status(holder.fd));
+  const std::vector<proc::FileLock> found = file.entry.info.locks;
+  const bool close_on_exec = (file.entry.info.flags & O_CLOEXEC) != 0;
+  std::size_t index = CK_TRY(find_or_add(std::move(file), look->handle));
+  add_locks(holder, index, found);
+  add_holder(holder, index, close_on_exec);
   return {};
 }
 
-Status CaptureSession::collect_process(std::size_t process) {
+// Those of `likely` that the process has, asked by itself.
+Result<std::vector<CaptureSession::Descriptor>> CaptureSession::probe(
+    std::size_t process, const std::vector<Descriptor>& likely) const {
+  proc::Mailbox& box = *processes[process].mailbox;
+  std::vector<Descriptor> present;
+  for (std::span<const Descriptor> rest = likely; !rest.empty();) {
+    auto part = rest.first(std::min<std::size_t>(abi::kMaxCalls, rest.size()));
+    rest = rest.subspan(part.size());
+    std::vector<proc::Mailbox::CallRef> calls;
+    box.clear();
+    for (const Descriptor& one : part) calls.push_back(box.add(SYS_fcntl, one.fd, F_GETFD, 0));
+    CK_TRY(box.run());
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      std::int64_t flags = box.result(calls[i]);
+      if (flags >= 0) present.push_back({part[i].fd, (flags & FD_CLOEXEC) != 0, part[i].file});
+    }
+  }
+  box.clear();
+  return present;
+}
+
+// Most processes have what they inherited and little else. Looking into /proc costs ten times as
+// much as asking the process and kcmp: it is done where the answers leave a question.
+Result<bool> CaptureSession::collect_inherited(std::size_t process) {
+  if (survey || process == 0 || !processes[process].skip.empty() || !locked_inodes_) return false;
   const RealPid pid = processes[process].pid;
+  const std::vector<Descriptor> present = CK_TRY(probe(process, descriptors[process - 1]));
+  if (present.size() != CK_TRY(proc::count_descriptors(pid))) return false;
+  std::optional<Look> look;
+  for (const Descriptor& one : present) {
+    const OpenFile& file = files[one.file];
+    bool same = CK_TRY(proc::same_open_file({pid, one.fd}, {file.pid, file.entry.fd}));
+    if (same && !locked_inodes_->contains(file.status.st_ino)) {
+      add_holder({process, one.fd}, one.file, one.close_on_exec);
+    } else {
+      CK_TRY(add({process, one.fd}, look));
+    }
+  }
+  return true;
+}
+
+Status CaptureSession::collect_process(std::size_t process) {
+  if (CK_TRY(collect_inherited(process))) return {};
   const std::vector<int>& skip = processes[process].skip;
-  proc::PidFd handle = CK_TRY(proc::PidFd::open(pid));
-  for (proc::FdEntry& entry : CK_TRY(proc::read_descriptors(pid))) {
-    if (std::count(skip.begin(), skip.end(), entry.fd) != 0) continue;
-    OpenFile file;
-    file.process = process;
-    file.pid = pid;
-    file.entry = std::move(entry);
-    std::string path = proc::proc_path(pid, "fd/" + std::to_string(file.entry.fd));
-    Status status = ::stat(path.c_str(), &file.status) == 0
-                        ? add(std::move(file), handle)
-                        : Status(sys_error("examine " + path + " -> " + file.entry.target));
+  std::optional<Look> look;
+  for (int fd : CK_TRY(proc::list_proc_numbers(processes[process].pid, "fd"))) {
+    if (std::count(skip.begin(), skip.end(), fd) != 0) continue;
+    Status status = add({process, fd}, look);
     if (!status.ok() && !survey) return status;  // in a survey: closed meanwhile
   }
   return {};
@@ -91,6 +139,10 @@ Status CaptureSession::collect_process(std::size_t process) {
 
 Status CaptureSession::collect(std::uint32_t first_index) {
   first_index_ = first_index;
+  if (processes.size() > 1) {
+    Result<std::set<ino_t>> locked = proc::read_locked_inodes();
+    if (locked.ok()) locked_inodes_ = *std::move(locked);
+  }
   for (std::size_t process = 0; process < processes.size(); ++process) {
     Status status = collect_process(process);
     bool ended_meanwhile = survey && process > 0;

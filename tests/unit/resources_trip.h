@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <functional>
 
@@ -79,6 +80,16 @@ struct Folder {
   std::string file(const char* name) const { return (path / name).string(); }
 };
 
+struct Timer {
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+  std::clock_t cpu = std::clock();
+  std::string text() const {
+    auto passed = std::chrono::steady_clock::now() - begin;
+    return std::to_string(passed / std::chrono::microseconds(1)) + " us (" +
+           std::to_string(std::clock() - cpu) + " us of the CPU)";
+  }
+};
+
 // A captured job and the one that its descriptors were made again in.
 class RoundTrip {
  public:
@@ -128,9 +139,9 @@ class RoundTrip {
     context_.base = kBase;
     context_.std_fds = {kBase, kBase + 1, kBase + 2};
     context_.warnings = &warnings;
-    auto begin = std::chrono::steady_clock::now();
+    const Timer timer;
     CK_TRY(resources::restore_descriptors(context_, image.manifest_));
-    restore_time = std::chrono::steady_clock::now() - begin;
+    restore_time = timer.text();
     for (unsigned i = 0; i < count_; ++i)
       CK_TRY(copy_->mailbox(i).call("close helpers", SYS_close_range, kBase, ~0u, 0));
     return {};
@@ -164,7 +175,7 @@ class RoundTrip {
 
   MemoryImage image;
   std::vector<std::string> warnings;
-  std::chrono::nanoseconds capture_time{}, restore_time{};
+  std::string capture_time, restore_time;
 
  private:
   void capture() {
@@ -175,9 +186,9 @@ class RoundTrip {
       processes.push_back({original(i), &original_->mailbox(i), record, {}});
     }
     memory::ObjectTable objects(memory::ObjectTable::Purpose::kLive, image.manifest_, "/tmp");
-    auto begin = std::chrono::steady_clock::now();
+    const Timer timer;
     captured_ = resources::capture_descriptors(processes, image.manifest_, objects);
-    capture_time = std::chrono::steady_clock::now() - begin;
+    capture_time = timer.text();
     if (captured_.ok()) captured_ = objects.write_contents(image);
   }
 
