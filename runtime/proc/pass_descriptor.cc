@@ -11,21 +11,7 @@ namespace ck::proc {
 namespace {
 
 Status send_descriptors(int channel, std::span<const int> fds) {
-  char byte = 'f';
-  iovec data{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassed * sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
-  if (::sendmsg(channel, &message, MSG_NOSIGNAL) != 1) return sys_error("pass descriptors");
-  return {};
+  return send_with_descriptors(channel, "f", fds) == 1 ? Status() : sys_error("pass descriptors");
 }
 
 Status receive_descriptors(Mailbox& box, int channel_fd, std::span<int> numbers) {
@@ -55,6 +41,25 @@ Status receive_descriptors(Mailbox& box, int channel_fd, std::span<int> numbers)
 }
 
 }  // namespace
+
+ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds) {
+  iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassed * sizeof(int))] = {};
+  CK_CHECK(fds.size() <= kMaxPassed);
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  }
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
 
 Result<int> pass_descriptor(Mailbox& box, int channel, int channel_fd, int fd) {
   return CK_TRY(pass_descriptors(box, channel, channel_fd, std::span(&fd, 1))).front();

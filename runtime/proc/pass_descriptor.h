@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -20,5 +21,8 @@ Result<int> pass_descriptor(Mailbox& box, int channel, int channel_fd, int fd);
 // The same of many, in as few messages as can be; their numbers there in the same order.
 Result<std::vector<int>> pass_descriptors(Mailbox& box, int channel, int channel_fd,
                                           std::span<const int> fds);
+
+// sendmsg(2), not waiting, with descriptors (at most kMaxPassed, or none); its result.
+ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds);
 
 }  // namespace ck::proc

@@ -4,24 +4,42 @@
 #include <sys/syscall.h>
 
 #include "runtime/resources/locks.h"
+#include "runtime/resources/pipe_ends.h"
 #include "runtime/resources/table.h"
 
 namespace ck::resources {
 namespace {
 
 std::string link_text(const OpenFile& file) {
+  if (file.process == OpenFile::kNobody) return "a descriptor on its way -> " + file.entry.target;
   return "fd " + std::to_string(file.entry.fd) + " -> " + file.entry.target;
 }
 
 Error about(Error error, const CaptureSession& session, const OpenFile& file) {
   error = std::move(error).within(link_text(file));
-  if (session.processes.size() == 1) return error;
+  if (session.processes.size() == 1 || file.process == OpenFile::kNobody) return error;
   return std::move(error).within("process " + to_string(file.pid));
+}
+
+// Whether somebody gets SIGIO for it, as seen from here; pids are asked inside, see below.
+bool has_owner(const OpenFile& file) {
+  f_owner_ex owner{};
+  return ::fcntl(file.duplicate.get(), F_GETOWN_EX, &owner) == 0 && owner.pid != 0;
+}
+
+// What only a process with a descriptor of the file could be asked for, or be given again.
+Status refuse_in_flight(const OpenFile& file) {
+  if (file.process != OpenFile::kNobody || (file.entry.info.locks.empty() && !has_owner(file)))
+    return {};
+  return make_error(ErrorKind::kRefused, "it has a lock or an owner, and no process has it",
+                    "try again when the program has received it");
 }
 
 Status capture_file(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   const Kind* kind = find_kind(session, file);
   if (kind == nullptr) return about(refusal(file), session, file);
+  if (Status status = refuse_in_flight(file); !status.ok())
+    return about(std::move(status).error(), session, file);
   record.set_kind(kind->name);
   Status status = kind->capture(session, file, record);
   if (!status.ok()) return about(std::move(status).error(), session, file);
@@ -35,12 +53,6 @@ image::OpenFileRecord common_record(const OpenFile& file) {
   record.set_name(file.entry.target);
   record.set_same_as_fd(static_cast<unsigned>(file.entry.fd));
   return record;
-}
-
-// Whether somebody gets SIGIO for it, as seen from here; pids are asked inside, see below.
-bool has_owner(const OpenFile& file) {
-  f_owner_ex owner{};
-  return ::fcntl(file.duplicate.get(), F_GETOWN_EX, &owner) == 0 && owner.pid != 0;
 }
 
 // Who gets SIGIO: asked in a process that has the file, where pids are those that the program
@@ -66,7 +78,8 @@ Status capture_owners(const CaptureSession& session, image::Manifest& manifest) 
     if (signal < 0) continue;  // O_PATH
     image::OpenFileRecord& record = *manifest.mutable_open_files(static_cast<int>(file.index) - 1);
     record.set_io_signal(signal);
-    if (has_owner(file)) CK_TRY(capture_owner(session, file, record));
+    if (file.process != OpenFile::kNobody && has_owner(file))
+      CK_TRY(capture_owner(session, file, record));
   }
   return {};
 }
@@ -88,6 +101,7 @@ Status capture_descriptors(std::span<const CaptureProcess> processes, image::Man
                            memory::ObjectTable& objects) {
   CaptureSession session(processes, objects, false);
   CK_TRY(session.collect(static_cast<std::uint32_t>(manifest.open_files_size())));
+  CK_TRY(collect_unread(session));
   for (const OpenFile& file : session.files) *manifest.add_open_files() = common_record(file);
   add_descriptors(session);
   CK_TRY(capture_owners(session, manifest));

@@ -54,6 +54,8 @@ class CaptureSession {
       : processes(job), objects(object_table), survey(is_survey), descriptors(job.size()) {}
 
   Status collect(std::uint32_t first_index);  // fills files, descriptors, locks
+  // The open file that came to us out of a socket; its index in Manifest.open_files, plus 1.
+  Result<std::uint32_t> add_passed(UniqueFd fd);
   // The open file behind a descriptor, or null.
   const OpenFile* by_descriptor(std::size_t process, int fd) const;
   // All open files of one inode, as indices of files.
@@ -80,6 +82,17 @@ class CaptureSession {
     proc::FileLock lock;
   };
   std::vector<Lock> locks;
+  // What is unread in UNIX sockets with both ends in the job, by inode.
+  struct Unread {
+    Status status;
+    std::vector<std::string> pieces;
+    struct Passed {
+      std::size_t piece = 0;
+      std::vector<std::uint32_t> open_files;  // indices in Manifest.open_files, plus 1
+    };
+    std::vector<Passed> passed;
+  };
+  std::map<ino_t, Unread> unread;
   std::vector<Objection> notes;  // differences that are not fatal
 
  private:

@@ -27,9 +27,11 @@ Result<std::optional<std::size_t>> CaptureSession::find_same(const OpenFile& fil
 }
 
 Status CaptureSession::add_new(OpenFile file, const proc::PidFd& handle, Group& group) {
-  Result<UniqueFd> copy = handle.get_descriptor(file.entry.fd);
-  if (!copy.ok() && !survey) return std::move(copy).error();
-  if (copy.ok()) file.duplicate = *std::move(copy);
+  if (!file.duplicate) {
+    Result<UniqueFd> copy = handle.get_descriptor(file.entry.fd);
+    if (!copy.ok() && !survey) return std::move(copy).error();
+    if (copy.ok()) file.duplicate = *std::move(copy);
+  }
   file.index = first_index_ + static_cast<std::uint32_t>(files.size()) + 1;
   group.members.insert(group.members.begin() + static_cast<std::ptrdiff_t>(group.place),
                        files.size());
@@ -135,6 +137,19 @@ Status CaptureSession::collect_process(std::size_t process) {
     if (!status.ok() && !survey) return status;  // in a survey: closed meanwhile
   }
   return {};
+}
+
+Result<std::uint32_t> CaptureSession::add_passed(UniqueFd fd) {
+  const RealPid self(::getpid());
+  const proc::PidFd handle = CK_TRY(proc::PidFd::open(self));
+  const proc::DescriptorFolder folder = CK_TRY(proc::DescriptorFolder::open(self));
+  OpenFile file;
+  file.process = OpenFile::kNobody;
+  file.pid = self;
+  file.entry = {fd.get(), CK_TRY(folder.target(fd.get())), CK_TRY(folder.info(fd.get()))};
+  file.status = CK_TRY(folder.status(fd.get()));
+  file.duplicate = std::move(fd);
+  return files[CK_TRY(find_or_add(std::move(file), handle))].index;
 }
 
 Status CaptureSession::collect(std::uint32_t first_index) {

@@ -64,9 +64,9 @@ std::vector<std::string> likely_places(const CaptureSession& session, const Open
   };
   if (auto folder = proc::read_proc_link(inotify.pid, "cwd"); folder.ok())
     add_with_parents(*folder);
-  for (const CaptureSession::Descriptor& descriptor : session.descriptors[inotify.process]) {
-    const std::string& target = session.files[descriptor.file].entry.target;
-    if (target.starts_with('/')) add_with_parents(target);
+  for (const OpenFile& file : session.files) {
+    bool is_near = file.process == inotify.process || inotify.process == OpenFile::kNobody;
+    if (is_near && file.entry.target.starts_with('/')) add_with_parents(file.entry.target);
   }
   for (const char* usual : {"/", "/tmp", "/etc", "/dev", "/var", "/run"})
     places.emplace_back(usual);

@@ -31,7 +31,9 @@ struct Holder {
 
 // One open file description of the job as seen from outside.
 struct OpenFile {
-  std::size_t process = 0;      // the first process that has it,
+  static constexpr std::size_t kNobody = ~std::size_t{0};
+  std::size_t process = 0;      // the first process that has it; kNobody: only on its way in a
+                                // socket, and pid and entry are the engine's own
   RealPid pid;                  // a living thread of that,
   proc::FdEntry entry;          // its descriptor there (the lowest),
   std::vector<Holder> holders;  // and all descriptors that lead to it, in order

@@ -44,14 +44,26 @@ Result<Holder> make(RestoreSession& session, const image::OpenFileRecord& record
   return Holder{made.elsewhere.value_or(session.process), number};
 }
 
+Status make_one(RestoreSession& session, std::uint32_t index) {
+  if (session.made.contains(index)) return {};
+  const image::OpenFileRecord& record = record_of(session, index);
+  Result<Holder> place = make(session, record);
+  if (!place.ok()) return std::move(place).error().within(file_text(record));
+  session.add_made(index, *place);
+  return {};
+}
+
 Status make_all(RestoreSession& session) {
-  for (const image::DescriptorRecord& descriptor : descriptors_of(session)) {
-    std::uint32_t index = descriptor.open_file();
-    if (session.made.contains(index)) continue;
-    Result<Holder> place = make(session, record_of(session, index));
-    if (!place.ok()) return std::move(place).error().within(file_text(record_of(session, index)));
-    session.add_made(index, *place);
-  }
+  for (const image::DescriptorRecord& descriptor : descriptors_of(session))
+    CK_TRY(make_one(session, descriptor.open_file()));
+  return {};
+}
+
+// What no process has a descriptor of is on its way in a socket: the first one makes it.
+Status make_in_flight(RestoreSession& session) {
+  for (int i = 1; i <= session.manifest.open_files_size(); ++i)
+    CK_TRY(make_one(session, static_cast<std::uint32_t>(i)));
+  for (const auto& step : session.later) CK_TRY(step());
   return {};
 }
 
@@ -170,6 +182,7 @@ Status restore_descriptors(const RestoreContext& context, const image::Manifest&
   RestoreSession session(context, manifest);
   CK_TRY(session.find_streams());
   CK_TRY(in_each(session, make_all));
+  CK_TRY(make_in_flight(session));
   for (auto [place, flags] : session.later_flags) {
     RestoreSession::Visit visit(session, place.process);
     CK_TRY(session.set_flags(place.fd, flags));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -91,6 +92,8 @@ class RestoreSession {
   Status bring(std::span<const std::uint32_t> open_files);
   // The same for one; its number there, at or above base.
   Result<int> bring(std::uint32_t open_file);
+  // A descriptor of ours of what was made in a process.
+  Result<UniqueFd> fetch(Holder place);
   // What is at hand there, by open file.
   const std::map<std::uint32_t, int>& at_hand() const { return at_hand_[process]; }
 
@@ -108,12 +111,12 @@ class RestoreSession {
     Holder place;
     std::uint32_t flags = 0;
   };
+  std::vector<std::function<Status()>> later;  // done when all open files have been made
   std::vector<LaterFlags> later_flags;         // set when all content is in place
   std::map<std::uint64_t, Holder> sockets;     // by inode: other ends made already
   std::vector<std::uint32_t> checked_objects;  // already compared with their records
 
  private:
-  Result<UniqueFd> fetch(Holder place);
   Status move_all_up(std::span<int> fds);
 
   std::vector<std::map<std::uint32_t, int>> at_hand_;  // by process

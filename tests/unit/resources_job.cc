@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "runtime/proc/pass_descriptor.h"
 #include "tests/unit/resources_trip.h"
 
 namespace {
@@ -132,6 +133,60 @@ BOOST_AUTO_TEST_CASE(sockets_between_processes) {
   BOOST_TEST(creator(10, 2) == trip.copy(2).value);
   must(trip.close(11, 1));
   BOOST_TEST(trip.read_some(10).empty());  // nobody kept an end
+}
+
+std::pair<std::string, UniqueFd> receive(const UniqueFd& socket, std::size_t most) {
+  char text[100];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec part{text, most};
+  msghdr message{nullptr, 0, &part, 1, control, sizeof control, 0};
+  ssize_t got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  BOOST_REQUIRE(got >= 0);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  UniqueFd passed(header != nullptr ? *reinterpret_cast<int*>(CMSG_DATA(header)) : -1);
+  return {std::string(text, static_cast<std::size_t>(got)), std::move(passed)};
+}
+
+BOOST_AUTO_TEST_CASE(descriptors_in_flight) {
+  auto pass = [](int socket, std::string_view text, int fd) {
+    if (proc::send_with_descriptors(socket, text, std::span(&fd, 1)) < 0) ::_exit(99);
+    ::close(fd);
+  };
+  RoundTrip trip(2, [&](const Fork& fork) {
+    open_pair(SOCK_STREAM, 10, 11);
+    open_pair(SOCK_DGRAM, 12, 13);
+    fork([] {
+      ::close(10);
+      ::close(12);
+    });
+    ::close(11);
+    ::close(13);
+    open_pipe(0, 20, 21);
+    put(10, "before");
+    pass(10, "with", 21);  // no process has the writer then
+    put(10, "after");
+    open_pair(SOCK_STREAM, 22, 23);
+    put(22, "inside");
+    pass(12, "socket", 23);
+  });
+  must(trip.capture_status());
+  must(trip.restore());
+  UniqueFd stream = trip.fetch(11, 1);
+  auto [text, none] = receive(stream, 6);
+  BOOST_TEST(text == "before");
+  BOOST_TEST(!none);
+  auto [with, writer] = receive(stream, 100);
+  BOOST_TEST(with == "with");
+  BOOST_REQUIRE(writer.valid());
+  put(writer.get(), "through the pipe");
+  BOOST_TEST(trip.read_some(20) == "through the pipe");
+  writer.reset();
+  BOOST_TEST(trip.read_some(20).empty());  // nobody kept it
+  BOOST_TEST(receive(stream, 100).first == "after");
+  auto [message, end] = receive(trip.fetch(13, 1), 100);
+  BOOST_TEST(message == "socket");
+  BOOST_REQUIRE(end.valid());
+  BOOST_TEST(receive(end, 100).first == "inside");
 }
 
 BOOST_AUTO_TEST_CASE(epoll_of_all) {

@@ -439,18 +439,6 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
       {[] { place(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), 10); }, "pidfd"},
       {[] { place(::posix_openpt(O_RDWR | O_NOCTTY), 10); }, "pseudo-terminal"},
       {[] { place(::open("/proc/1/status", O_RDONLY), 10); }, "another process"},
-      {[] {
-         open_pair(SOCK_STREAM, 10, 11);
-         alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-         char byte = 'x';
-         iovec part{&byte, 1};
-         msghdr message{nullptr, 0, &part, 1, control, sizeof control, 0};
-         cmsghdr* header = CMSG_FIRSTHDR(&message);
-         *header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-         *reinterpret_cast<int*>(CMSG_DATA(header)) = 11;
-         ::sendmsg(10, &message, 0);
-       },
-       "on their way"},
   };
   for (const Case& refused : cases) {
     RoundTrip trip(refused.prepare);
