@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <map>
 
@@ -97,7 +98,7 @@ class Checkpoint {
  private:
   // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
   Status scan_mappings() {
-    for (RealPid pid : CK_TRY(job_members(root_, area_)))
+    for (RealPid pid : CK_TRY(job_members(root_, CK_TRY(area_.inode()))))
       if (auto scanned = proc::read_smaps(pid); scanned.ok())
         scans_[pid.value] = std::move(*scanned);
     return {};
@@ -131,15 +132,15 @@ class Checkpoint {
   }
 
   Status capture_descriptors() {
+    std::deque<proc::Mailbox> boxes;  // their places must not change
+    std::vector<resources::CaptureProcess> processes;
     for (std::size_t i = 0; i < job_->processes.size(); ++i) {
-      proc::Mailbox box = job_->processes[i]->mailbox();
-      resources::CaptureContext context;
-      context.pid = job_->processes[i]->witness;
-      context.mailbox = &box;
-      CK_TRY(resources::capture_descriptors(
-          context, *manifest_.mutable_processes(static_cast<int>(i)), manifest_, objects_));
+      FrozenProcess& process = *job_->processes[i];
+      boxes.push_back(process.mailbox());
+      processes.push_back(
+          {process.witness, &boxes.back(), manifest_.mutable_processes(static_cast<int>(i)), {}});
     }
-    return {};
+    return resources::capture_descriptors(processes, manifest_, objects_);
   }
 
   Status describe_memory() {

@@ -317,10 +317,9 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(witness));
   virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
   mappings = CK_TRY(proc::read_maps(witness));
-  struct stat area_file {};
-  if (::fstat(area_.fd(), &area_file) != 0) return sys_error("stat control area " + area_.path());
+  const ino_t area_inode = CK_TRY(area_.inode());
   for (const proc::Mapping& mapping : mappings) {
-    if (mapping.inode != area_file.st_ino || mapping.offset != 0 || !mapping.shared) continue;
+    if (mapping.inode != area_inode || mapping.offset != 0 || !mapping.shared) continue;
     if (!peek(witness, mapping.begin - abi::kAgentPageBytes, agent) || agent.magic != abi::kMagic ||
         agent.ready == 0 || agent.area != mapping.begin)
       continue;

@@ -20,16 +20,11 @@ namespace {
 
 constexpr std::chrono::microseconds kBetweenAttempts{300};
 
-// Of a process whose parent is none of ours: whether it belongs to this job.
-bool has_area(RealPid pid, const ControlArea& area) {
-  struct stat file {};
-  const Result<std::vector<proc::Mapping>> maps = proc::read_maps(pid);
-  if (::fstat(area.fd(), &file) == 0 && maps.ok())
-    for (const proc::Mapping& mapping : *maps)
-      if (mapping.inode == file.st_ino && mapping.shared) return true;
-  const Result<std::string> environment = proc::read_proc(pid, "environ");
-  return environment.ok() && environment->find(std::string(abi::kAreaVariable) + "=" +
-                                               area.header()->path) != std::string::npos;
+bool maps(RealPid pid, ino_t area) {
+  const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(pid);
+  return mappings.ok() && std::any_of(mappings->begin(), mappings->end(), [&](const auto& mapping) {
+           return mapping.inode == area && mapping.shared;
+         });
 }
 
 bool is_zombie(RealPid pid) {
@@ -48,7 +43,7 @@ Status refuse_shared_memory(const FrozenProcess& process) {
 
 }  // namespace
 
-Result<std::vector<RealPid>> top_members(RealPid root, const ControlArea& area) {
+Result<std::vector<RealPid>> top_members(RealPid root, ino_t area) {
   std::vector<RealPid> members{root};
   const Result<proc::ProcessStatus> status = proc::read_status(root);
   if (!status.ok() || !status->ppid) return members;
@@ -62,12 +57,12 @@ Result<std::vector<RealPid>> top_members(RealPid root, const ControlArea& area) 
   for (RealPid sibling : *siblings) {
     // A dead orphan is collected by whoever has inherited it.
     if (sibling == root || is_zombie(sibling)) continue;
-    if (ours || has_area(sibling, area)) members.push_back(sibling);
+    if (ours || maps(sibling, area)) members.push_back(sibling);
   }
   return members;
 }
 
-Result<std::vector<RealPid>> job_members(RealPid root, const ControlArea& area) {
+Result<std::vector<RealPid>> job_members(RealPid root, ino_t area) {
   std::vector<RealPid> members = CK_TRY(top_members(root, area));
   for (std::size_t i = 0; i < members.size(); ++i)
     if (const auto children = proc::read_children(members[i]); children.ok())
@@ -78,6 +73,7 @@ Result<std::vector<RealPid>> job_members(RealPid root, const ControlArea& area) 
 Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& area,
                                                      Deadline deadline) {
   std::unique_ptr<FrozenJob> job(new FrozenJob(root, area, deadline));
+  job->area_inode_ = CK_TRY(area.inode());
   std::string obstacle;
   for (;;) {
     if (CK_TRY(job->stop_tree(obstacle))) {
@@ -98,7 +94,7 @@ Result<bool> FrozenJob::stop_tree(std::string& obstacle) {
   ended.clear();
   seen_.clear();
   for (;;) {
-    std::vector<RealPid> level = unseen(CK_TRY(top_members(root_, area_)));
+    std::vector<RealPid> level = unseen(CK_TRY(top_members(root_, area_inode_)));
     if (level.empty()) level = unseen(CK_TRY(children_of_all()));
     if (level.empty()) return true;
     while (!level.empty()) {

@@ -49,16 +49,18 @@ class FrozenJob {
 
   RealPid root_;
   ControlArea& area_;
+  ino_t area_inode_ = 0;
   Deadline deadline_;
   std::set<pid_t> seen_;
   std::map<pid_t, int> dumpable_was_;  // of processes that were made dumpable in earlier attempts
 };
 
 // The job's members that are no descendants of the root: what the supervisor, or the process that
-// stands for it in a namespace, has inherited. The root comes first.
-Result<std::vector<RealPid>> top_members(RealPid root, const ControlArea& area);
+// stands for it in a namespace, has inherited. The root comes first. Where the parent is neither,
+// those belong to the job that have mapped the file of inode `area`.
+Result<std::vector<RealPid>> top_members(RealPid root, ino_t area);
 
-// All of the job as far as one look tells; nothing is stopped. Parents before children.
-Result<std::vector<RealPid>> job_members(RealPid root, const ControlArea& area);
+// All of the job as far as one look tells; nothing is stopped. Parents before children. Any thread.
+Result<std::vector<RealPid>> job_members(RealPid root, ino_t area);
 
 }  // namespace ck::capture

@@ -48,11 +48,10 @@ Status MemoryCapture::describe(image::ProcessRecord& record,
                                const std::vector<proc::Mapping>& scan) {
   if (!take_flags(process_.mappings, scan))
     process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
-  struct stat area_file {};
-  if (::fstat(process_.area().fd(), &area_file) != 0) return sys_error("stat control area");
+  const ino_t area_inode = CK_TRY(process_.area().inode());
   frozen_source_ = CK_TRY(memory::MemorySource::open(process_.witness));
   for (const proc::Mapping& mapping : process_.mappings) {
-    const memory::Classified classified = memory::classify(mapping, area_file.st_ino);
+    const memory::Classified classified = memory::classify(mapping, area_inode);
     if (classified.kind == Class::kSkip) continue;
     if (classified.kind == Class::kUnsupported)
       return make_error(ErrorKind::kRefused,

@@ -1,7 +1,10 @@
 // `ckpt check`: what would be refused, or be different after a restart, told from outside.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "runtime/capture/checkpoint.h"
+#include "runtime/capture/frozen_job.h"
 #include "runtime/capture/seccomp.h"
 #include "runtime/memory/mappings.h"
 #include "runtime/proc/status.h"
@@ -31,10 +34,22 @@ Status survey_mappings(RealPid pid, std::vector<Finding>& findings) {
 }
 
 void survey_status(RealPid pid, const proc::ProcessStatus& status, std::vector<Finding>& findings) {
+  if (std::count(status.uids.begin(), status.uids.end(), ::geteuid()) != 4)
+    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")",
+                        "runs as user " + std::to_string(status.uids[1]), "", true});
   if (status.tracer)
     findings.push_back({pid, "process " + to_string(pid),
                         "is traced by process " + to_string(status.tracer), "detach the debugger",
                         true});
+}
+
+// The control area that a process has mapped, if any.
+ino_t area_of(RealPid pid) {
+  const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(pid);
+  if (!mappings.ok()) return 0;
+  for (const proc::Mapping& mapping : *mappings)
+    if (mapping.shared && mapping.path.find("/ckrun-") != std::string::npos) return mapping.inode;
+  return 0;
 }
 
 // The supervisor is the job's parent. A process that is not under ckrun is judged by its own
@@ -55,16 +70,21 @@ Status survey_seccomp(RealPid pid, RealPid supervisor, std::vector<Finding>& fin
 Result<std::vector<Finding>> survey(RealPid root) {
   std::vector<Finding> findings;
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
-  survey_status(root, status, findings);
-  CK_TRY(survey_seccomp(root, status.ppid ? status.ppid : RealPid(::getpid()), findings));
-  for (RealPid child : CK_TRY(proc::read_children(root)))
-    findings.push_back({root, "child process " + to_string(child),
-                        "jobs of several processes are not supported yet",
-                        "checkpoint when it has ended and was waited for", true});
-  CK_TRY(survey_mappings(root, findings));
-  for (const resources::Objection& objection : CK_TRY(resources::classify(root)))
+  std::vector<RealPid> living;
+  for (RealPid pid : CK_TRY(job_members(root, area_of(root)))) {
+    const Result<proc::ProcessStatus> now = proc::read_status(pid);
+    if (!now.ok() || !proc::any_thread_alive(pid)) continue;
+    living.push_back(pid);
+    survey_status(pid, *now, findings);
+    Status surveyed =
+        survey_seccomp(pid, status.ppid ? status.ppid : RealPid(::getpid()), findings);
+    if (surveyed.ok()) surveyed = survey_mappings(pid, findings);
+    // A child may have ended, or be out of reach, which the status has told.
+    if (!surveyed.ok() && pid == root) return std::move(surveyed).error();
+  }
+  for (const resources::Objection& objection : CK_TRY(resources::classify(living)))
     findings.push_back(
-        {root, objection.object, objection.reason, objection.advice, objection.fatal});
+        {objection.pid, objection.object, objection.reason, objection.advice, objection.fatal});
   return findings;
 }
 

@@ -140,6 +140,12 @@ Result<ControlArea> ControlArea::adopt(const std::string& path) {
   return area;
 }
 
+Result<ino_t> ControlArea::inode() const {
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) != 0) return sys_error("stat control area " + path_);
+  return status.st_ino;
+}
+
 ControlArea::ControlArea(ControlArea&& other) noexcept {
   *this = std::move(other);
 }

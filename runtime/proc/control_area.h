@@ -37,6 +37,7 @@ class ControlArea {
   static unsigned slots_of_size(std::uint64_t size);
   unsigned slot_count() const { return header_->slot_count; }
   int fd() const { return fd_.get(); }
+  Result<ino_t> inode() const;  // of the file, as lists of mappings show it
   const std::string& path() const { return path_; }
   void remove_file_at_end(bool remove) { remove_file_ = remove; }
 

@@ -92,28 +92,69 @@ Result<FdInfo> read_fdinfo(RealPid pid, int fd) {
   return parse_fdinfo(text);
 }
 
-// By the two folders' descriptors and with one read each where that is enough: programs may have
-// thousands of descriptors, and all of this is part of the pause.
-Result<std::vector<FdEntry>> read_descriptors(RealPid pid) {
+Result<std::size_t> count_descriptors(RealPid pid) {
+  const std::string path = proc_path(pid, "fd");
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return sys_error("examine " + path);
+  return static_cast<std::size_t>(status.st_size);
+}
+
+Result<std::set<ino_t>> read_locked_inodes() {
+  constexpr const char* kPath = "/proc/locks";
+  UniqueFd file(::open(kPath, O_RDONLY | O_CLOEXEC));
+  if (!file) return sys_error(std::string("open ") + kPath);
+  const std::string text = CK_TRY(read_all(file.get(), kPath));
+  std::set<ino_t> inodes;
+  TextCursor cursor(text);
+  while (!cursor.at_end()) {
+    FileLock lock;  // lines of another form: those who wait
+    if (parse_lock(cursor.line(), lock) && lock.kind == FileLock::Kind::kPosix)
+      inodes.insert(lock.inode);
+  }
+  return inodes;
+}
+
+Result<DescriptorFolder> DescriptorFolder::open(RealPid pid) {
   UniqueFd links = CK_TRY(open_proc(pid, "fd", O_RDONLY | O_DIRECTORY));
   UniqueFd infos = CK_TRY(open_proc(pid, "fdinfo", O_RDONLY | O_DIRECTORY));
-  std::vector<FdEntry> entries;
+  return DescriptorFolder(pid, std::move(links), std::move(infos));
+}
+
+Result<std::string> DescriptorFolder::target(int fd) const {
+  const std::string name = std::to_string(fd);
   char buffer[4096];
+  const ssize_t length = ::readlinkat(links_.get(), name.c_str(), buffer, sizeof buffer);
+  if (length < 0) return sys_error("read link " + proc_path(pid_, "fd/" + name));
+  return std::string(buffer, static_cast<std::size_t>(length));
+}
+
+Result<struct stat> DescriptorFolder::status(int fd) const {
+  const std::string name = std::to_string(fd);
+  struct stat status {};
+  if (::fstatat(links_.get(), name.c_str(), &status, 0) != 0)
+    return sys_error("examine " + proc_path(pid_, "fd/" + name));
+  return status;
+}
+
+// The kernel makes the whole text at the first read: what fits into the buffer is all of it.
+Result<FdInfo> DescriptorFolder::info(int fd) const {
+  const std::string name = std::to_string(fd);
+  char buffer[4096];
+  UniqueFd info(::openat(infos_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t got = info ? ::read(info.get(), buffer, sizeof buffer) : -1;
+  if (got < 0) return sys_error("read " + proc_path(pid_, "fdinfo/" + name));
+  if (static_cast<std::size_t>(got) == sizeof buffer) return read_fdinfo(pid_, fd);
+  return parse_fdinfo(std::string_view(buffer, static_cast<std::size_t>(got)));
+}
+
+Result<std::vector<FdEntry>> read_descriptors(RealPid pid) {
+  const DescriptorFolder folder = CK_TRY(DescriptorFolder::open(pid));
+  std::vector<FdEntry> entries;
   for (int fd : CK_TRY(list_proc_numbers(pid, "fd"))) {
-    std::string name = std::to_string(fd);
-    ssize_t length = ::readlinkat(links.get(), name.c_str(), buffer, sizeof buffer);
-    if (length < 0 && errno == ENOENT) continue;
-    if (length < 0) return sys_error("read link " + proc_path(pid, "fd/" + name));
-    FdEntry entry{fd, std::string(buffer, static_cast<std::size_t>(length)), {}};
-    UniqueFd info(::openat(infos.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!info && errno == ENOENT) continue;
-    ssize_t got = ::read(info.get(), buffer, sizeof buffer);
-    if (got < 0) return sys_error("read " + proc_path(pid, "fdinfo/" + name));
-    std::string_view text(buffer, static_cast<std::size_t>(got));
-    // A file of the kernel's yields a part of its lines in one read when there are many.
-    bool is_whole = got < 2048 && ::read(info.get(), buffer + got, sizeof buffer - 2048) == 0;
-    entry.info = CK_TRY(is_whole ? parse_fdinfo(text) : read_fdinfo(pid, fd));
-    entries.push_back(std::move(entry));
+    Result<std::string> target = folder.target(fd);
+    Result<FdInfo> info = target.ok() ? folder.info(fd) : std::move(target).error();
+    if (!info.ok() && info.error().errnum == ENOENT) continue;
+    entries.push_back({fd, *std::move(target), CK_TRY(std::move(info))});
   }
   return entries;
 }

@@ -3,42 +3,46 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
-#include <algorithm>
-#include <map>
-#include <tuple>
-
-#include "runtime/proc/fdinfo.h"
-#include "runtime/proc/kcmp.h"
-#include "runtime/proc/proc_file.h"
 #include "runtime/resources/locks.h"
+#include "runtime/resources/pipe_ends.h"
 #include "runtime/resources/table.h"
 
 namespace ck::resources {
 namespace {
 
-// What descriptors of one open file have in common; only where all of it is equal need the kernel
-// be asked. All anonymous inodes (eventfd, epoll, …) share one inode number.
-using Likeness = std::tuple<dev_t, ino_t, std::uint32_t, std::int64_t, std::string>;
-
-Likeness likeness(const OpenFile& file) {
-  return {file.status.st_dev, file.status.st_ino, file.entry.info.flags & ~unsigned{O_CLOEXEC},
-          file.entry.info.position, file.entry.target};
-}
-
 std::string link_text(const OpenFile& file) {
+  if (file.process == OpenFile::kNobody) return "a descriptor on its way -> " + file.entry.target;
   return "fd " + std::to_string(file.entry.fd) + " -> " + file.entry.target;
 }
 
-Error about(Error error, const OpenFile& file) {
-  return std::move(error).within(link_text(file));
+Error about(Error error, const CaptureSession& session, const OpenFile& file) {
+  error = std::move(error).within(link_text(file));
+  if (session.processes.size() == 1 || file.process == OpenFile::kNobody) return error;
+  return std::move(error).within("process " + to_string(file.pid));
+}
+
+// Whether somebody gets SIGIO for it, as seen from here; pids are asked inside, see below.
+bool has_owner(const OpenFile& file) {
+  f_owner_ex owner{};
+  return ::fcntl(file.duplicate.get(), F_GETOWN_EX, &owner) == 0 && owner.pid != 0;
+}
+
+// What only a process with a descriptor of the file could be asked for, or be given again.
+Status refuse_in_flight(const OpenFile& file) {
+  if (file.process != OpenFile::kNobody || (file.entry.info.locks.empty() && !has_owner(file)))
+    return {};
+  return make_error(ErrorKind::kRefused, "it has a lock or an owner, and no process has it",
+                    "try again when the program has received it");
 }
 
 Status capture_file(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   const Kind* kind = find_kind(session, file);
-  if (kind == nullptr) return about(refusal(file), file);
+  if (kind == nullptr) return about(refusal(file), session, file);
+  if (Status status = refuse_in_flight(file); !status.ok())
+    return about(std::move(status).error(), session, file);
   record.set_kind(kind->name);
   Status status = kind->capture(session, file, record);
-  if (!status.ok()) return about(std::move(status).error(), file);
+  if (!status.ok()) return about(std::move(status).error(), session, file);
   return {};
 }
 
@@ -51,159 +55,79 @@ image::OpenFileRecord common_record(const OpenFile& file) {
   return record;
 }
 
-// Who gets SIGIO, and as which signal: asked inside, where pids are those that the program knows.
-Status capture_owners(const CaptureContext& context, std::span<OpenFile> files,
-                      image::Manifest& manifest) {
-  constexpr std::size_t kBatch = 40;
-  proc::Mailbox& box = *context.mailbox;
-  struct Asked {
-    proc::Mailbox::Address owner;
-    proc::Mailbox::CallRef owner_call, signal_call;
-  };
-  while (!files.empty()) {
-    auto part = files.first(std::min(kBatch, files.size()));
-    files = files.subspan(part.size());
-    std::vector<Asked> asked;
-    box.clear();
-    for (const OpenFile& file : part) {
-      auto owner = box.reserve(sizeof(f_owner_ex));
-      int fd = file.entry.fd;
-      asked.push_back(
-          {owner, box.add(SYS_fcntl, fd, F_GETOWN_EX, owner), box.add(SYS_fcntl, fd, F_GETSIG, 0)});
-    }
-    CK_TRY(box.run());
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      if (box.result(asked[i].owner_call) < 0 || box.result(asked[i].signal_call) < 0)
-        continue;  // O_PATH
-      auto owner = box.value_at<f_owner_ex>(asked[i].owner);
-      image::OpenFileRecord& record =
-          *manifest.mutable_open_files(static_cast<int>(part[i].index) - 1);
-      record.set_owner_type(owner.pid != 0 ? owner.type : 0);
-      record.set_owner(owner.pid);
-      record.set_io_signal(static_cast<int>(box.result(asked[i].signal_call)));
-    }
+// Who gets SIGIO: asked in a process that has the file, where pids are those that the program
+// knows.
+Status capture_owner(const CaptureSession& session, const OpenFile& file,
+                     image::OpenFileRecord& record) {
+  proc::Mailbox& box = *session.processes[file.process].mailbox;
+  auto address = box.reserve(sizeof(f_owner_ex));
+  auto asked = box.add(SYS_fcntl, file.entry.fd, F_GETOWN_EX, address);
+  CK_TRY(box.run());
+  if (box.result(asked) >= 0) {
+    auto owner = box.value_at<f_owner_ex>(address);
+    record.set_owner_type(owner.pid != 0 ? owner.type : 0);
+    record.set_owner(owner.pid);
   }
   box.clear();
   return {};
 }
 
-void add_descriptors(const CaptureSession& session, const OpenFile& file,
-                     image::ProcessRecord& process) {
-  for (int fd : file.fds) {
-    image::DescriptorRecord& record = *process.add_descriptors();
-    record.set_fd(fd);
-    record.set_open_file(file.index);
-    record.set_close_on_exec(session.close_on_exec.at(fd));
+Status capture_owners(const CaptureSession& session, image::Manifest& manifest) {
+  for (const OpenFile& file : session.files) {
+    int signal = ::fcntl(file.duplicate.get(), F_GETSIG);
+    if (signal < 0) continue;  // O_PATH
+    image::OpenFileRecord& record = *manifest.mutable_open_files(static_cast<int>(file.index) - 1);
+    record.set_io_signal(signal);
+    if (file.process != OpenFile::kNobody && has_owner(file))
+      CK_TRY(capture_owner(session, file, record));
+  }
+  return {};
+}
+
+void add_descriptors(const CaptureSession& session) {
+  for (std::size_t process = 0; process < session.processes.size(); ++process) {
+    for (const CaptureSession::Descriptor& descriptor : session.descriptors[process]) {
+      image::DescriptorRecord& record = *session.processes[process].record->add_descriptors();
+      record.set_fd(descriptor.fd);
+      record.set_open_file(session.files[descriptor.file].index);
+      record.set_close_on_exec(descriptor.close_on_exec);
+    }
   }
 }
 
 }  // namespace
 
-Result<OpenFile*> CaptureSession::find_same(const OpenFile& file, Group& group) {
-  std::size_t high = group.members.size();
-  group.place = 0;
-  while (group.place < high) {
-    std::size_t middle = (group.place + high) / 2;
-    OpenFile& other = files[group.members[middle]];
-    auto order = CK_TRY(
-        proc::compare_open_files({context.pid, file.entry.fd}, {context.pid, other.entry.fd}));
-    if (order == 0) return &other;
-    (order < 0 ? high : group.place) = order < 0 ? middle : middle + 1;
-  }
-  return nullptr;
-}
-
-Status CaptureSession::add(OpenFile file, const proc::PidFd& process, Group& group) {
-  close_on_exec[file.entry.fd] = (file.entry.info.flags & O_CLOEXEC) != 0;
-  OpenFile* same = CK_TRY(find_same(file, group));
-  if (same != nullptr) {
-    same->fds.push_back(file.entry.fd);
-    return {};
-  }
-  Result<UniqueFd> copy = process.get_descriptor(file.entry.fd);
-  if (!copy.ok() && !survey) return std::move(copy).error();
-  if (copy.ok()) file.duplicate = *std::move(copy);
-  file.fds.push_back(file.entry.fd);
-  file.index = first_index_ + static_cast<std::uint32_t>(files.size()) + 1;
-  group.members.insert(group.members.begin() + static_cast<std::ptrdiff_t>(group.place),
-                       files.size());
-  files.push_back(std::move(file));
-  return {};
-}
-
-Status CaptureSession::collect(std::uint32_t first_index) {
-  first_index_ = first_index;
-  stat = CK_TRY(proc::read_stat(context.pid));
-  proc::PidFd process = CK_TRY(proc::PidFd::open(context.pid));
-  std::map<Likeness, Group> alike;
-  for (proc::FdEntry& entry : CK_TRY(proc::read_descriptors(context.pid))) {
-    if (std::count(context.skip.begin(), context.skip.end(), entry.fd) != 0) continue;
-    OpenFile file;
-    file.pid = context.pid;
-    std::string path = proc::proc_path(context.pid, "fd/" + std::to_string(entry.fd));
-    file.entry = std::move(entry);
-    Status status;
-    if (::stat(path.c_str(), &file.status) != 0) {
-      status = sys_error("examine " + link_text(file) + " of process " + to_string(context.pid));
-    } else {
-      Group& group = alike[likeness(file)];
-      status = add(std::move(file), process, group);
-    }
-    if (!status.ok() && !survey) return status;  // in a survey: closed meanwhile
-  }
-  return {};
-}
-
-const OpenFile* CaptureSession::by_descriptor(int fd) const {
-  for (const OpenFile& file : files) {
-    if (std::count(file.fds.begin(), file.fds.end(), fd) != 0) return &file;
-  }
-  return nullptr;
-}
-
-int CaptureSession::standard_stream(const OpenFile& file) const {
-  for (int fd : file.fds) {
-    if (fd <= 2) return fd;
-  }
-  // By its use first: a pair of sockets or a terminal may serve as several.
-  constexpr int kOrders[3][3] = {{0, 1, 2}, {1, 2, 0}, {0, 1, 2}};
-  for (int fd : kOrders[file.access() % 3]) {
-    const OpenFile* standard = by_descriptor(fd);
-    if (standard != nullptr && standard->is_same_inode(file)) return fd;
-  }
-  return -1;
-}
-
-Status capture_descriptors(const CaptureContext& context, image::ProcessRecord& process,
-                           image::Manifest& manifest, memory::ObjectTable& objects) {
-  CaptureSession session(context, objects, false);
+Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
+                           memory::ObjectTable& objects) {
+  CaptureSession session(processes, objects, false);
   CK_TRY(session.collect(static_cast<std::uint32_t>(manifest.open_files_size())));
+  CK_TRY(collect_unread(session));
   for (const OpenFile& file : session.files) *manifest.add_open_files() = common_record(file);
-  CK_TRY(capture_owners(context, session.files, manifest));
+  add_descriptors(session);
+  CK_TRY(capture_owners(session, manifest));
   for (OpenFile& file : session.files) {
-    add_descriptors(session, file, process);
     CK_TRY(capture_file(session, file,
                         *manifest.mutable_open_files(static_cast<int>(file.index) - 1)));
   }
-  CK_TRY(capture_locks(session, process));
+  capture_locks(session);
   return {};
 }
 
-Result<std::vector<Objection>> classify(RealPid pid) {
-  CaptureContext context;
-  context.pid = pid;
+Result<std::vector<Objection>> classify(std::span<const RealPid> pids) {
+  std::vector<CaptureProcess> processes;
+  for (RealPid pid : pids) processes.push_back({pid, nullptr, nullptr, {}});
   image::Manifest manifest;
   memory::ObjectTable objects(memory::ObjectTable::Purpose::kSurvey, manifest, "");
-  CaptureSession session(context, objects, true);
+  CaptureSession session(processes, objects, true);
   CK_TRY(session.collect(0));
   std::vector<Objection> objections;
   for (OpenFile& file : session.files) {
     image::OpenFileRecord record = common_record(file);
     const Kind* kind = find_kind(session, file);
     Status status = kind != nullptr ? kind->capture(session, file, record) : Status(refusal(file));
-    if (!status.ok()) {
-      objections.push_back({link_text(file), status.error().message, status.error().hint, true});
-    }
+    if (status.ok()) continue;
+    const Error& error = status.error();
+    objections.push_back({file.pid, link_text(file), error.message, error.hint, true});
   }
   for (Objection& note : session.notes) objections.push_back(std::move(note));
   return objections;

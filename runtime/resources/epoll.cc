@@ -47,13 +47,25 @@ std::vector<Line> parse_targets(std::string_view text) {
   return lines;
 }
 
+// Any of those that share an instance may have added a descriptor of its own.
+std::vector<std::size_t> processes_of(const OpenFile& epoll) {
+  std::vector<std::size_t> processes;
+  for (const Holder& holder : epoll.holders) {
+    if (processes.empty() || processes.back() != holder.process)
+      processes.push_back(holder.process);
+  }
+  return processes;
+}
+
 Result<const OpenFile*> find_target(const CaptureSession& session, const OpenFile& epoll,
                                     const Line& line, unsigned index) {
   proc::FdOf instance{epoll.pid, epoll.entry.fd};
-  const OpenFile* likely = session.by_descriptor(line.fd);
-  if (likely != nullptr &&
-      CK_TRY(proc::is_epoll_target(instance, line.fd, index, {likely->pid, likely->entry.fd}))) {
-    return likely;
+  for (std::size_t process : processes_of(epoll)) {
+    const OpenFile* likely = session.by_descriptor(process, line.fd);
+    if (likely != nullptr &&
+        CK_TRY(proc::is_epoll_target(instance, line.fd, index, {likely->pid, likely->entry.fd}))) {
+      return likely;
+    }
   }
   for (const OpenFile& file : session.files) {
     if (file.status.st_ino != line.inode) continue;
@@ -62,7 +74,7 @@ Result<const OpenFile*> find_target(const CaptureSession& session, const OpenFil
   }
   return make_error(ErrorKind::kRefused,
                     "this epoll instance watches a file (added as descriptor " +
-                        std::to_string(line.fd) + ") that no descriptor of the process leads to");
+                        std::to_string(line.fd) + ") that no descriptor of the job leads to");
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
@@ -89,10 +101,11 @@ Result<Restored> restore(RestoreSession&, const image::OpenFileRecord&) {
 
 // The number is lent to the target for the moment of adding; descriptors get theirs afterwards.
 Status add_target(RestoreSession& session, const EpollState::Target& target, int epoll) {
-  int source = session.at_hand(target.open_file());
-  if (source == 0 || target.fd() < 0 || target.fd() >= session.context.base) {
+  if (!session.made.contains(target.open_file()) || target.fd() < 0 ||
+      target.fd() >= session.context.base) {
     return make_error(ErrorKind::kBadImage, "an epoll target leads to no open file");
   }
+  int source = CK_TRY(session.bring(target.open_file()));
   epoll_event event{};
   event.events = target.events();
   event.data.u64 = target.data();

@@ -57,15 +57,16 @@ bool is_watched(const std::string& path, const Watched& watched) {
 }
 
 // The folders that the process has to do with: its own, those of its files, and all above them.
-std::vector<std::string> likely_places(const CaptureSession& session) {
+std::vector<std::string> likely_places(const CaptureSession& session, const OpenFile& inotify) {
   std::vector<std::string> places;
   auto add_with_parents = [&](fs::path path) {
     for (; path.has_relative_path(); path = path.parent_path()) places.push_back(path.string());
   };
-  if (auto folder = proc::read_proc_link(session.context.pid, "cwd"); folder.ok())
+  if (auto folder = proc::read_proc_link(inotify.pid, "cwd"); folder.ok())
     add_with_parents(*folder);
   for (const OpenFile& file : session.files) {
-    if (file.entry.target.starts_with('/')) add_with_parents(file.entry.target);
+    bool is_near = file.process == inotify.process || inotify.process == OpenFile::kNobody;
+    if (is_near && file.entry.target.starts_with('/')) add_with_parents(file.entry.target);
   }
   for (const char* usual : {"/", "/tmp", "/etc", "/dev", "/var", "/run"})
     places.emplace_back(usual);
@@ -86,8 +87,9 @@ std::string search_below(const std::string& place, const Watched& watched, int& 
   return {};
 }
 
-Result<std::string> find_path(const CaptureSession& session, const Watched& watched) {
-  std::vector<std::string> places = likely_places(session);
+Result<std::string> find_path(const CaptureSession& session, const OpenFile& inotify,
+                              const Watched& watched) {
+  std::vector<std::string> places = likely_places(session, inotify);
   for (const std::string& place : places) {
     if (is_watched(place, watched)) return place;
   }
@@ -115,7 +117,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
     InotifyState::Watch& out = *state.add_watches();
     out.set_number(watched.number);
     out.set_mask(watched.mask);
-    out.set_path(CK_TRY(find_path(session, watched)));
+    out.set_path(CK_TRY(find_path(session, file, watched)));
   }
   record.set_state(state.SerializeAsString());
   return {};

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,21 @@ namespace ck::resources {
 class CaptureSession;
 class RestoreSession;
 
+// A descriptor of a process of the job, which is named by its place among them.
+struct Holder {
+  std::size_t process = 0;
+  int fd = -1;
+};
+
 // One open file description of the job as seen from outside.
 struct OpenFile {
-  RealPid pid;              // a process that has it,
-  proc::FdEntry entry;      // under this descriptor (its lowest),
-  std::vector<int> fds;     // and all descriptors of that process
-  std::uint32_t index = 0;  // in Manifest.open_files, plus 1
+  static constexpr std::size_t kNobody = ~std::size_t{0};
+  std::size_t process = 0;      // the first process that has it; kNobody: only on its way in a
+                                // socket, and pid and entry are the engine's own
+  RealPid pid;                  // a living thread of that,
+  proc::FdEntry entry;          // its descriptor there (the lowest),
+  std::vector<Holder> holders;  // and all descriptors that lead to it, in order
+  std::uint32_t index = 0;      // in Manifest.open_files, plus 1
   struct stat status {};
   UniqueFd duplicate;  // ours; not there in a survey without the right to fetch it
 
@@ -39,14 +49,21 @@ struct OpenFile {
   }
 };
 
-// An open file that restore() has made: in the engine, or in the process already.
+// An open file that restore() has made: in the engine, in the process that the session is in
+// already, or in another one.
 struct Restored {
   UniqueFd ours;
   int theirs = -1;
+  std::optional<std::size_t> elsewhere;
   Restored(UniqueFd fd) : ours(std::move(fd)) {}  // NOLINT: implicit
   static Restored in_process(int fd) {
     Restored made{UniqueFd()};
     made.theirs = fd;
+    return made;
+  }
+  static Restored at(Holder place) {
+    Restored made = in_process(place.fd);
+    made.elsewhere = place.process;
     return made;
   }
 };

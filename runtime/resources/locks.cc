@@ -61,28 +61,25 @@ Result<std::int64_t> take(proc::Mailbox& box, const std::string& what, const Fil
 
 }  // namespace
 
-// fdinfo shows a lock at the open file through which it was taken, a POSIX lock too: closing that
-// would have dropped it.
-Status capture_locks(const CaptureSession& session, image::ProcessRecord& process) {
-  for (const OpenFile& file : session.files) {
-    for (const FileLock& lock : file.entry.info.locks) {
-      FileLockRecord& record = *process.add_locks();
-      record.set_kind(kind_of(lock.kind));
-      record.set_exclusive(lock.exclusive);
-      record.set_start(lock.start);
-      record.set_length(lock.length);
-      record.set_fd(file.entry.fd);
-      if (lock.kind != FileLock::Kind::kPosix) record.set_open_file(file.index);
-    }
+void capture_locks(const CaptureSession& session) {
+  for (const CaptureSession::Lock& held : session.locks) {
+    FileLockRecord& record = *session.processes[held.holder.process].record->add_locks();
+    record.set_kind(kind_of(held.lock.kind));
+    record.set_exclusive(held.lock.exclusive);
+    record.set_start(held.lock.start);
+    record.set_length(held.lock.length);
+    record.set_fd(held.holder.fd);
+    if (held.lock.kind != FileLock::Kind::kPosix)
+      record.set_open_file(session.files[held.file].index);
   }
-  return {};
 }
 
-Status restore_locks(const RestoreContext& context, const image::Manifest& manifest,
-                     const image::ProcessRecord& process) {
-  for (const FileLockRecord& lock : process.locks()) {
-    std::string what = lock_text(manifest, process, lock);
-    Result<std::int64_t> taken = take(*context.mailbox, "take the " + what, lock);
+namespace {
+
+Status restore_process_locks(const RestoreProcess& process, const image::Manifest& manifest) {
+  for (const FileLockRecord& lock : process.record->locks()) {
+    std::string what = lock_text(manifest, *process.record, lock);
+    Result<std::int64_t> taken = take(*process.mailbox, "take the " + what, lock);
     if (taken.ok()) continue;
     if (taken.error().errnum == EAGAIN || taken.error().errnum == EACCES) {
       return make_error(ErrorKind::kRefused,
@@ -91,6 +88,14 @@ Status restore_locks(const RestoreContext& context, const image::Manifest& manif
     }
     return std::move(taken).error();
   }
+  return {};
+}
+
+}  // namespace
+
+Status restore_locks(const RestoreContext& context, const image::Manifest& manifest) {
+  for (const RestoreProcess& process : context.processes)
+    CK_TRY(restore_process_locks(process, manifest));
   return {};
 }
 

@@ -7,7 +7,9 @@
 
 namespace ck::resources {
 
-Status capture_locks(const CaptureSession& session, image::ProcessRecord& process);
+// Into the records of the processes that hold them; a lock that belongs to a shared open file into
+// that of its first process.
+void capture_locks(const CaptureSession& session);
 
 // restore_locks() is in restore.h.
 

@@ -75,7 +75,7 @@ Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& r
   UniqueFd fd = CK_TRY(open_end(*pipe, record.flags()));
   CK_TRY(refill_pipe(pipe->fds[1].get(), state));
   int number = CK_TRY(session.give(std::move(fd)));
-  session.later_flags.emplace_back(number, record.flags());
+  session.later_flags.push_back({{session.process, number}, record.flags()});
   return Restored::in_process(number);
 }
 

@@ -17,8 +17,8 @@ bool other_end_is_gone(const OpenFile& file) {
 }
 
 bool is_first_reader(const CaptureSession& session, const OpenFile& file) {
-  for (const OpenFile& other : session.files) {
-    if (other.is_same_inode(file) && other.reads()) return &other == &file;
+  for (std::size_t i : session.of_inode(file.status.st_dev, file.status.st_ino)) {
+    if (session.files[i].reads()) return &session.files[i] == &file;
   }
   return false;
 }
@@ -58,10 +58,9 @@ Status copy_unread(const OpenFile& file, PipeState& state) {
 
 bool is_inside_pipe(const CaptureSession& session, const OpenFile& file) {
   bool reader = false, writer = false;
-  for (const OpenFile& other : session.files) {
-    if (!other.is_same_inode(file)) continue;
-    reader |= other.reads();
-    writer |= other.writes();
+  for (std::size_t i : session.of_inode(file.status.st_dev, file.status.st_ino)) {
+    reader |= session.files[i].reads();
+    writer |= session.files[i].writes();
   }
   if (reader && writer) return true;
   // A writer without readers on a standard stream gets the restart's stream instead.

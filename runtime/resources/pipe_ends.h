@@ -12,6 +12,10 @@ bool is_inside_pipe(const CaptureSession& session, const OpenFile& file);
 // The same of a connected UNIX socket.
 bool has_peer_in_job(const CaptureSession& session, const OpenFile& file);
 
+// Reads, and leaves there, what is unread in UNIX sockets. Open files that are on their way through
+// them join those of the session.
+Status collect_unread(CaptureSession& session);
+
 // Capacity, and what is unread, without taking it out: in the record of one reader.
 Status capture_pipe(const CaptureSession& session, const OpenFile& file, PipeState& state);
 // Puts what was unread into a pipe. `writer`: not blocking, in packet mode if that was the pipe's.

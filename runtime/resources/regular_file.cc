@@ -6,8 +6,10 @@
 #include <sys/vfs.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "runtime/base/timespec.h"
+#include "runtime/proc/text_cursor.h"
 #include "runtime/resources/capture.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/table.h"
@@ -17,35 +19,58 @@ namespace {
 
 using image::ObjectRecord;
 
-bool recognises(const CaptureSession&, const OpenFile& file) {
-  if (!S_ISREG(file.status.st_mode) || file.status.st_nlink == 0) return false;
-  struct stat found {};
-  const std::string& path = file.entry.target;
-  return path.starts_with('/') && path.find("/.nfs0") == path.npos &&
-         (::stat(path.c_str(), &found) == 0 && found.st_dev == file.status.st_dev &&
-          found.st_ino == file.status.st_ino);
-}
+constexpr std::string_view kProc = "/proc/";
 
-bool is_kernel_file(const std::string& path) {
+bool is_kernel_file(const OpenFile& file) {
   struct statfs system {};
-  return ::statfs(path.c_str(), &system) == 0 &&
-         (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC);
+  int result = file.duplicate ? ::fstatfs(file.duplicate.get(), &system)
+                              : ::statfs(file.entry.target.c_str(), &system);
+  return result == 0 && (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC);
 }
 
-// "/proc/123/maps" is the process's own under another number after a restart.
-Result<std::string> kernel_file_name(const CaptureSession& session, const std::string& path) {
-  constexpr std::string_view kProc = "/proc/";
-  std::string own = std::string(kProc) + to_string(session.context.pid) + "/";
-  if (path.starts_with(own)) return "/proc/self/" + path.substr(own.size());
-  if (path.starts_with(kProc) && path.size() > kProc.size() && std::isdigit(path[kProc.size()])) {
-    return make_error(ErrorKind::kRefused, "it is the kernel's file about another process");
+bool recognises(const CaptureSession&, const OpenFile& file) {
+  const std::string& path = file.entry.target;
+  if (!S_ISREG(file.status.st_mode) || file.status.st_nlink == 0 || !path.starts_with('/'))
+    return false;
+  // A /proc of the job's own pid namespace is not the one that is mounted here.
+  if (is_kernel_file(file)) return true;
+  struct stat found {};
+  return path.find("/.nfs0") == path.npos && ::stat(path.c_str(), &found) == 0 &&
+         found.st_dev == file.status.st_dev && found.st_ino == file.status.st_ino;
+}
+
+// Which process of the job a number below /proc means.
+std::optional<std::size_t> process_named(const CaptureSession& session, const OpenFile& file,
+                                         pid_t number) {
+  struct stat here {};
+  bool shows_real_ids = ::stat("/proc", &here) == 0 && here.st_dev == file.status.st_dev;
+  if (shows_real_ids || session.survey) return session.find_process(RealPid(number));
+  for (std::size_t i = 0; i < session.processes.size(); ++i) {
+    if (session.processes[i].record->pid() == number) return i;
   }
-  return path;
+  return std::nullopt;
+}
+
+// "/proc/123/maps" is the same process's own under another number after a restart.
+Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFile& file) {
+  const std::string& path = file.entry.target;
+  std::size_t tail = path.find('/', kProc.size());
+  if (!path.starts_with(kProc) || tail == path.npos || !std::isdigit(path[kProc.size()]))
+    return path;
+  pid_t number = proc::TextCursor(std::string_view(path).substr(kProc.size())).number<pid_t>();
+  std::optional<std::size_t> process = process_named(session, file, number);
+  if (!process) {
+    return make_error(ErrorKind::kRefused,
+                      "it is the kernel's file about another process, outside of the job");
+  }
+  if (*process == file.process || session.survey) return "/proc/self" + path.substr(tail);
+  return std::string(kProc) + std::to_string(session.processes[*process].record->pid()) +
+         path.substr(tail);
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
-  if (is_kernel_file(file.entry.target)) {
-    record.set_state(CK_TRY(kernel_file_name(session, file.entry.target)));
+  if (is_kernel_file(file)) {
+    record.set_state(CK_TRY(kernel_file_name(session, file)));
     return {};
   }
   record.set_object(

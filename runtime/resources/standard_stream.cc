@@ -48,13 +48,20 @@ int number_by_access(const OpenFile& file) {
   return file.access() == O_WRONLY ? 1 : 0;
 }
 
+// Whether it is the process's controlling terminal.
+bool controls(RealPid pid, const OpenFile& file) {
+  Result<proc::ProcessStat> stat = proc::read_stat(pid);
+  if (!stat.ok() || stat->tty == 0) return false;
+  auto device = static_cast<unsigned>(stat->tty);
+  return makedev((device >> 8) & 0xfff, (device & 0xff) | (device >> 12 & 0xfff00)) ==
+         file.status.st_rdev;
+}
+
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   int stream = session.standard_stream(file);
   bool terminal = is_terminal(file);
-  auto device = static_cast<unsigned>(session.stat.tty);
-  bool controlling = terminal && device != 0 &&
-                     makedev((device >> 8) & 0xfff, (device & 0xff) | (device >> 12 & 0xfff00)) ==
-                         file.status.st_rdev;
+  bool controlling =
+      terminal && (controls(session.processes[0].pid, file) || controls(file.pid, file));
   if (stream < 0 && !controlling) {
     return make_error(ErrorKind::kRefused,
                       "it is a terminal, but not that of the program's standard streams");

@@ -32,7 +32,7 @@ std::uint64_t field(std::string_view text, std::string_view name, int base = 10)
   return proc::TextCursor(proc::fdinfo_field(text, name)).number<std::uint64_t>(base);
 }
 
-Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
+Status capture(CaptureSession&, OpenFile& file, image::OpenFileRecord& record) {
   if (!file.duplicate) return {};
   // Asking makes the kernel count the expirations of a periodic timer that nobody has read; only
   // then are the ticks that fdinfo shows all of them.
@@ -40,7 +40,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   if (::timerfd_gettime(file.duplicate.get(), &now) != 0) return sys_error("ask a timerfd");
   timespec real{};
   ::clock_gettime(CLOCK_REALTIME, &real);
-  proc::FdInfo info = CK_TRY(proc::read_fdinfo(session.context.pid, file.entry.fd));
+  proc::FdInfo info = CK_TRY(proc::read_fdinfo(file.pid, file.entry.fd));
   TimerState state;
   state.set_clock(static_cast<int>(field(info.text, "clockid")));
   std::uint64_t flags = field(info.text, "settime flags", 8);

@@ -1,4 +1,4 @@
-// Connected UNIX sockets with both ends in the process, or whose other end was closed, and what is
+// Connected UNIX sockets with both ends in the job, or whose other end was closed, and what is
 // unread in them. All other sockets are refused by name.
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "runtime/proc/pass_descriptor.h"
 #include "runtime/proc/pidfd.h"
 #include "runtime/proc/sock_diag.h"
 #include "runtime/resources/capture.h"
@@ -34,11 +35,8 @@ bool recognises(const CaptureSession&, const OpenFile& file) {
   return found.ok() && found->has_value();
 }
 
-const OpenFile* by_inode(const CaptureSession& session, ino_t inode) {
-  for (const OpenFile& file : session.files) {
-    if (S_ISSOCK(file.status.st_mode) && file.status.st_ino == inode) return &file;
-  }
-  return nullptr;
+bool is_in_job(const CaptureSession& session, const OpenFile& file, ino_t peer) {
+  return !session.of_inode(file.status.st_dev, peer).empty();  // all sockets are of one device
 }
 
 Error refused(const OpenFile& file, const char* why) {
@@ -75,31 +73,47 @@ Status capture_options(int fd, SocketState& state) {
   return {};
 }
 
-// The next unread piece, left where it is. Empty: there is no more.
-Result<ssize_t> peek(int fd, std::vector<char>& buffer) {
+struct Piece {
+  std::string bytes;
+  std::vector<UniqueFd> passed;
+};
+
+void take_passed(msghdr& message, Piece& piece) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i)
+      piece.passed.emplace_back(reinterpret_cast<int*>(CMSG_DATA(part))[i]);
+  }
+}
+
+// The next unread piece, left where it is, with duplicates of what is passed with it. None: there
+// is no more.
+Result<std::optional<Piece>> peek(int fd, std::span<char> buffer) {
   iovec part{buffer.data(), buffer.size()};
-  char control[CMSG_SPACE(253 * sizeof(int)) + 256];
+  alignas(cmsghdr) char control[CMSG_SPACE(253 * sizeof(int)) + 256];
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   ssize_t got = ::recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-  if (got < 0 && errno == EAGAIN) return -1;
+  if (got < 0 && errno == EAGAIN) return std::optional<Piece>();
   if (got < 0) return sys_error("look at what is unread in a socket");
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) ::close(reinterpret_cast<int*>(CMSG_DATA(part))[i]);
-    return make_error(ErrorKind::kRefused, "descriptors are on their way through this socket",
-                      "try again when the program has received them");
+  std::optional<Piece> piece(std::in_place);
+  take_passed(message, *piece);
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    return make_error(ErrorKind::kRefused,
+                      "more descriptors are on their way through it than can "
+                      "be opened at once");
   }
   if (static_cast<std::size_t>(got) > buffer.size()) {
     return make_error(ErrorKind::kRefused,
                       "a message of " + std::to_string(got) + " bytes is unread in it");
   }
-  return got;
+  piece->bytes.assign(buffer.data(), static_cast<std::size_t>(got));
+  return piece;
 }
 
 // SO_PEEK_OFF makes peeking go on where it stopped. It is a state of the socket: put back after.
@@ -108,29 +122,86 @@ class PeekOffset {
   explicit PeekOffset(int fd) : fd_(fd) {
     socklen_t length = sizeof before_;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before_, &length) != 0) before_ = -1;
-    int start = 0;
-    ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start);
+    go_to(0);
   }
-  ~PeekOffset() { ::setsockopt(fd_, SOL_SOCKET, SO_PEEK_OFF, &before_, sizeof before_); }
+  ~PeekOffset() { set(before_); }
+  void go_to(std::size_t offset) { set(static_cast<int>(offset)); }
 
  private:
+  void set(int offset) { ::setsockopt(fd_, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset); }
   int fd_;
   int before_ = -1;
 };
 
-Status capture_unread(int fd, bool is_stream, std::uint32_t unread, SocketState& state) {
-  if (unread == 0) return {};
+// A stream yields in one piece what was sent before and what came with descriptors, to the end of
+// the latter; whoever reads less gets them with their first byte only. How many bytes are before
+// that: the kernel leaves out of a piece what it cannot copy whole, and the last byte goes nowhere.
+Result<std::size_t> bytes_before_passed(int fd, PeekOffset& offset, std::size_t start,
+                                        std::size_t length, std::span<char> buffer) {
+  iovec parts[] = {{buffer.data(), length - 1}, {nullptr, 1}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  offset.go_to(start);
+  ssize_t got = ::recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0 && errno != EFAULT) return sys_error("look at what is unread in a socket");
+  offset.go_to(start + length);
+  return static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+}
+
+using Unread = CaptureSession::Unread;
+
+Status add_piece(CaptureSession& session, Piece piece, Unread& unread) {
+  if (!piece.passed.empty()) {
+    Unread::Passed& passed = unread.passed.emplace_back();
+    passed.piece = unread.pieces.size();
+    for (UniqueFd& fd : piece.passed)
+      passed.open_files.push_back(CK_TRY(session.add_passed(std::move(fd))));
+  }
+  unread.pieces.push_back(std::move(piece.bytes));
+  return {};
+}
+
+Status read_unread(CaptureSession& session, int fd, bool is_stream, Unread& unread) {
   PeekOffset offset(fd);
   std::vector<char> buffer(kMaxMessage);
-  for (std::uint64_t pieces = 0; pieces < kMaxMessage; ++pieces) {
-    ssize_t got = CK_TRY(peek(fd, buffer));
-    if (got < 0 || (is_stream && got == 0)) return {};
-    state.add_pieces(buffer.data(), static_cast<std::size_t>(got));
-    if (!is_stream && got == 0) break;  // peeking does not get past an empty message
+  for (std::size_t pieces = 0, start = 0; pieces < kMaxMessage; ++pieces) {
+    std::optional<Piece> piece = CK_TRY(peek(fd, buffer));
+    std::size_t length = piece ? piece->bytes.size() : 0;
+    if (!piece || (is_stream && length == 0)) return {};
+    if (is_stream && !piece->passed.empty()) {
+      std::size_t before = CK_TRY(bytes_before_passed(fd, offset, start, length, buffer));
+      if (before > 0) unread.pieces.push_back(piece->bytes.substr(0, before));
+      piece->bytes.erase(0, before);
+    }
+    start += length;
+    CK_TRY(add_piece(session, *std::move(piece), unread));
+    if (!is_stream && length == 0) break;  // peeking does not get past an empty message
   }
   return is_stream ? Status()
                    : make_error(ErrorKind::kRefused, "an empty message is unread in this socket",
                                 "try again when the program has received it");
+}
+
+// The process of the job whose credentials the other end is told (SO_PEERCRED): the one that made
+// the pair. 0: it has ended.
+pid_t find_creator(const CaptureSession& session, int fd) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return 0;
+  std::optional<std::size_t> creator = session.find_process(RealPid(peer.pid));
+  return creator ? session.processes[*creator].record->pid() : 0;
+}
+
+Status add_unread(const Unread& unread, SocketState& state) {
+  CK_TRY(Status(unread.status));
+  for (const std::string& piece : unread.pieces) state.add_pieces(piece);
+  for (const Unread::Passed& passed : unread.passed) {
+    SocketState::Passed& out = *state.add_passed();
+    out.set_piece(static_cast<unsigned>(passed.piece));
+    for (std::uint32_t open_file : passed.open_files) out.add_open_files(open_file);
+  }
+  return {};
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
@@ -138,8 +209,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   if (!found) return refused(file, "");
   if (!is_connected(*found)) return refused(file, ", which is not connected");
   if (!found->name.empty()) return refused(file, ", which has a name");
-  const OpenFile* peer = found->peer != 0 ? by_inode(session, found->peer) : nullptr;
-  if (found->peer != 0 && peer == nullptr)
+  if (found->peer != 0 && !is_in_job(session, file, found->peer))
     return refused(file, " connected to a process outside of the job");
   if (!file.duplicate || session.survey) return {};
   SocketState state;
@@ -147,13 +217,14 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   state.set_peer(found->peer);
   state.set_type(found->type);
   state.set_shutdown(found->shutdown);
+  state.set_creator(find_creator(session, file.duplicate.get()));
   CK_TRY(capture_options(file.duplicate.get(), state));
-  CK_TRY(capture_unread(file.duplicate.get(), found->type == SOCK_STREAM, found->unread, state));
+  CK_TRY(add_unread(session.unread[file.status.st_ino], state));
   record.set_state(state.SerializeAsString());
   return {};
 }
 
-// Both ends are made in the process, whose credentials the other end can ask for.
+// Both ends are made in one process, whose credentials the other end can ask for.
 Result<std::array<int, 2>> make_pair(RestoreSession& session, int type) {
   proc::Mailbox& box = session.box();
   auto numbers = box.reserve(2 * sizeof(int));
@@ -186,10 +257,31 @@ Status set_options(int fd, const SocketState& state) {
   return {};
 }
 
+// Copies of ours of what is passed with a piece.
+Result<std::vector<UniqueFd>> fetch_passed(RestoreSession& session, const SocketState& reader,
+                                           std::size_t piece) {
+  std::vector<UniqueFd> fds;
+  for (const SocketState::Passed& passed : reader.passed()) {
+    if (passed.piece() != piece) continue;
+    for (std::uint32_t open_file : passed.open_files()) {
+      auto made = session.made.find(open_file);
+      if (made == session.made.end() || fds.size() == proc::kMaxPassed)
+        return make_error(ErrorKind::kBadImage, "an impossible descriptor is on its way");
+      fds.push_back(CK_TRY(session.fetch(made->second)));
+    }
+  }
+  return fds;
+}
+
 // What `reader` has not read yet is sent again by its other end, before that is shut down.
-Status refill(int sender, const SocketState& reader) {
-  for (const std::string& piece : reader.pieces()) {
-    ssize_t put = ::send(sender, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+Status refill(RestoreSession& session, int sender, const SocketState& reader) {
+  for (int i = 0; i < reader.pieces_size(); ++i) {
+    const std::string& piece = reader.pieces(i);
+    std::vector<UniqueFd> passed =
+        CK_TRY(fetch_passed(session, reader, static_cast<std::size_t>(i)));
+    std::vector<int> fds;
+    for (const UniqueFd& fd : passed) fds.push_back(fd.get());
+    ssize_t put = proc::send_with_descriptors(sender, piece, fds);
     if (put != static_cast<ssize_t>(piece.size())) {
       return sys_error("put back what was unread in a socket", put < 0 ? errno : EAGAIN);
     }
@@ -209,8 +301,8 @@ Status set_up_pair(RestoreSession& session, const std::array<int, 2>& numbers,
   UniqueFd b = CK_TRY(process.get_descriptor(numbers[1]));
   CK_TRY(set_options(a.get(), first));
   if (second != nullptr) CK_TRY(set_options(b.get(), *second));
-  CK_TRY(refill(b.get(), first));
-  if (second != nullptr) CK_TRY(refill(a.get(), *second));
+  CK_TRY(refill(session, b.get(), first));
+  if (second != nullptr) CK_TRY(refill(session, a.get(), *second));
   if (first.shutdown() != 0 && second != nullptr)
     ::shutdown(a.get(), shutdown_way(first.shutdown()));
   if (second != nullptr && second->shutdown() != 0)
@@ -218,31 +310,63 @@ Status set_up_pair(RestoreSession& session, const std::array<int, 2>& numbers,
   return {};
 }
 
+Result<int> restore_pair(RestoreSession& session, const SocketState& state) {
+  SocketState other;
+  bool paired = state.peer() != 0 && record_of(session, state.peer(), other) != nullptr;
+  std::array<int, 2> pair = CK_TRY(make_pair(session, state.type()));
+  if (paired) session.sockets[state.peer()] = {session.process, pair[1]};
+  auto set_up = [&session, pair, state, other, paired, there = session.process]() -> Status {
+    RestoreSession::Visit visit(session, there);
+    CK_TRY(set_up_pair(session, pair, state, paired ? &other : nullptr));
+    if (!paired) CK_TRY(session.box().call("close a socket", SYS_close, pair[1]));
+    return {};
+  };
+  // What is on its way has to be made first.
+  if (state.passed_size() + other.passed_size() > 0) {
+    session.later.emplace_back(set_up);
+  } else {
+    CK_TRY(set_up());
+  }
+  return pair[0];
+}
+
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
   auto state = CK_TRY(parse_state<SocketState>(record));
-  int number = 0;
-  if (auto known = session.sockets.find(state.id()); known != session.sockets.end()) {
-    number = known->second;  // made together with its other end
-  } else {
-    SocketState other;
-    bool paired = state.peer() != 0 && record_of(session, state.peer(), other) != nullptr;
-    std::array<int, 2> pair = CK_TRY(make_pair(session, state.type()));
-    CK_TRY(set_up_pair(session, pair, state, paired ? &other : nullptr));
-    if (paired) session.sockets[state.peer()] = pair[1];
-    if (!paired) CK_TRY(session.box().call("close a socket", SYS_close, pair[1]));
-    number = pair[0];
-  }
+  auto made_with_peer = session.sockets.find(state.id());
+  bool is_made = made_with_peer != session.sockets.end();
+  RestoreSession::Visit visit(
+      session, is_made ? made_with_peer->second.process : session.find_process(state.creator()));
+  int number = is_made ? made_with_peer->second.fd : CK_TRY(restore_pair(session, state));
   CK_TRY(session.set_flags(number, record.flags()));
-  return Restored::in_process(number);
+  return Restored::at({session.process, number});
 }
 
 }  // namespace
 
+// An end of a connection may itself be on its way: until nothing new comes up.
+Status collect_unread(CaptureSession& session) {
+  for (std::size_t before = 0; before != session.files.size();) {
+    before = session.files.size();
+    for (std::size_t i = 0; i < session.files.size(); ++i) {
+      const OpenFile& file = session.files[i];
+      const ino_t inode = file.status.st_ino;
+      if (!S_ISSOCK(file.status.st_mode) || session.unread.contains(inode)) continue;
+      auto found = CK_TRY(proc::find_unix_socket(inode));
+      if (!found || !is_connected(*found) || found->unread == 0 ||
+          (found->peer != 0 && !is_in_job(session, file, found->peer)))
+        continue;
+      Unread& unread = session.unread[inode];
+      unread.status =
+          read_unread(session, file.duplicate.get(), found->type == SOCK_STREAM, unread);
+    }
+  }
+  return {};
+}
+
 bool has_peer_in_job(const CaptureSession& session, const OpenFile& file) {
   Result<std::optional<proc::UnixSocket>> found = proc::find_unix_socket(file.status.st_ino);
   if (!found.ok() || !found->has_value()) return false;
-  return (*found)->has_peer &&
-         ((*found)->peer == 0 || by_inode(session, (*found)->peer) != nullptr);
+  return (*found)->has_peer && ((*found)->peer == 0 || is_in_job(session, file, (*found)->peer));
 }
 
 const Kind kUnixSocket = {"unix_socket", recognises, capture, restore};

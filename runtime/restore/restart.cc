@@ -202,14 +202,10 @@ class Restart {
   }
 
   Status restore_descriptors() {
-    for (Process& process : processes_) CK_TRY(restore_descriptors_of(process));
-    return {};
-  }
-
-  Status restore_descriptors_of(Process& process) {
-    Mailbox& box = process.box;
+    std::vector<resources::RestoreProcess> processes;
+    for (Process& process : processes_) processes.push_back({&process.box, process.record});
     resources::RestoreContext context;
-    context.mailbox = &box;
+    context.processes = processes;
     context.objects = &*objects_;
     context.channel = spawned_->channel.get();
     context.channel_fd = spawned_->helpers.channel();
@@ -218,9 +214,11 @@ class Restart {
       context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
-    CK_TRY(resources::restore_descriptors(context, manifest_, *process.record));
-    CK_TRY(box.call("close the restorer's descriptors", SYS_close_range, context.base, ~0u, 0));
-    return resources::restore_locks(context, manifest_, *process.record);
+    CK_TRY(resources::restore_descriptors(context, manifest_));
+    for (Process& process : processes_)
+      CK_TRY(process.box.call("close the restorer's descriptors", SYS_close_range, context.base,
+                              ~0u, 0));
+    return resources::restore_locks(context, manifest_);
   }
 
   Status restore_threads(Process& process) {

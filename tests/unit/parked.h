@@ -10,11 +10,13 @@
 #include <csignal>
 #include <functional>
 
-#include "runtime/abi/serve.h"
 #include "runtime/proc/control_area.h"
 #include "runtime/proc/mailbox.h"
 
 namespace ck::test {
+
+// Serves the slot for good (abi::serve, which one file of a program may contain).
+[[noreturn]] void serve(const ControlArea& area, unsigned slot);
 
 class Parked {
  public:
@@ -42,7 +44,7 @@ class Parked {
     if (pid.value != 0) return pid;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     prepare();
-    abi::serve(area.slot(slot), area.header());
+    serve(area, slot);
   }
 
   RealPid pid_;

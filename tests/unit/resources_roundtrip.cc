@@ -20,182 +20,12 @@
 #include <map>
 #include <set>
 
-#include "runtime/image/reader.h"
-#include "runtime/image/writer.h"
-#include "runtime/proc/fdinfo.h"
-#include "runtime/proc/kcmp.h"
-#include "runtime/proc/pidfd.h"
-#include "runtime/resources/capture.h"
-#include "runtime/resources/restore.h"
-#include "tests/unit/parked.h"
+#include "tests/unit/resources_trip.h"
 
 namespace {
 
 using namespace ck;
-using ck::test::Parked;
-
-constexpr int kBase = 200;
-constexpr int kChannel = kBase + 3;
-constexpr int kOutside = 300;  // descriptors from here on are at hand in `prepare`
-
-// Chunks in memory, in place of an image file.
-class MemoryImage : public image::Writer, public image::Reader {
- public:
-  Status add(image::StreamId stream, const image::ByteSource& source, std::vector<image::Run> runs,
-             image::ZeroPages) override {
-    image::ChunkRecord chunk;
-    chunk.set_stream(stream.packed());
-    std::vector<std::byte> content;
-    for (const image::Run& run : runs) {
-      chunk.add_run_begin(run.begin);
-      chunk.add_run_length(run.length);
-      content.resize(content.size() + run.length);
-      CK_TRY(source.read(run.begin, std::span(content).last(run.length)));
-    }
-    chunk.set_raw_size(static_cast<std::uint32_t>(content.size()));
-    *manifest_.add_chunks() = chunk;
-    contents_.push_back(std::move(content));
-    return {};
-  }
-  Status finish_chunks() override { return {}; }
-  Result<image::WriteReport> commit(image::Manifest, const std::function<Status()>&) override {
-    return image::WriteReport{};
-  }
-  const std::string& path() const override { return path_; }
-  int fd() const override { return -1; }
-  const image::Manifest& manifest() const override { return manifest_; }
-  std::uint64_t file_bytes() const override { return 0; }
-  Status read_chunk(std::size_t index, std::span<std::byte> into) const override {
-    std::copy(contents_[index].begin(), contents_[index].end(), into.begin());
-    return {};
-  }
-  Result<image::VerifyReport> verify(unsigned, image::Progress*) const override {
-    return image::VerifyReport{};
-  }
-
-  image::Manifest manifest_;
-
- private:
-  std::string path_;
-  std::vector<std::vector<std::byte>> contents_;
-};
-
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    char name[] = "/tmp/ck_resources_XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file(const char* name) const { return (path / name).string(); }
-};
-
-// A captured process and the one that its descriptors were made again in.
-class RoundTrip {
- public:
-  explicit RoundTrip(const std::function<void()>& prepare, bool rollback = false)
-      : area_(ControlArea::create("/dev/shm", "", 4, 0).value()) {
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    original_.emplace(area_, 0, [&] {
-      ::close_range(3, kOutside - 1, 0);
-      prepare();
-      ::close_range(kOutside, ~0u, 0);
-    });
-    capture();
-    context_.rollback_files = rollback;
-  }
-
-  const Status& capture_status() const { return captured_; }
-
-  // `streams`: the restart's own standard streams.
-  Status restore(std::array<int, 3> streams = {0, 1, 2}) {
-    int channel[2];
-    BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) == 0);
-    copy_.emplace(area_, 1, [&] {
-      for (int fd = 0; fd < 3; ++fd) ::dup2(streams[static_cast<std::size_t>(fd)], kBase + fd);
-      ::dup2(channel[1], kChannel);
-      for (int fd = 0; fd < kBase; ++fd) ::close(fd);
-    });
-    ::close(channel[1]);
-    UniqueFd ours(channel[0]);
-    auto objects = memory::RestoredObjects::create(image.manifest_);
-    if (!objects.ok()) return std::move(objects).error();
-    CK_TRY(objects->fill(image));
-    CK_TRY(objects->finish());
-    context_.mailbox = &copy_->mailbox();
-    context_.objects = &*objects;
-    context_.channel = ours.get();
-    context_.channel_fd = kChannel;
-    context_.base = kBase;
-    context_.std_fds = {kBase, kBase + 1, kBase + 2};
-    context_.warnings = &warnings;
-    CK_TRY(resources::restore_descriptors(context_, image.manifest_, process));
-    CK_TRY(copy_->mailbox().call("close helpers", SYS_close_range, kBase, ~0u, 0));
-    return {};
-  }
-  Status restore_locks() { return resources::restore_locks(context_, image.manifest_, process); }
-  void end_original() { original_.reset(); }
-
-  RealPid original() const { return original_->pid(); }
-  RealPid copy() const { return copy_->pid(); }
-  // A descriptor of the restored process, for us to try.
-  UniqueFd fetch(int fd) const {
-    return proc::PidFd::open(copy()).value().get_descriptor(fd).value();
-  }
-  std::string read_some(int fd) const {
-    char text[4096];
-    ssize_t got = ::read(fetch(fd).get(), text, sizeof text);
-    return got < 0 ? "error: " + std::string(std::strerror(errno))
-                   : std::string(text, static_cast<std::size_t>(got));
-  }
-  bool same_file(int a, int b) const {
-    return proc::same_open_file({copy(), a}, {copy(), b}).value();
-  }
-
-  MemoryImage image;
-  image::ProcessRecord process;
-  std::vector<std::string> warnings;
-
- private:
-  void capture() {
-    resources::CaptureContext context;
-    context.pid = original_->pid();
-    context.mailbox = &original_->mailbox();
-    memory::ObjectTable objects(memory::ObjectTable::Purpose::kLive, image.manifest_, "/tmp");
-    captured_ = resources::capture_descriptors(context, process, image.manifest_, objects);
-    if (captured_.ok()) captured_ = objects.write_contents(image);
-  }
-
-  ControlArea area_;
-  std::optional<Parked> original_, copy_;
-  resources::RestoreContext context_;
-  Status captured_;
-};
-
-void must(const Status& status) {
-  if (!status.ok()) BOOST_FAIL(status.error().text());
-}
-void put(int fd, std::string_view text) {
-  if (::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) ::_exit(99);
-}
-void place(int fd, int number) {
-  if (fd < 0) ::_exit(99);
-  ::dup2(fd, number);
-  ::close(fd);
-}
-std::pair<int, int> open_pipe(int flags, int reader, int writer) {
-  int ends[2];
-  if (::pipe2(ends, flags) != 0) ::_exit(99);
-  place(ends[0], reader);
-  place(ends[1], writer);
-  return {reader, writer};
-}
-void open_pair(int type, int first, int second) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, type, 0, ends) != 0) ::_exit(99);
-  place(ends[0], first);
-  place(ends[1], second);
-}
+using namespace ck::test;
 
 BOOST_AUTO_TEST_SUITE(roundtrip)
 
@@ -523,7 +353,7 @@ BOOST_AUTO_TEST_CASE(owners_and_locks) {
     ::fcntl(12, F_SETFL, O_ASYNC | O_NONBLOCK);
   });
   must(trip.capture_status());
-  BOOST_TEST(trip.process.locks_size() == 3);
+  BOOST_TEST(trip.process().locks_size() == 3);
   must(trip.restore());
   auto info = proc::read_fdinfo(trip.copy(), 12).value();
   BOOST_TEST((info.flags & (O_ASYNC | O_NONBLOCK)) == unsigned(O_ASYNC | O_NONBLOCK));
@@ -609,18 +439,6 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
       {[] { place(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), 10); }, "pidfd"},
       {[] { place(::posix_openpt(O_RDWR | O_NOCTTY), 10); }, "pseudo-terminal"},
       {[] { place(::open("/proc/1/status", O_RDONLY), 10); }, "another process"},
-      {[] {
-         open_pair(SOCK_STREAM, 10, 11);
-         alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-         char byte = 'x';
-         iovec part{&byte, 1};
-         msghdr message{nullptr, 0, &part, 1, control, sizeof control, 0};
-         cmsghdr* header = CMSG_FIRSTHDR(&message);
-         *header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-         *reinterpret_cast<int*>(CMSG_DATA(header)) = 11;
-         ::sendmsg(10, &message, 0);
-       },
-       "on their way"},
   };
   for (const Case& refused : cases) {
     RoundTrip trip(refused.prepare);
@@ -642,7 +460,7 @@ BOOST_AUTO_TEST_CASE(survey_tells_all) {
     place(::socket(AF_INET6, SOCK_DGRAM, 0), 11);
     place(::eventfd(0, 0), 12);
   });
-  auto objections = resources::classify(process.pid()).value();
+  auto objections = resources::classify(std::vector{process.pid()}).value();
   BOOST_REQUIRE(objections.size() == 2u);
   BOOST_TEST(objections[0].object.starts_with("fd 10 -> socket:["));
   BOOST_TEST(objections[1].reason.find("UDP") != std::string::npos);
