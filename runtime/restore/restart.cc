@@ -152,7 +152,7 @@ class Restart {
                       warnings_);
     CK_TRY(map_all(box, steps, files));
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
-    CK_TRY(fill_memory(reader_, 0, box.pid(), options_.threads, options_.progress));
+    CK_TRY(fill_memory(box, reader_, 0, steps, options_.threads, options_.progress));
     CK_TRY(place_vdso(box, camp, process_));
     CK_TRY(finish_mappings(box, steps));
     CK_TRY(set_memory_layout(box, process_, files.descriptor_of(process_.exe()), warnings_));
