@@ -277,14 +277,15 @@ extern "C" __attribute__((used)) long ck_syscall_failed(long result) {
   return -1;
 }
 
-// All other numbers pass at the cost of one comparison, and without a stack frame: vfork may be
-// one.
+// All other numbers, and FUTEX_WAKE, which does not block, pass at the cost of a comparison or two,
+// and without a stack frame: vfork may be one.
 asm(".text\n"
     ".global syscall\n"
     ".type syscall, @function\n"
     "syscall:\n\t"
     "cmp $202, %rdi\n\t"  // SYS_futex
-    "je ck_futex_call\n\t"
+    "je 2f\n"
+    "1:\n\t"
     "mov %rdi, %rax\n\t"
     "mov %rsi, %rdi\n\t"
     "mov %rdx, %rsi\n\t"
@@ -294,9 +295,15 @@ asm(".text\n"
     "mov 8(%rsp), %r9\n\t"
     "syscall\n\t"
     "cmp $-4095, %rax\n\t"
-    "jae 1f\n\t"
+    "jae 3f\n\t"
     "ret\n"
-    "1:\n\t"
+    "2:\n\t"
+    "mov %edx, %eax\n\t"
+    "and $0x7f, %eax\n\t"  // FUTEX_CMD_MASK, as far as any command goes
+    "cmp $1, %eax\n\t"     // FUTEX_WAKE
+    "je 1b\n\t"
+    "jmp ck_futex_call\n"
+    "3:\n\t"
     "mov %rax, %rdi\n\t"
     "jmp ck_syscall_failed\n\t"
     ".size syscall, .-syscall\n");
