@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "interpose/agent.h"
+#include "interpose/monotonic.h"
 #include "interpose/real.h"
 #include "runtime/abi/gate.h"
 
@@ -59,12 +60,10 @@ constexpr int64_t kSecond = 1000000000;
 constexpr int64_t kForever = INT64_MAX;
 
 int64_t deadline_after(int64_t seconds, int64_t nanoseconds) {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
   int64_t delay, deadline;
   if (__builtin_mul_overflow(seconds, kSecond, &delay) ||
       __builtin_add_overflow(delay, nanoseconds, &delay) ||
-      __builtin_add_overflow(now.tv_sec * kSecond + now.tv_nsec, delay, &deadline))
+      __builtin_add_overflow(monotonic_ns(), delay, &deadline))
     return kForever;
   return deadline;
 }
