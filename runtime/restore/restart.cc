@@ -174,7 +174,7 @@ class Restart {
     MappedFiles files(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
                       warnings_);
     CK_TRY(map_all(box, steps, files));
-    CK_TRY(fill_memory(reader_, process.index, box.pid(), options_.threads, options_.progress));
+    CK_TRY(fill_memory(box, reader_, process.index, steps, options_.threads, options_.progress));
     CK_TRY(place_vdso(box, camp, *process.record));
     CK_TRY(finish_mappings(box, steps));
     CK_TRY(set_memory_layout(box, *process.record, files.descriptor_of(process.record->exe()),

@@ -10,7 +10,8 @@
 #include <mutex>
 #include <thread>
 
-#include "runtime/proc/mem.h"
+#include "runtime/image/page_buffer.h"
+#include "runtime/restore/page_filler.h"
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -56,14 +57,14 @@ std::vector<std::uint32_t> chunks_of(const image::Manifest& manifest, image::Str
   return result;
 }
 
-Status fill_chunk(const image::Reader& reader, std::uint32_t index, const proc::ProcMem& memory,
-                  std::vector<std::byte>& buffer) {
+Status fill_chunk(const image::Reader& reader, std::uint32_t index, const PageFiller& filler,
+                  std::span<std::byte> buffer) {
   const image::ChunkRecord& chunk = reader.manifest().chunks(static_cast<int>(index));
-  const std::span<std::byte> content = std::span(buffer).first(chunk.raw_size());
+  const std::span<std::byte> content = buffer.first(chunk.raw_size());
   CK_TRY(reader.read_chunk(index, content));
   std::size_t at = 0;
   for (int run = 0; run < chunk.run_begin_size(); ++run) {
-    CK_TRY(memory.write(chunk.run_begin(run), content.subspan(at, chunk.run_length(run))));
+    CK_TRY(filler.fill(chunk.run_begin(run), content.subspan(at, chunk.run_length(run))));
     at += chunk.run_length(run);
   }
   return {};
@@ -126,19 +127,20 @@ Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& fil
   return advise_page_size(batch, steps);
 }
 
-Status fill_memory(const image::Reader& reader, std::uint32_t index, RealPid pid, unsigned threads,
-                   image::Progress* progress) {
+Status fill_memory(Mailbox& box, const image::Reader& reader, std::uint32_t index,
+                   const std::vector<MapStep>& steps, unsigned threads, image::Progress* progress) {
   const std::vector<std::uint32_t> chunks =
       chunks_of(reader.manifest(), {image::StreamId::Kind::kMemory, index});
-  const proc::ProcMem memory = CK_TRY(proc::ProcMem::open(pid));
+  const PageFiller filler = CK_TRY(PageFiller::create(box, steps));
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   Status first_failure;
   auto work = [&] {
-    std::vector<std::byte> buffer(image::kChunkBytes);
+    Result<image::PageBuffer> buffer = image::PageBuffer::create(image::kChunkBytes);
     for (std::size_t i; (i = next.fetch_add(1)) < chunks.size();) {
-      Status filled = fill_chunk(reader, chunks[i], memory, buffer);
+      Status filled = buffer.ok() ? fill_chunk(reader, chunks[i], filler, buffer->span())
+                                  : Status(buffer.error());
       if (progress != nullptr)
         progress->advance(reader.manifest().chunks(static_cast<int>(chunks[i])).raw_size());
       if (filled.ok()) continue;

@@ -17,9 +17,10 @@ namespace ck::restore {
 // mmap of every step; the descriptors that this opens in the process are left for close_range.
 Status map_all(proc::Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& files);
 
-// Memory chunks of process `index` into the process, with `threads` threads (0: one a core).
-Status fill_memory(const image::Reader& reader, std::uint32_t index, RealPid pid, unsigned threads,
-                   image::Progress* progress);
+// Memory chunks of process `index` into the mappings that `steps` made, with `threads` threads (0:
+// one a core).
+Status fill_memory(proc::Mailbox& box, const image::Reader& reader, std::uint32_t index,
+                   const std::vector<MapStep>& steps, unsigned threads, image::Progress* progress);
 
 // Final protections, advice, locks.
 Status finish_mappings(proc::Mailbox& box, const std::vector<MapStep>& steps);

@@ -132,40 +132,61 @@ def memory(options):
                   f"{middle['supervisor MiB']:16.1f} {reference:14.2f}", flush=True)
 
 
+class Caller:
+    """The program that times calls, on one CPU; asked for one pass of one call at a time."""
+
+    def __init__(self, bench, prefix, program, cpu):
+        self.popen = subprocess.Popen([*prefix, program, str(cpu)], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True, cwd=bench.work,
+                                      env=bench.environment, **bench.identity())
+
+    def time(self, name):
+        self.popen.stdin.write(name + "\n")
+        self.popen.stdin.flush()
+        return float(self.popen.stdout.readline())
+
+    def end(self):
+        self.popen.stdin.close()
+        self.popen.wait()
+
+
 def calls(options):
+    """Bare and under ckrun in turns, pass by pass, so that drift and load hit both alike. A second
+    bare program shows what noise alone makes of a ratio."""
     bench = Bench(options.build)
     program = os.path.join(bench.build, "tests", "bench", "syscalls")
-    results = {"bare": {}, "ckrun": {}}
+    cpu = max(os.sched_getaffinity(0))
+    passes = options.runs * 20
+    print(f"\nnanoseconds a call on CPU {cpu}, medians of {passes} passes")
+    print(f"{'call':22} {'bare':>10} {'ckrun':>10} {'ratio':>7} {'bare/bare':>10}")
+    callers = [Caller(bench, prefix, program, cpu)
+               for prefix in ([], [bench.tool("ckrun"), "--"], [])]
     try:
-        for _ in range(options.runs):  # in turns, so that drift hits both alike
-            for way, prefix in (("bare", []), ("ckrun", [bench.tool("ckrun"), "--"])):
-                done = bench.run([*prefix, program], timeout=300)
-                if done.returncode != 0:
-                    raise AssertionError(done.stderr)
-                for line in done.stdout.splitlines():
-                    name, value = line.rsplit(" ", 1)
-                    results[way].setdefault(name, []).append(float(value))
+        for name in bench.run([program]).stdout.splitlines():
+            times = [[caller.time(name) for caller in callers] for _ in range(passes)]
+            bare, under, _ = (statistics.median(column) for column in zip(*times))
+            ratio, noise = (statistics.median(row[i] / row[0] for row in times) for i in (1, 2))
+            print(f"{name:22} {bare:10.1f} {under:10.1f} {ratio:7.3f} {noise:10.3f}", flush=True)
     finally:
+        for caller in callers:
+            caller.end()
         bench.close()
-    print(f"\nnanoseconds a call, medians of {options.runs} runs")
-    print(f"{'call':22} {'bare':>10} {'ckrun':>10} {'ratio':>7}")
-    for name, values in results["bare"].items():
-        bare, under = statistics.median(values), statistics.median(results["ckrun"][name])
-        print(f"{name:22} {bare:10.1f} {under:10.1f} {under / bare:7.3f}")
 
 
 def launch(options):
     bench = Bench(options.build)
+    ways = {"bare": [], "ckrun": [bench.tool("ckrun"), "--"]}
+    times = {way: [] for way in ways}
     try:
-        for way, prefix in (("bare", []), ("ckrun", [bench.tool("ckrun"), "--"])):
-            times = []
-            for _ in range(options.runs * 4):
+        for _ in range(options.runs * 4):
+            for way, prefix in ways.items():
                 start = time.monotonic()
                 bench.run([*prefix, "/bin/true"])
-                times.append(time.monotonic() - start)
-            print(f"launch and end of /bin/true, {way}: {statistics.median(times) * 1e3:.1f} ms")
+                times[way].append(time.monotonic() - start)
     finally:
         bench.close()
+    for way, seconds in times.items():
+        print(f"launch and end of /bin/true, {way}: {statistics.median(seconds) * 1e3:.1f} ms")
 
 
 def main():
