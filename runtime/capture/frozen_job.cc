@@ -27,11 +27,6 @@ bool maps(RealPid pid, ino_t area) {
          });
 }
 
-bool is_zombie(RealPid pid) {
-  const Result<proc::ProcessStatus> status = proc::read_status(pid);
-  return !status.ok() || status->state == 'Z' || status->state == 'X';
-}
-
 // Memory shared without being threads would have to be restored so.
 Status refuse_shared_memory(const FrozenProcess& process) {
   const RealPid parent = process.status.ppid;
@@ -43,22 +38,30 @@ Status refuse_shared_memory(const FrozenProcess& process) {
 
 }  // namespace
 
+Result<std::vector<RealPid>> members_below(RealPid reaper, ino_t area) {
+  std::vector<RealPid> members;
+  const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
+  const Result<proc::ProcessStatus> status = proc::read_status(reaper);
+  const Result<std::vector<RealPid>> children = proc::read_children(reaper);
+  if (!status.ok() || !children.ok()) return members;
+  const bool ours = reaper == RealPid(::getpid()) || status->ns_tgid.size() > own.ns_tgid.size();
+  for (RealPid child : *children) {
+    // A dead orphan is collected by whoever has inherited it. The init of a job's own namespace is
+    // none of the job.
+    const Result<proc::ProcessStatus> now = proc::read_status(child);
+    if (!now.ok() || !proc::any_thread_alive(child)) continue;
+    if (reaper == RealPid(::getpid()) && now->ns_tgid.size() > own.ns_tgid.size()) continue;
+    if (ours || maps(child, area)) members.push_back(child);
+  }
+  return members;
+}
+
 Result<std::vector<RealPid>> top_members(RealPid root, ino_t area) {
   std::vector<RealPid> members{root};
   const Result<proc::ProcessStatus> status = proc::read_status(root);
   if (!status.ok() || !status->ppid) return members;
-  const RealPid parent = status->ppid;
-  const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
-  const Result<proc::ProcessStatus> of_parent = proc::read_status(parent);
-  const bool ours = parent == RealPid(::getpid()) ||
-                    (of_parent.ok() && of_parent->ns_tgid.size() > own.ns_tgid.size());
-  const Result<std::vector<RealPid>> siblings = proc::read_children(parent);
-  if (!siblings.ok()) return members;
-  for (RealPid sibling : *siblings) {
-    // A dead orphan is collected by whoever has inherited it.
-    if (sibling == root || is_zombie(sibling)) continue;
-    if (ours || maps(sibling, area)) members.push_back(sibling);
-  }
+  for (RealPid member : CK_TRY(members_below(status->ppid, area)))
+    if (member != root) members.push_back(member);
   return members;
 }
 

@@ -129,13 +129,16 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   if (request.on_restored) request.on_restored();
   if (!job_again.ok()) return give_up(std::move(job_again).error());
   *restored = true;
+  std::optional<int> root_status;
+  if (reader->manifest().job().has_root_status())
+    root_status = reader->manifest().job().root_status();
   reader.reset();
   for (const std::string& line : job_again->warnings) tell(line);
   Status recorded = ownership.record_root(job_again->root->pid(), area->path());
   if (recorded.ok() && request.force) recorded = ownership.forget_finished();
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
   return supervise("ckpt", job, ownership, *job_again->root, std::move(control_socket), *area,
-                   settings);
+                   settings, root_status);
 }
 
 }  // namespace

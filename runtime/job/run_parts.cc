@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "runtime/capture/checkpoint.h"
+#include "runtime/capture/frozen_job.h"
 #include "runtime/job/stale_areas.h"
 #include "runtime/job/supervisor.h"
 
@@ -38,20 +39,29 @@ Status become_subreaper() {
 
 Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& ownership,
                            process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                           const Settings& settings) {
-  CheckpointFunction checkpoint = [&root, &area](const capture::CheckpointOptions& options) {
-    return capture::checkpoint(root.pid(), area, options);
+                           const Settings& settings, std::optional<int> root_status) {
+  JobHead head;
+  if (root_status) head.root_status = *root_status;
+  CheckpointFunction checkpoint = [&head, &area](const capture::CheckpointOptions& options) {
+    capture::CheckpointOptions with_status = options;
+    if (const int status = head.root_status; status >= 0) with_status.job.set_root_status(status);
+    return capture::checkpoint(RealPid(head.pid), area, with_status);
+  };
+  const ino_t area_file = CK_TRY(area.inode());
+  auto find_orphan = [reaper = root.reaper(), area_file] {
+    const auto members = capture::members_below(reaper, area_file);
+    return members.ok() && !members->empty() ? members->front() : RealPid();
   };
   Supervisor supervisor({tool, job, ownership, root, std::move(control_socket), area.header(),
-                         std::move(checkpoint), settings});
+                         std::move(checkpoint), settings, head, std::move(find_orphan)});
   return supervisor.run();
 }
 
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
                       process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                      const Settings& settings) {
-  Result<int> status =
-      run_supervisor(tool, job, ownership, root, std::move(control_socket), area, settings);
+                      const Settings& settings, std::optional<int> root_status) {
+  Result<int> status = run_supervisor(tool, job, ownership, root, std::move(control_socket), area,
+                                      settings, root_status);
   if (!status.ok()) {
     kill(root.pid().value, SIGKILL);
     (void)root.take_exit_status();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/job/job_dir.h"
@@ -20,15 +21,16 @@ Result<UniqueFd> open_own_control_socket();
 // Orphans of the job become children of this process.
 Status become_subreaper();
 
-// Watches over the job until it has ended; returns this process's exit status. An Error means that
+// Watches over the job until it has ended (`root_status`: the root has, earlier, with this wait
+// status); returns this process's exit status. An Error means that
 // the supervisor could not be set up; the program runs on.
 Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& ownership,
                            process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                           const Settings& settings);
+                           const Settings& settings, std::optional<int> root_status = {});
 
 // The same, but the program is ended if the supervisor cannot be set up.
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
                       process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                      const Settings& settings);
+                      const Settings& settings, std::optional<int> root_status = {});
 
 }  // namespace ck::job

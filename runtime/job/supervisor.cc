@@ -12,6 +12,8 @@
 #include "runtime/job/host.h"
 #include "runtime/job/orphans.h"
 #include "runtime/job/signals.h"
+#include "runtime/proc/stat.h"
+#include "runtime/process/adopted_process.h"
 
 namespace ck::job {
 
@@ -48,6 +50,7 @@ Result<int> Supervisor::run() {
 }
 
 Status Supervisor::set_up() {
+  parts_.head.pid = parts_.root.pid().value;
   helpers_ = children_of_this_thread();
   // Asio closes what it is given; the RootProcess keeps its own.
   int exit_fd = fcntl(parts_.root.exit_fd(), F_DUPFD_CLOEXEC, 0);
@@ -77,34 +80,66 @@ void Supervisor::complain(const std::string& text) const {
 
 void Supervisor::wait_for_exit() {
   exit_.async_wait(Descriptor::wait_read, [this](error_code error) {
-    if (!error) on_root_ended();
+    if (!error) on_head_ended();
   });
 }
 
-void Supervisor::on_root_ended() {
-  root_ended_ = true;
-  runner_->refuse_waiting(program_ended());
+void Supervisor::on_head_ended() {
+  head_ended_ = true;
   end_if_idle();
 }
 
 // A checkpoint that runs while the program ends decides what its end means: stopped or finished.
 void Supervisor::end_if_idle() {
   if (runner_->busy()) return;
-  if (root_ended_) return finish();
-  on_child_change();
+  if (!head_ended_) return on_child_change();
+  note_root_status();
+  if (!stop_exit_ && go_on_with_orphan()) return;
+  runner_->refuse_waiting(program_ended());
+  finish();
+}
+
+void Supervisor::note_root_status() {
+  if (root_ended_) return;
+  root_ended_ = true;
+  const int before = parts_.head.root_status;  // of a job that was restarted without its root
+  root_status_ = before >= 0 ? Result<int>(before) : parts_.root.take_exit_status();
+  if (root_status_.ok()) parts_.head.root_status = *root_status_;
+}
+
+// A daemon, or what else the program has left behind: the job is not over.
+bool Supervisor::go_on_with_orphan() {
+  const RealPid next = parts_.find_orphan();
+  if (!next) return false;
+  const Result<proc::ProcessStat> stat = proc::read_stat(next);
+  if (!stat.ok()) return go_on_with_orphan();  // has just ended: the next one, if any
+  auto watched = process::AdoptedProcess::watch(next, stat->start_time);
+  if (!watched.ok()) return go_on_with_orphan();
+  const int exit_fd = fcntl((*watched)->exit_fd(), F_DUPFD_CLOEXEC, 0);
+  if (exit_fd < 0) return false;
+  orphan_ = std::move(*watched);
+  exit_.close();
+  exit_.assign(exit_fd);
+  head_ended_ = false;
+  parts_.head.pid = next.value;
+  Status recorded = parts_.ownership.record_root(next, parts_.area->path);
+  if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
+  complain("the program has ended; the job goes on with process " + to_string(next) + " (" +
+           stat->name + ")");
+  wait_for_exit();
+  return true;
 }
 
 void Supervisor::finish() {
-  Result<int> wait_status = parts_.root.take_exit_status();
   if (stop_exit_) {
     exit_status_ = *stop_exit_;
-  } else if (!wait_status.ok()) {
-    complain(wait_status.error().text());
-    exit_status_ = exit_code(wait_status.error().kind);
+  } else if (!root_status_.ok()) {
+    complain(root_status_.error().text());
+    exit_status_ = exit_code(root_status_.error().kind);
     record_end({});
   } else {
-    exit_status_ = exit_status_of(*wait_status);
-    record_end(*wait_status);
+    exit_status_ = exit_status_of(*root_status_);
+    record_end(*root_status_);
   }
   server_.close();
   io_.stop();
@@ -146,8 +181,8 @@ void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
   if (stop_with_program_.is_wake_up(info)) return;
   if (number == SIGPIPE) return;  // our own: a reader of our messages has gone
   if (number == parts_.settings.request_signal) return request_from_within();
-  if (root_ended_ || (!early && program_had_it_too(info, parts_.root.pid()))) return;
-  pass_on(info, parts_.root.pid());
+  if (head_ended_ || (!early && program_had_it_too(info, head()))) return;
+  pass_on(info, head());
 }
 
 void Supervisor::on_child_change() {
@@ -177,12 +212,12 @@ CheckpointOrder Supervisor::plain_order() {
 
 // By signal or timer: nobody waits for an answer, so a failure is told on standard error.
 void Supervisor::request_from_within() {
-  if (root_ended_) return;
+  if (head_ended_) return;
   CheckpointOrder order = plain_order();
   order.on_done = [this](Result<CheckpointOutcome> outcome) {
     if (outcome.ok()) {
       if (!outcome->warning.empty()) complain(outcome->warning);
-    } else if (!root_ended_ && outcome.error().kind != ErrorKind::kTryAgain) {
+    } else if (!head_ended_ && outcome.error().kind != ErrorKind::kTryAgain) {
       complain("checkpoint failed: " + outcome.error().text());
     } else {
       spdlog::info("checkpoint not taken: {}", outcome.error().text());
@@ -213,7 +248,7 @@ wire::StatusReply Supervisor::status() const {
   reply.set_name(parts_.job.info().name);
   reply.set_folder(parts_.job.path());
   reply.set_supervisor(getpid());
-  reply.set_root(parts_.root.pid().value);
+  reply.set_root(head().value);
   reply.set_incarnation(parts_.ownership.counter());
   reply.set_request_signal(format_signal(parts_.settings.request_signal));
   reply.set_checkpointing(runner_->busy());
@@ -261,7 +296,7 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
                                    const wire::CheckpointRequest& request) {
   Result<Settings> settings = merged(parts_.settings, request);
   if (!settings.ok()) return session->send_last(failure_reply(settings.error()));
-  if (root_ended_) {
+  if (head_ended_) {
     return session->send_last(failure_reply(program_ended()));
   }
   CheckpointOrder order;
@@ -278,7 +313,7 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
       stop_exit_ = stop_exit;
       session->keep_open();
       stop_session_ = session;
-      kill(parts_.root.pid().value, SIGKILL);  // ended already, unless something went wrong
+      kill(head().value, SIGKILL);  // ended already, unless something went wrong
     }
     session->send_last(done_reply(*outcome));
   };

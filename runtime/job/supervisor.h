@@ -1,12 +1,14 @@
-// Watches over a job from its start (or restart) to its end: passes signals on, takes checkpoints
-// when asked by socket, signal or timer, reaps orphans, and records how the program ended.
-// Runs in the process's main thread, the parent of the job's root process; other threads: the
-// engine's (CheckpointRunner) and RequestWatch.
+// Watches over a job from its start (or restart) until its last process has ended: passes signals
+// on, takes checkpoints when asked by socket, signal or timer, reaps orphans, and records how the
+// program ended. Runs in the process's main thread, the parent of the job's root process; other
+// threads: the engine's (CheckpointRunner) and RequestWatch.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -25,6 +27,14 @@
 
 namespace ck::job {
 
+// The job's root process, or once that has ended the oldest of those that are left without a
+// parent: what the engine begins with. Written by the supervisor's main thread, read by the
+// engine's.
+struct JobHead {
+  std::atomic<pid_t> pid{0};
+  std::atomic<int> root_status{-1};  // a wait status; -1: the root runs
+};
+
 // All that is referred to outlives the Supervisor.
 struct SupervisorParts {
   std::string tool;  // "ckrun" or "ckpt": begins its messages
@@ -35,6 +45,9 @@ struct SupervisorParts {
   abi::AreaHeader* area;
   CheckpointFunction checkpoint;
   Settings settings;
+  JobHead& head;
+  // A process of the job that runs and whose parent has ended, or none.
+  std::function<RealPid()> find_orphan;
 };
 
 class Supervisor {
@@ -51,8 +64,10 @@ class Supervisor {
 
   Status set_up();
   void wait_for_exit();
-  void on_root_ended();
+  void on_head_ended();
   void end_if_idle();
+  void note_root_status();
+  bool go_on_with_orphan();
   void finish();
   void record_end(std::optional<int> wait_status);
 
@@ -69,6 +84,7 @@ class Supervisor {
   void handle_checkpoint(std::shared_ptr<ControlSession> session,
                          const wire::CheckpointRequest& request);
   wire::StatusReply status() const;
+  RealPid head() const { return RealPid(parts_.head.pid); }
   void complain(const std::string& text) const;
 
   SupervisorParts parts_;
@@ -82,6 +98,9 @@ class Supervisor {
   std::unique_ptr<RequestWatch> watch_;
   std::set<pid_t> helpers_;  // children that are not orphans of the job: RootProcess reaps them
   std::shared_ptr<ControlSession> stop_session_;
+  std::unique_ptr<process::RootProcess> orphan_;  // the head, once the root has ended
+  Result<int> root_status_{0};                    // once it has ended
+  bool head_ended_ = false;
   bool root_ended_ = false;
   std::optional<int> stop_exit_;  // the job was stopped by a checkpoint
   int exit_status_ = 0;

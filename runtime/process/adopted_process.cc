@@ -48,6 +48,7 @@ Result<std::unique_ptr<RootProcess>> AdoptedProcess::watch(RealPid pid, std::uin
   const Result<proc::ProcessStat> stat = proc::read_stat(pid);
   if (!stat.ok() || stat->start_time != start_time)
     return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " has just ended");
+  process->reaper_ = stat->ppid;
   return std::unique_ptr<RootProcess>(std::move(process));
 }
 

@@ -13,11 +13,13 @@ class AdoptedProcess : public RootProcess {
 
   RealPid pid() const override { return pid_; }
   int exit_fd() const override { return pidfd_.get(); }
+  RealPid reaper() const override { return reaper_; }
   // An Error if nobody can tell any more.
   Result<int> take_exit_status() override;
 
  private:
   RealPid pid_;
+  RealPid reaper_;
   std::uint64_t start_time_ = 0;
   UniqueFd pidfd_;
 };

@@ -1,6 +1,8 @@
 // A RootProcess that is this process's own child.
 #pragma once
 
+#include <unistd.h>
+
 #include "runtime/process/launch.h"
 
 namespace ck::process {
@@ -12,6 +14,7 @@ class ChildProcess : public RootProcess {
 
   RealPid pid() const override { return pid_; }
   int exit_fd() const override { return pidfd_.get(); }
+  RealPid reaper() const override { return RealPid(::getpid()); }
   Result<int> take_exit_status() override;
 
  private:

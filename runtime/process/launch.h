@@ -21,6 +21,8 @@ class RootProcess {
   virtual RealPid pid() const = 0;
   // Readable (poll) once the process has ended.
   virtual int exit_fd() const = 0;
+  // The process that inherits the job's orphans: this one, or one that stands for it.
+  virtual RealPid reaper() const = 0;
   // After exit_fd() is readable: a wait status (waitpid(2)), for WIFEXITED and friends. Call from
   // the thread that launched or restored the process.
   virtual Result<int> take_exit_status() = 0;

@@ -85,7 +85,7 @@ void keep_only(std::initializer_list<int> wanted) {
   ::syscall(SYS_close_range, from, ~0u, 0);
 }
 
-// Collects children until `awaited` ends; its wait status.
+// Collects children until `awaited` ends (0: until there is none left); its wait status.
 int wait_for(pid_t awaited) {
   for (;;) {
     int status = 0;
@@ -121,6 +121,7 @@ void join_group(const InitPlan& plan) {
   }
   keep_only({plan.report});
   report(plan, Message::kEnded, Step::kRoot, wait_for(root));
+  wait_for(0);  // other processes of the job, whose parents have ended
   ::_exit(0);
 }
 
@@ -199,16 +200,16 @@ pid_t start_stand_in(const InitPlan& plan) {
 // The job's process, of whose end its parent in the namespace tells.
 class NamespacedProcess : public process::RootProcess {
  public:
-  NamespacedProcess(RealPid pid, pid_t init, UniqueFd report)
-      : pid_(pid), init_(init), report_(std::move(report)) {}
+  NamespacedProcess(RealPid pid, RealPid parent, pid_t init, UniqueFd report)
+      : pid_(pid), parent_(parent), init_(init), report_(std::move(report)) {}
   ~NamespacedProcess() override { end_namespace(); }
   RealPid pid() const override { return pid_; }
   int exit_fd() const override { return report_.get(); }
+  RealPid reaper() const override { return parent_; }
   Result<int> take_exit_status() override {
     Message message{};
     const bool told = ::read(report_.get(), &message, sizeof message) == sizeof message &&
                       message.kind == Message::kEnded && message.value >= 0;
-    end_namespace();
     return told ? message.value : SIGKILL;  // nobody was left to tell
   }
 
@@ -220,6 +221,7 @@ class NamespacedProcess : public process::RootProcess {
     init_ = 0;
   }
   RealPid pid_;
+  RealPid parent_;
   pid_t init_;
   UniqueFd report_;
 };
@@ -254,8 +256,12 @@ Error failure(const Message& message) {
   return std::move(error).with_hint("this host limits user namespaces; see --pids in ckpt(1)");
 }
 
+struct FoundRoot {
+  RealPid pid, parent;
+};
+
 // Waits until the job's process is there, or somebody reports why it is not.
-Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
+Result<FoundRoot> await_root(const InitPlan& plan, pid_t init, int report_fd) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (std::chrono::steady_clock::now() < deadline) {
     pollfd ready{report_fd, POLLIN, 0};
@@ -274,7 +280,7 @@ Result<RealPid> await_root(const InitPlan& plan, pid_t init, int report_fd) {
       return make_error(ErrorKind::kTryAgain,
                         "the parent of the job's process was killed during the restart");
     const RealPid root = proc::find_child(parent, plan.root);
-    if (root) return root;
+    if (root) return FoundRoot{root, parent};
   }
   return make_error(ErrorKind::kTryAgain, "the job's process did not start within 30 seconds");
 }
@@ -334,10 +340,11 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   Status mapped = write_id_maps(init);
   if (mapped.ok() && ::send(spawned->go.get(), "g", 1, MSG_NOSIGNAL) != 1)
     mapped = sys_error("start the job's init process");
-  Result<RealPid> root = RealPid();
+  Result<FoundRoot> root = FoundRoot{};
   if (mapped.ok()) root = await_root(plan, init, report_reader.get());
-  spawned->root = std::make_unique<NamespacedProcess>(root.ok() ? *root : RealPid(), init,
-                                                      std::move(report_reader));
+  const FoundRoot found = root.ok() ? *root : FoundRoot{};
+  spawned->root =
+      std::make_unique<NamespacedProcess>(found.pid, found.parent, init, std::move(report_reader));
   CK_TRY(std::move(mapped));
   CK_TRY(std::move(root));
   return std::unique_ptr<Spawned>(std::move(spawned));

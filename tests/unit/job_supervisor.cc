@@ -37,6 +37,7 @@ class ChildRoot : public ck::process::RootProcess {
   }
   RealPid pid() const override { return RealPid(pid_); }
   int exit_fd() const override { return exit_fd_.get(); }
+  RealPid reaper() const override { return RealPid(getpid()); }
   ck::Result<int> take_exit_status() override {
     int status = 0;
     if (waitpid(pid_, &status, 0) != pid_) return ck::sys_error("wait");
@@ -135,8 +136,9 @@ class Job {
     auto checkpoint = [&](const ck::capture::CheckpointOptions& options) {
       return fake_checkpoint(engine, root.pid(), options);
     };
-    Supervisor supervisor(
-        {"test", dir_, *ownership, root, std::move(*listening), area.get(), checkpoint, settings});
+    JobHead head;
+    Supervisor supervisor({"test", dir_, *ownership, root, std::move(*listening), area.get(),
+                           checkpoint, settings, head, [] { return RealPid(); }});
     auto status = supervisor.run();
     return status.ok() ? *status : 254;
   }
