@@ -169,7 +169,7 @@ Result<FrozenProcess::Standing> FrozenProcess::stop(std::string& obstacle) {
     if (standing == Standing::kEnded) return standing;
     if (standing == Standing::kStopped && CK_TRY(leave_vdso(obstacle)) &&
         CK_TRY(find_agent(obstacle)) && CK_TRY(can_park(obstacle))) {
-      CK_TRY(refuse_seccomp());
+      CK_TRY(read_statuses());
       return Standing::kStopped;
     }
     traced_.clear();
@@ -187,7 +187,7 @@ Status FrozenProcess::park(unsigned first_slot) {
   first_slot_ = first_slot;
   const std::int64_t now = monotonic_of(witness);
   pending = CK_TRY(traced_.front().queued_signals(true));
-  for (const TracedThread& thread : traced_) CK_TRY(prepare(thread, now));
+  for (std::size_t i = 0; i < traced_.size(); ++i) CK_TRY(prepare(i, now));
   return divert();
 }
 
@@ -372,19 +372,29 @@ Result<bool> FrozenProcess::can_park(std::string& obstacle) const {
   return true;
 }
 
-// Before any thread is diverted: a filter may kill the process at the agent's first system call.
-Status FrozenProcess::refuse_seccomp() const {
-  const proc::ProcessStatus own = CK_TRY(proc::read_status(RealPid(::getpid())));
+Status FrozenProcess::read_statuses() {
+  statuses_.clear();
   for (const TracedThread& thread : traced_) {
-    if (!has_own_seccomp(CK_TRY(proc::read_status(thread.tid())), own)) continue;
-    return make_error(ErrorKind::kRefused, "thread " + to_string(thread.tid()) + " of process " +
-                                               to_string(pid) + " " + kSeccompReason);
+    statuses_.push_back(CK_TRY(proc::read_status(thread.tid())));
+    CK_TRY(refuse_seccomp(statuses_.back()));
   }
   return {};
 }
 
-Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic_now) {
+// Before any thread is diverted: a filter may kill the process at the agent's first system call.
+Status FrozenProcess::refuse_seccomp(const proc::ProcessStatus& of_thread) const {
+  static const Result<proc::ProcessStatus> own = proc::read_status(RealPid(::getpid()));
+  if (!own.ok()) return own.error();
+  if (!has_own_seccomp(of_thread, *own)) return {};
+  return make_error(ErrorKind::kRefused, "thread " + to_string(of_thread.pid) + " of process " +
+                                             to_string(pid) + " " + kSeccompReason);
+}
+
+Status FrozenProcess::prepare(std::size_t index, std::int64_t monotonic_now) {
+  const TracedThread& traced = traced_[index];
+  const proc::ProcessStatus& of_thread = statuses_[index];
   const user_regs_struct registers = CK_TRY(traced.registers());
+  registers_.push_back(registers);
   const std::vector<std::byte> xstate = CK_TRY(traced.xstate());
   FrozenThread thread;
   thread.real = traced.tid();
@@ -394,7 +404,6 @@ Status FrozenProcess::prepare(const TracedThread& traced, std::int64_t monotonic
   thread.xstate_size = static_cast<std::uint32_t>(xstate.size());
   thread.rseq = CK_TRY(traced.rseq());
   thread.pending = CK_TRY(traced.queued_signals(false));
-  const proc::ProcessStatus of_thread = CK_TRY(proc::read_status(thread.real));
   thread.tid = VirtualPid(of_thread.ns_pid.empty() ? thread.real.value : of_thread.ns_pid.back());
 
   abi::ThreadSlot& slot = *area_.slot(thread.slot);
@@ -430,7 +439,7 @@ Status FrozenProcess::divert() {
   for (std::size_t i = 0; i < threads.size(); ++i) {
     const std::uint64_t address =
         agent.area + abi::kSlotsOffset + std::uint64_t{threads[i].slot} * abi::kSlotStride;
-    user_regs_struct registers = CK_TRY(traced_[i].registers());
+    user_regs_struct registers = registers_[i];
     registers.orig_rax = static_cast<unsigned long long>(-1);  // no restart by the kernel
     registers.rip = agent.serve;
     registers.rdi = address;

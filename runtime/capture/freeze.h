@@ -82,8 +82,9 @@ class FrozenProcess {
   Result<bool> find_agent(std::string& obstacle);
   Status refuse_uncontrolled() const;
   Result<bool> can_park(std::string& obstacle) const;
-  Status refuse_seccomp() const;
-  Status prepare(const TracedThread& thread, std::int64_t monotonic_now);
+  Status refuse_seccomp(const proc::ProcessStatus& status) const;
+  Status read_statuses();
+  Status prepare(std::size_t thread, std::int64_t monotonic_now);
   Status divert();
   Status let_stop_again();
   void pump_held();
@@ -92,8 +93,10 @@ class FrozenProcess {
   unsigned first_slot_ = 0;
   Deadline deadline_;
   bool frozen_ = false;
-  bool own_child_ = false;            // of this process: its main thread collects it
-  std::vector<TracedThread> traced_;  // until diverted
+  bool own_child_ = false;                     // of this process: its main thread collects it
+  std::vector<TracedThread> traced_;           // until diverted
+  std::vector<proc::ProcessStatus> statuses_;  // of traced_
+  std::vector<user_regs_struct> registers_;    // of traced_, as they are in the stop
   std::vector<RealPid> seen_;
   std::size_t settled_ = 0;         // of traced_: those that have stopped
   std::vector<TracedThread> held_;  // stopped by job control: stay traced while frozen

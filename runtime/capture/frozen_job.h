@@ -55,9 +55,9 @@ class FrozenJob {
   std::map<pid_t, int> dumpable_was_;  // of processes that were made dumpable in earlier attempts
 };
 
-// The job's members that are no descendants of the root: what `reaper`, the supervisor or the process
-// that stands for it in a namespace, has inherited. Where it is neither, those belong to the job
-// that have mapped the file of inode `area`. Any thread.
+// The job's members that are no descendants of the root: what `reaper`, the supervisor or the
+// process that stands for it in a namespace, has inherited. Where it is neither, those belong to
+// the job that have mapped the file of inode `area`. Any thread.
 Result<std::vector<RealPid>> members_below(RealPid reaper, ino_t area);
 // The same with the root first.
 Result<std::vector<RealPid>> top_members(RealPid root, ino_t area);

@@ -206,11 +206,10 @@ Status capture_process(FrozenProcess& process, image::ProcessRecord& record,
   settle_restarts(process, record);
   fill_agent(process, *record.mutable_agent());
   fill_pending(process.pending, *record.mutable_pending());
-  for (std::size_t i = 0; i < process.threads.size(); ++i) {
-    image::ThreadRecord& thread = *record.add_threads();
-    CK_TRY(capture_thread(process, i, thread));
-    fill_pending(process.threads[i].pending, *thread.mutable_pending());
-  }
+  CK_TRY(capture_threads(process, record));
+  for (std::size_t i = 0; i < process.threads.size(); ++i)
+    fill_pending(process.threads[i].pending,
+                 *record.mutable_threads(static_cast<int>(i))->mutable_pending());
   if (process.leader_exited) {
     auto* leader = record.add_threads();
     leader->set_tid(process.virtual_pid.value);

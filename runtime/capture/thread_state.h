@@ -1,4 +1,4 @@
-// One frozen thread as a record. Engine thread only.
+// The frozen threads of a process as records. Engine thread only.
 #pragma once
 
 #include "runtime/capture/freeze.h"
@@ -6,8 +6,8 @@
 
 namespace ck::capture {
 
-// Also completes the slot's frame with the thread's alternate stack.
-Status capture_thread(FrozenProcess& process, std::size_t index, image::ThreadRecord& record);
+// Also completes the slots' frames with the threads' alternate stacks.
+Status capture_threads(FrozenProcess& process, image::ProcessRecord& record);
 
 // Whether `address` is in the agent's library.
 bool in_agent(const FrozenProcess& process, std::uint64_t address);

@@ -143,12 +143,11 @@ Status TracedThread::set_registers(const user_regs_struct& registers) const {
 }
 
 Result<std::vector<std::byte>> TracedThread::xstate() const {
-  std::vector<std::byte> bytes(kMaxXstate);
-  iovec vector{bytes.data(), bytes.size()};
+  alignas(64) std::byte bytes[kMaxXstate];  // not cleared: the kernel says how much it has written
+  iovec vector{bytes, sizeof bytes};
   if (trace(PTRACE_GETREGSET, tid_, NT_X86_XSTATE, raw(&vector)) != 0)
     return failed("PTRACE_GETREGSET NT_X86_XSTATE");
-  bytes.resize(vector.iov_len);
-  return bytes;
+  return std::vector<std::byte>(bytes, bytes + vector.iov_len);
 }
 
 Result<std::uint64_t> TracedThread::signal_mask() const {

@@ -59,8 +59,9 @@ clone_args args_for(const Mailbox& box, unsigned slot, std::uint64_t flags) {
 }
 
 // The kernel told the process the child's pid in its own namespace; we need ours.
-Result<RealPid> real_child(RealPid parent, pid_t innermost) {
-  const RealPid pid = proc::find_child(parent, innermost);
+Result<RealPid> real_child(const FrozenProcess& process, RealPid parent, pid_t innermost) {
+  const bool same_ids = process.virtual_pid.value == process.pid.value;
+  const RealPid pid = same_ids ? RealPid(innermost) : proc::find_child(parent, innermost);
   if (pid) return pid;
   return make_error(ErrorKind::kTryAgain, "the copy of the process died at once",
                     "is memory short?");
@@ -69,7 +70,7 @@ Result<RealPid> real_child(RealPid parent, pid_t innermost) {
 Result<RealPid> fork_beside(FrozenProcess& process, Mailbox& box, unsigned slot) {
   expect_child(*process.area().slot(slot));
   const pid_t pid = CK_TRY(box.clone(args_for(box, slot, CLONE_PARENT), slot));
-  return real_child(process.status.ppid, pid);
+  return real_child(process, process.status.ppid, pid);
 }
 
 // The helper shares the memory of the process and has no exit signal, so that its end is not told
@@ -79,7 +80,7 @@ Result<RealPid> fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned
   expect_child(*process.area().slot(helper_slot));
   const pid_t helper =
       CK_TRY(box.clone(args_for(box, helper_slot, CLONE_VM | CLONE_FILES | CLONE_FS), helper_slot));
-  const RealPid real_helper = CK_TRY(real_child(process.pid, helper));
+  const RealPid real_helper = CK_TRY(real_child(process, process.pid, helper));
   Mailbox helper_box(process.area(), helper_slot, process.agent.area, real_helper);
   CK_TRY(helper_box.wait_parked());
   expect_child(*process.area().slot(slot));
@@ -87,10 +88,10 @@ Result<RealPid> fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned
   args.exit_signal = SIGCHLD;
   const Result<pid_t> cloned = helper_box.clone(args, slot);
   Result<RealPid> twin =
-      cloned.ok() ? real_child(real_helper, *cloned) : Result<RealPid>(cloned.error());
+      cloned.ok() ? real_child(process, real_helper, *cloned) : Result<RealPid>(cloned.error());
   helper_box.clear();
   helper_box.add(SYS_exit, 0);
-  helper_box.run_last();
+  helper_box.start();
   box.clear();
   CK_TRY(box.call("collect the helper that made the copy", SYS_wait4, helper, 0, __WALL, 0));
   return twin;

@@ -7,6 +7,10 @@ namespace ck::memory {
 namespace {
 // More would make the chunk's index entry larger than a short chunk is worth.
 constexpr std::size_t kMaxRuns = 256;
+// Chunks end here if they are long enough, so that those of forked processes are equal again soon
+// after a difference, and are stored once.
+constexpr std::uint64_t kBorder = 4 << 20;
+constexpr std::uint64_t kLongEnough = 256 << 10;
 }  // namespace
 
 Result<std::unique_ptr<MemorySource>> MemorySource::open(RealPid pid) {
@@ -19,7 +23,9 @@ Status MemorySource::read(std::uint64_t offset, std::span<std::byte> into) const
 
 Status ChunkFeeder::add(std::uint64_t begin, std::uint64_t end) {
   while (begin < end) {
-    const std::uint64_t length = std::min<std::uint64_t>(end - begin, image::kChunkBytes - bytes_);
+    const std::uint64_t border = (begin / kBorder + 1) * kBorder;
+    const std::uint64_t length =
+        std::min({end - begin, image::kChunkBytes - bytes_, border - begin});
     if (!runs_.empty() && runs_.back().begin + runs_.back().length == begin) {
       runs_.back().length += length;
     } else {
@@ -27,7 +33,9 @@ Status ChunkFeeder::add(std::uint64_t begin, std::uint64_t end) {
     }
     bytes_ += length;
     begin += length;
-    if (bytes_ == image::kChunkBytes || runs_.size() == kMaxRuns) CK_TRY(flush());
+    if (bytes_ == image::kChunkBytes || runs_.size() == kMaxRuns ||
+        (begin == border && bytes_ >= kLongEnough))
+      CK_TRY(flush());
   }
   return {};
 }

@@ -143,9 +143,13 @@ Status Mailbox::run() {
   return slot_->call_count == 0 ? Status() : command(abi::kRunCalls);
 }
 
-void Mailbox::run_last() {
+void Mailbox::start() {
   finished_ = true;
   set_slot_state(*slot_, abi::kRunCalls);
+}
+
+Status Mailbox::finish() {
+  return wait_parked();
 }
 
 std::int64_t Mailbox::result(CallRef ref) const {

@@ -78,7 +78,10 @@ class Mailbox {
   // Runs what was added. An Error means that the process died or did not answer in time; failed
   // calls show in result(). The list and data stay readable until clear() or the next add().
   Status run();
-  void run_last();  // the same, without waiting: the list ends the thread
+  // The same in two steps, so that several threads can be at work at once. A list that ends the
+  // thread is only started.
+  void start();
+  Status finish();
   std::int64_t result(CallRef ref) const;            // as the kernel returned it; -errno
   Status expect_all(const std::string& what) const;  // an Error for the first call that failed
 

@@ -41,12 +41,13 @@ bool any_thread_alive(RealPid pid) {
   return threads.ok() && std::any_of(threads->begin(), threads->end(), is_alive);
 }
 
+// The newest stand last in the kernel's list, and they are mostly who is looked for.
 RealPid find_child(RealPid parent, pid_t innermost) {
   const Result<std::vector<RealPid>> children = read_children(parent);
   if (!children.ok()) return RealPid();
-  for (RealPid child : *children) {
-    const Result<ProcessStatus> status = read_status(child);
-    if (status.ok() && !status->ns_pid.empty() && status->ns_pid.back() == innermost) return child;
+  for (auto child = children->rbegin(); child != children->rend(); ++child) {
+    const Result<ProcessStatus> status = read_status(*child);
+    if (status.ok() && !status->ns_pid.empty() && status->ns_pid.back() == innermost) return *child;
   }
   return RealPid();
 }

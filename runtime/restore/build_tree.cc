@@ -73,7 +73,9 @@ Mailbox Tree::box(int process) const {
   return box_of(static_cast<std::size_t>(process));  // the plan's first nodes are the processes
 }
 
-Status Tree::build() {
+Status Tree::build(const std::function<Status(int, int)>& before_start) {
+  before_start_ = before_start;
+  memory_of_.assign(plan_.nodes.size(), -1);
   for (const TreeStep& step : plan_.steps)
     if (Status done = carry_out(step); !done.ok())
       return std::move(done).error().within("process " +
@@ -86,6 +88,7 @@ Status Tree::carry_out(const TreeStep& step) {
   switch (step.kind) {
     case Kind::kClone:
     case Kind::kCloneBeside:
+      CK_TRY(prepare(step));
       return start(step);
     case Kind::kSetSession:
       CK_TRY(box.call("begin a session", SYS_setsid));
@@ -103,6 +106,14 @@ Status Tree::carry_out(const TreeStep& step) {
     case Kind::kEndBeside:
       return end_helper(step);
   }
+  return {};
+}
+
+Status Tree::prepare(const TreeStep& step) {
+  const int starter = plan_.nodes[step.actor].process;
+  const int process = plan_.nodes[step.node].process;
+  if (starter >= 0 && process >= 0) CK_TRY(before_start_(starter, process));
+  memory_of_[step.node] = memory_of_[step.actor];
   return {};
 }
 
@@ -144,7 +155,7 @@ Status Tree::end_helper(const TreeStep& step) {
   Mailbox box = box_of(step.node);
   box.clear();
   box.add(SYS_exit_group, 0);
-  box.run_last();
+  box.start();
   if (step.kind == Kind::kEnd) {
     Mailbox parent = box_of(step.actor);
     CK_TRY(parent.call("collect a helper process", SYS_wait4, helper.inner, 0, __WALL, 0));
@@ -179,7 +190,7 @@ Status Tree::end_as(std::size_t node, const image::EndedRecord& record) {
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
     ::kill(pid.value, SIGKILL);
   else
-    box.run_last();
+    box.start();
   const auto deadline = std::chrono::steady_clock::now() + kEndTime;
   for (;;) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);

@@ -1,8 +1,9 @@
 // Carries out a TreePlan: each process of the job is cloned by the one that the plan says, serves a
-// slot of its own, and is in its session and group. All are still in the restorer's camp, empty.
+// slot of its own, and is in its session and group. All are still in the restorer's camp.
 // Main thread only.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "runtime/proc/control_area.h"
@@ -19,7 +20,12 @@ class Tree {
        const proc::Mailbox& root, bool same_ids);
   ~Tree();  // nothing half-restored stays, unless release() was called
 
-  Status build();
+  // `before_start` is told when a process of the image is about to start another (indices there).
+  Status build(const std::function<Status(int starter, int process)>& before_start);
+  // Whose memory a process has: its own since set_own_memory(), else that which its starter had
+  // when it was started; -1: none.
+  int memory_of(int process) const { return memory_of_[static_cast<std::size_t>(process)]; }
+  void set_own_memory(int process) { memory_of_[static_cast<std::size_t>(process)] = process; }
   // Those that had ended end again, with the status that they had left for their parents.
   Status end_ended();
   void release() { released_ = true; }
@@ -39,6 +45,7 @@ class Tree {
     unsigned slot = 0;
   };
   Status carry_out(const TreeStep& step);
+  Status prepare(const TreeStep& step);
   Status start(const TreeStep& step);
   Status end_helper(const TreeStep& step);
   Status end_as(std::size_t node, const image::EndedRecord& record);
@@ -53,6 +60,8 @@ class Tree {
   bool released_ = false;
   std::vector<unsigned> first_slots_;  // by process
   std::vector<Live> live_;             // by node
+  std::vector<int> memory_of_;         // by node
+  std::function<Status(int, int)> before_start_;
 };
 
 }  // namespace ck::restore

@@ -22,6 +22,13 @@ class MappedFiles {
         channel_fd_(channel_fd),
         warnings_(warnings) {}
 
+  // For another process, in which nothing is open yet.
+  MappedFiles with_none_open() const {
+    MappedFiles files = *this;
+    files.open_.clear();
+    return files;
+  }
+
   // A descriptor in the process for object `index` (plus 1) that `mapping` can be made with.
   Result<int> descriptor(proc::Mailbox& box, std::uint32_t index,
                          const image::MappingRecord& mapping);

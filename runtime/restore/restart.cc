@@ -13,6 +13,7 @@
 #include "runtime/resources/restore.h"
 #include "runtime/restore/bootstrap.h"
 #include "runtime/restore/build_tree.h"
+#include "runtime/restore/inherited_memory.h"
 #include "runtime/restore/restore_memory.h"
 #include "runtime/restore/restore_process.h"
 #include "runtime/restore/restore_threads.h"
@@ -111,10 +112,12 @@ class Restart {
 
  private:
   struct Process {
-    const image::ProcessRecord* record;
-    std::uint32_t index;  // in the manifest
-    unsigned first_slot;
-    Mailbox box;  // of the leader
+    const image::ProcessRecord* record = nullptr;
+    int index = 0;  // in the manifest
+    unsigned first_slot = 0;
+    Mailbox box;                 // of the leader
+    std::vector<MapStep> steps;  // once its memory is there
+    std::optional<MappedFiles> files;
   };
 
   Status restorer_died() const {
@@ -150,35 +153,66 @@ class Restart {
     TreePlan plan = CK_TRY(plan_tree(manifest_, options));
     if (!plan.steps.empty()) spdlog::debug("process tree:\n{}", describe(plan));
     tree_.emplace(manifest_, std::move(plan), area_, root, mode_ == PidsMode::kReal);
-    CK_TRY(tree_->build());
-    for (int i = 0; i < manifest_.processes_size(); ++i)
-      processes_.push_back({&manifest_.processes(i), static_cast<std::uint32_t>(i),
-                            tree_->first_slot(i), tree_->box(i)});
-    return {};
-  }
-
-  Status restore_memory(const Camp& camp) {
     objects_.emplace(CK_TRY(memory::RestoredObjects::create(manifest_)));
     CK_TRY(objects_->fill(reader_));
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
+    for (int i = 0; i < manifest_.processes_size(); ++i)
+      processes_.push_back({&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}});
+    return tree_->build([this](int starter, int process) {
+      // A fork shares what the starter has: its memory comes first where the child's is alike.
+      if (!runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
+        return Status();
+      return restore_memory_of(processes_[static_cast<std::size_t>(starter)]);
+    });
+  }
+
+  Status restore_memory(const Camp& camp) {
+    for (Process& process : processes_) CK_TRY(restore_memory_of(process));
     for (Process& process : processes_) {
-      CK_TRY(restore_memory_of(process, camp));
+      CK_TRY(finish_memory(process, camp));
       CK_TRY(enter_agent(process, camp));
     }
     return objects_->finish();
   }
 
-  Status restore_memory_of(Process& process, const Camp& camp) {
+  // Mapped and filled, all of it still writable. Once for each process.
+  Status restore_memory_of(Process& process) {
+    const int base = tree_->memory_of(process.index);
+    if (base == process.index) return {};
+    process.box = tree_->box(process.index);
+    process.steps = plan_memory(manifest_, static_cast<std::uint32_t>(process.index));
+    CK_TRY(base < 0 ? fill_anew(process)
+                    : fill_over(process, processes_[static_cast<std::size_t>(base)]));
+    tree_->set_own_memory(process.index);
+    return {};
+  }
+
+  Status fill_anew(Process& process) {
+    if (!files_)
+      files_.emplace(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
+                     warnings_);
+    process.files.emplace(files_->with_none_open());
+    CK_TRY(map_all(process.box, process.steps, *process.files));
+    return fill_memory(process.box, reader_, static_cast<std::uint32_t>(process.index),
+                       process.steps, nullptr, options_.threads, options_.progress);
+  }
+
+  Status fill_over(Process& process, const Process& base) {
+    const Inheritance inheritance = inherit(base.steps, process.steps);
+    CK_TRY(unmap_all(process.box, inheritance.dropped));
+    process.files.emplace(*base.files);
+    CK_TRY(map_all(process.box, inheritance.fresh, *process.files));
+    const KeptMemory kept{static_cast<std::uint32_t>(base.index), inheritance.kept};
+    return fill_memory(process.box, reader_, static_cast<std::uint32_t>(process.index),
+                       inheritance.fresh, &kept, options_.threads, options_.progress);
+  }
+
+  Status finish_memory(Process& process, const Camp& camp) {
     Mailbox& box = process.box;
-    const std::vector<MapStep> steps = plan_memory(manifest_, static_cast<int>(process.index));
-    MappedFiles files(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
-                      warnings_);
-    CK_TRY(map_all(box, steps, files));
-    CK_TRY(fill_memory(box, reader_, process.index, steps, options_.threads, options_.progress));
     CK_TRY(place_vdso(box, camp, *process.record));
-    CK_TRY(finish_mappings(box, steps));
-    CK_TRY(set_memory_layout(box, *process.record, files.descriptor_of(process.record->exe()),
-                             warnings_));
+    CK_TRY(finish_mappings(box, process.steps));
+    CK_TRY(set_memory_layout(box, *process.record,
+                             process.files->descriptor_of(process.record->exe()), warnings_));
     CK_TRY(box.call("close the mapped files", SYS_close_range, 0, spawned_->helpers.base - 1, 0));
     return {};
   }
@@ -257,7 +291,7 @@ class Restart {
       process.box.clear();
       process.box.add(SYS_prctl, PR_SET_NAME, process.box.put_string(record.threads(0).name()));
       process.box.add(SYS_exit, 0);  // the leader alone, as it was
-      process.box.run_last();
+      process.box.start();
     }
     if (record.stopped()) ::kill(process.box.pid().value, SIGSTOP);
   }
@@ -270,6 +304,7 @@ class Restart {
   std::optional<Tree> tree_;
   std::vector<Process> processes_;
   std::optional<memory::RestoredObjects> objects_;
+  std::optional<MappedFiles> files_;
   PidsMode mode_ = PidsMode::kReal;
   std::vector<std::string> warnings_;
   bool done_ = false;

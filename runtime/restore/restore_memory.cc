@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
+#include <cstring>
+#include <map>
 #include <mutex>
 #include <thread>
 
 #include "runtime/image/page_buffer.h"
+#include "runtime/proc/mem.h"
 #include "runtime/restore/page_filler.h"
 
 #ifndef PR_SET_VMA
@@ -57,17 +59,124 @@ std::vector<std::uint32_t> chunks_of(const image::Manifest& manifest, image::Str
   return result;
 }
 
-Status fill_chunk(const image::Reader& reader, std::uint32_t index, const PageFiller& filler,
-                  std::span<std::byte> buffer) {
-  const image::ChunkRecord& chunk = reader.manifest().chunks(static_cast<int>(index));
-  const std::span<std::byte> content = buffer.first(chunk.raw_size());
-  CK_TRY(reader.read_chunk(index, content));
-  std::size_t at = 0;
-  for (int run = 0; run < chunk.run_begin_size(); ++run) {
-    CK_TRY(filler.fill(chunk.run_begin(run), content.subspan(at, chunk.run_length(run))));
-    at += chunk.run_length(run);
+constexpr std::size_t kPage = 4096;
+
+const AddressRange* first_after(const std::vector<AddressRange>& ranges, std::uint64_t address) {
+  const auto found =
+      std::upper_bound(ranges.begin(), ranges.end(), address,
+                       [](std::uint64_t at, const AddressRange& range) { return at < range.end; });
+  return found == ranges.end() ? nullptr : &*found;
+}
+
+// Fills the memory of one process, chunk by chunk; any thread.
+class Filling {
+ public:
+  static Result<Filling> begin(Mailbox& box, const image::Reader& reader,
+                               const std::vector<MapStep>& steps, const KeptMemory* kept) {
+    Filling filling(reader, CK_TRY(PageFiller::create(box, steps)),
+                    CK_TRY(proc::ProcMem::open(box.pid())));
+    if (kept != nullptr) filling.keep(*kept);
+    return filling;
   }
-  return {};
+
+  Status fill(std::uint32_t index, std::span<std::byte> buffer,
+              std::span<std::byte> scratch) const {
+    const image::ChunkRecord& chunk = reader_->manifest().chunks(static_cast<int>(index));
+    if (is_there(chunk)) return {};
+    const std::span<std::byte> content = buffer.first(chunk.raw_size());
+    CK_TRY(reader_->read_chunk(index, content));
+    std::size_t at = 0;
+    for (int run = 0; run < chunk.run_begin_size(); ++run) {
+      CK_TRY(fill_run(chunk.run_begin(run), content.subspan(at, chunk.run_length(run)), scratch));
+      at += chunk.run_length(run);
+    }
+    return {};
+  }
+
+ private:
+  Filling(const image::Reader& reader, PageFiller filler, proc::ProcMem memory)
+      : reader_(&reader), filler_(std::move(filler)), memory_(std::move(memory)) {}
+
+  void keep(const KeptMemory& kept) {
+    kept_ = kept.ranges;
+    const image::Manifest& manifest = reader_->manifest();
+    for (std::uint32_t index : chunks_of(manifest, {image::StreamId::Kind::kMemory, kept.base}))
+      of_base_.emplace(manifest.chunks(static_cast<int>(index)).offset(),
+                       &manifest.chunks(static_cast<int>(index)));
+  }
+
+  // Equal content is stored once, so that the same place in the file says that it is the same.
+  bool is_there(const image::ChunkRecord& chunk) const {
+    const auto [first, last] = of_base_.equal_range(chunk.offset());
+    const auto same = std::find_if(first, last, [&](const auto& entry) {
+      return std::equal(chunk.run_begin().begin(), chunk.run_begin().end(),
+                        entry.second->run_begin().begin(), entry.second->run_begin().end()) &&
+             std::equal(chunk.run_length().begin(), chunk.run_length().end(),
+                        entry.second->run_length().begin(), entry.second->run_length().end());
+    });
+    if (same == last) return false;
+    for (int run = 0; run < chunk.run_begin_size(); ++run) {
+      const AddressRange* range = first_after(kept_, chunk.run_begin(run));
+      if (range == nullptr || chunk.run_begin(run) < range->begin ||
+          chunk.run_begin(run) + chunk.run_length(run) > range->end)
+        return false;
+    }
+    return true;
+  }
+
+  Status fill_run(std::uint64_t address, std::span<const std::byte> content,
+                  std::span<std::byte> scratch) const {
+    while (!content.empty()) {
+      const AddressRange* range = first_after(kept_, address);
+      const bool inside = range != nullptr && range->begin <= address;
+      const std::uint64_t end = range == nullptr ? UINT64_MAX : inside ? range->end : range->begin;
+      const std::span<const std::byte> piece =
+          content.first(std::min<std::uint64_t>(content.size(), end - address));
+      CK_TRY(inside ? write_differences(address, piece, scratch.first(piece.size()))
+                    : filler_.fill(address, piece));
+      address += piece.size();
+      content = content.subspan(piece.size());
+    }
+    return {};
+  }
+
+  // A page that is written is no longer shared.
+  Status write_differences(std::uint64_t address, std::span<const std::byte> content,
+                           std::span<std::byte> present) const {
+    CK_TRY(memory_.read(address, present));
+    for (std::size_t at = 0; at < content.size(); at += kPage)
+      if (std::memcmp(content.data() + at, present.data() + at, kPage) != 0)
+        CK_TRY(memory_.write(address + at, content.subspan(at, kPage)));
+    return {};
+  }
+
+  const image::Reader* reader_;
+  PageFiller filler_;
+  proc::ProcMem memory_;
+  std::vector<AddressRange> kept_;
+  std::multimap<std::uint64_t, const image::ChunkRecord*> of_base_;  // by place in the file
+};
+
+std::vector<AddressRange> pages_of(const image::Manifest& manifest, std::uint32_t process) {
+  std::vector<AddressRange> pages;
+  for (std::uint32_t index : chunks_of(manifest, {image::StreamId::Kind::kMemory, process})) {
+    const image::ChunkRecord& chunk = manifest.chunks(static_cast<int>(index));
+    for (int run = 0; run < chunk.run_begin_size(); ++run)
+      pages.push_back({chunk.run_begin(run), chunk.run_begin(run) + chunk.run_length(run)});
+  }
+  std::sort(pages.begin(), pages.end(),
+            [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  return pages;
+}
+
+// Where the child has no page of its own, zeros or the file's content show through.
+Status discard_surplus(Mailbox& box, const image::Manifest& manifest, std::uint32_t index,
+                       const KeptMemory& kept) {
+  Batch batch(box, "discard pages of the parent");
+  for (const AddressRange& range :
+       surplus(kept.ranges, pages_of(manifest, kept.base), pages_of(manifest, index)))
+    CK_TRY(batch.add(SYS_madvise, range.begin, range.end - range.begin, MADV_DONTNEED));
+  return batch.flush();
 }
 
 // Before pages come: they decide in which size pages are allocated.
@@ -127,20 +236,29 @@ Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& fil
   return advise_page_size(batch, steps);
 }
 
+Status unmap_all(Mailbox& box, const std::vector<AddressRange>& ranges) {
+  Batch batch(box, "unmap what the parent has");
+  for (const AddressRange& range : ranges)
+    CK_TRY(batch.add(SYS_munmap, range.begin, range.end - range.begin));
+  return batch.flush();
+}
+
 Status fill_memory(Mailbox& box, const image::Reader& reader, std::uint32_t index,
-                   const std::vector<MapStep>& steps, unsigned threads, image::Progress* progress) {
+                   const std::vector<MapStep>& steps, const KeptMemory* kept, unsigned threads,
+                   image::Progress* progress) {
   const std::vector<std::uint32_t> chunks =
       chunks_of(reader.manifest(), {image::StreamId::Kind::kMemory, index});
-  const PageFiller filler = CK_TRY(PageFiller::create(box, steps));
+  const Filling filling = CK_TRY(Filling::begin(box, reader, steps, kept));
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   Status first_failure;
   auto work = [&] {
     Result<image::PageBuffer> buffer = image::PageBuffer::create(image::kChunkBytes);
+    std::vector<std::byte> scratch(kept != nullptr ? image::kChunkBytes : 0);
     for (std::size_t i; (i = next.fetch_add(1)) < chunks.size();) {
-      Status filled = buffer.ok() ? fill_chunk(reader, chunks[i], filler, buffer->span())
-                                  : Status(buffer.error());
+      Status filled =
+          buffer.ok() ? filling.fill(chunks[i], buffer->span(), scratch) : Status(buffer.error());
       if (progress != nullptr)
         progress->advance(reader.manifest().chunks(static_cast<int>(chunks[i])).raw_size());
       if (filled.ok()) continue;
@@ -150,10 +268,12 @@ Status fill_memory(Mailbox& box, const image::Reader& reader, std::uint32_t inde
     }
   };
   std::vector<std::jthread> pool;
-  for (unsigned i = 1; i < threads; ++i) pool.emplace_back(work);
+  for (unsigned i = 1; i < std::min<std::size_t>(threads, chunks.size()); ++i)
+    pool.emplace_back(work);
   work();
   pool.clear();
-  return first_failure;
+  CK_TRY(std::move(first_failure));
+  return kept != nullptr ? discard_surplus(box, reader.manifest(), index, *kept) : Status();
 }
 
 Status finish_mappings(Mailbox& box, const std::vector<MapStep>& steps) {

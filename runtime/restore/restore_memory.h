@@ -9,6 +9,7 @@
 #include "runtime/memory/restored_objects.h"
 #include "runtime/proc/mailbox.h"
 #include "runtime/restore/bootstrap.h"
+#include "runtime/restore/inherited_memory.h"
 #include "runtime/restore/mapped_files.h"
 #include "runtime/restore/memory_plan.h"
 
@@ -17,10 +18,21 @@ namespace ck::restore {
 // mmap of every step; the descriptors that this opens in the process are left for close_range.
 Status map_all(proc::Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& files);
 
-// Memory chunks of process `index` into the mappings that `steps` made, with `threads` threads (0:
-// one a core).
+// What the process has of process `base` of the image already.
+struct KeptMemory {
+  std::uint32_t base = 0;
+  std::vector<AddressRange> ranges;  // by address
+};
+
+// Unmaps what the process has of its parent and should not have.
+Status unmap_all(proc::Mailbox& box, const std::vector<AddressRange>& ranges);
+
+// Memory chunks of process `index` into the mappings that `steps` made, and into what it has kept
+// (null: nothing), where only pages that differ are written. With `threads` threads (0: one a
+// core).
 Status fill_memory(proc::Mailbox& box, const image::Reader& reader, std::uint32_t index,
-                   const std::vector<MapStep>& steps, unsigned threads, image::Progress* progress);
+                   const std::vector<MapStep>& steps, const KeptMemory* kept, unsigned threads,
+                   image::Progress* progress);
 
 // Final protections, advice, locks.
 Status finish_mappings(proc::Mailbox& box, const std::vector<MapStep>& steps);
