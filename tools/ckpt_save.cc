@@ -27,6 +27,7 @@ struct Options {
   std::string dir;
   std::string signal;
   bool stop = false;
+  bool allow_uncontrolled = false;
   bool json = false;
   std::optional<int> stop_exit;
   std::optional<job::Compression> compression;
@@ -56,6 +57,7 @@ job::wire::Request make_request(const Options& options) {
   job::wire::Request request;
   job::wire::CheckpointRequest& checkpoint = *request.mutable_checkpoint();
   checkpoint.set_stop(options.stop);
+  checkpoint.set_allow_uncontrolled(options.allow_uncontrolled);
   if (options.stop_exit) checkpoint.set_stop_exit(*options.stop_exit);
   if (options.compression) checkpoint.set_compress(job::format_compression(*options.compression));
   if (options.threads) checkpoint.set_threads(*options.threads);
@@ -121,6 +123,8 @@ void declare_save(CLI::App& app, Action& action) {
   sub->add_flag("--stop", options->stop, "End the job once its image is safe");
   add_parsed(*sub, "--stop-exit", options->stop_exit, number_between(0, 255), "N",
              "With --stop: the supervisor's exit status");
+  sub->add_flag("--allow-uncontrolled", options->allow_uncontrolled,
+                "Leave out processes that run without the agent, and their children");
   sub->add_option("-s,--signal", options->signal,
                   "Only send this signal, as batch systems do; do not wait")
       ->type_name("SIG");

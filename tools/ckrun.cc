@@ -46,9 +46,12 @@ void declare(CLI::App& app, Options& options) {
              "How long a checkpoint may wait for the job to stand still (default: 30s)");
   add_parsed(app, "--stop-exit", settings.stop_exit, number_between(0, 255), "N",
              "Exit status after ckpt --stop (default: 85)");
+  app.add_flag("--allow-uncontrolled", settings.allow_uncontrolled,
+               "Leave processes that run without the agent out of images");
   add_parsed(app, "--max-threads", options.request.max_threads,
              number_between(1, job::kMostThreads), "N",
-             "Threads that the program may have at a checkpoint (default: 2048)");
+             "Threads that the job may have at a checkpoint; each process counts as\n"
+             "two more (default: 2048)");
   app.footer(kExamples);
 }
 

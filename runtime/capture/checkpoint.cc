@@ -91,6 +91,8 @@ class Checkpoint {
       pause_ = steady_clock::now() - frozen_since_;
     }
     report.pause = pause_;
+    for (const Error& reason : job_->left_out)
+      report.left_out.push_back(reason.message + ": left out of the image");
     report.total = steady_clock::now() - begin;
     return report;
   }
@@ -107,7 +109,7 @@ class Checkpoint {
   Status capture_frozen() {
     CK_TRY(scan_mappings());
     frozen_since_ = steady_clock::now();
-    job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_));
+    job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_, options_.allow_uncontrolled));
     spdlog::debug("frozen after {} us", elapsed_us());
     *manifest_.mutable_job() = options_.job;
     for (const auto& process : job_->processes)

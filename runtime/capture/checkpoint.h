@@ -23,6 +23,9 @@ struct CheckpointOptions {
   // ckpt --stop: after the freeze the job never runs again; it is killed when the image is safe,
   // and goes on if the checkpoint fails.
   bool stop = false;
+  // Processes without the agent are left out, with all below them; else they are an Error of kind
+  // kRefused.
+  bool allow_uncontrolled = false;
   image::Progress* progress = nullptr;
 };
 
@@ -30,6 +33,7 @@ struct CheckpointReport {
   std::chrono::nanoseconds pause{};  // first thread stopped to last thread released, or to the kill
   std::chrono::nanoseconds total{};
   image::WriteReport image;
+  std::vector<std::string> left_out;  // a line for each process
 };
 
 Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,

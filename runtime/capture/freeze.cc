@@ -210,7 +210,8 @@ Status FrozenProcess::become_traceable() {
     return {};
   const Result<proc::ProcessStatus> now = proc::read_status(thread);
   if (!now.ok() || now->vm_size == 0) return {};  // it is just ending
-  if (std::count(now->uids.begin(), now->uids.end(), ::geteuid()) != 4)
+  uncontrolled = std::count(now->uids.begin(), now->uids.end(), ::geteuid()) != 4;
+  if (uncontrolled)
     return make_error(ErrorKind::kRefused,
                       "process " + to_string(pid) + " (" + now->name + ") runs as user " +
                           std::to_string(now->uids[1]) + " (setuid)",
@@ -332,22 +333,26 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
 }
 
 // Without the agent, and not because it is just being started.
-Status FrozenProcess::refuse_uncontrolled() const {
+Status FrozenProcess::refuse_uncontrolled() {
   const std::string variable =
       std::string(abi::kAreaVariable) + "=" + area_.header()->path + std::string(1, '\0');
   const std::string environment = CK_TRY(proc::read_proc(witness, "environ"));
   const bool told = (std::string(1, '\0') + environment).find('\0' + variable) != std::string::npos;
   const std::string who = "process " + to_string(pid) + " (" + status.name + ")";
-  if (!told && !environment.empty())
+  uncontrolled = true;
+  if (!told)
     return make_error(
         ErrorKind::kRefused,
         who + " runs without the agent: it was started with an environment that lacks it",
         "programs start others through execve(2), posix_spawn(3) and their kin of libc");
-  for (const proc::Mapping& mapping : mappings)
-    if (mapping.path.find("/ld-linux") != std::string::npos) return {};
+  uncontrolled = std::none_of(mappings.begin(), mappings.end(), [](const auto& mapping) {
+    return mapping.path.find("/ld-linux") != std::string::npos;
+  });
+  if (!uncontrolled) return {};
   // The loader is mapped by execve itself.
   const Result<std::string> exe = proc::read_proc_link(witness, "exe");
-  if (!exe.ok() || exe->find("/ld-linux") != std::string::npos || environment.empty()) return {};
+  uncontrolled = exe.ok() && exe->find("/ld-linux") == std::string::npos;
+  if (!uncontrolled) return {};
   return make_error(ErrorKind::kRefused,
                     who + " runs without the agent: its program is statically linked",
                     "jobs with such programs cannot be checkpointed by this mode");

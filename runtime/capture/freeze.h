@@ -72,7 +72,8 @@ class FrozenProcess {
   std::vector<QueuedSignal> pending;  // of the process
   bool leader_exited = false;
   bool job_stopped = false;
-  int dumpable_was = -1;  // where the freeze had to make it dumpable: before that
+  bool uncontrolled = false;  // an error was for want of an agent, or of rights over the process
+  int dumpable_was = -1;      // where the freeze had to make it dumpable: before that
 
  private:
   Status seize_new(bool& found_new);
@@ -80,7 +81,7 @@ class FrozenProcess {
   Status become_traceable();
   Result<bool> leave_vdso(std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
-  Status refuse_uncontrolled() const;
+  Status refuse_uncontrolled();
   Result<bool> can_park(std::string& obstacle) const;
   Status refuse_seccomp(const proc::ProcessStatus& status) const;
   Status read_statuses();

@@ -74,8 +74,8 @@ Result<std::vector<RealPid>> job_members(RealPid root, ino_t area) {
 }
 
 Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& area,
-                                                     Deadline deadline) {
-  std::unique_ptr<FrozenJob> job(new FrozenJob(root, area, deadline));
+                                                     Deadline deadline, bool allow_uncontrolled) {
+  std::unique_ptr<FrozenJob> job(new FrozenJob(root, area, deadline, allow_uncontrolled));
   job->area_inode_ = CK_TRY(area.inode());
   std::string obstacle;
   for (;;) {
@@ -95,6 +95,7 @@ Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& 
 Result<bool> FrozenJob::stop_tree(std::string& obstacle) {
   processes.clear();
   ended.clear();
+  left_out.clear();
   seen_.clear();
   for (;;) {
     std::vector<RealPid> level = unseen(CK_TRY(top_members(root_, area_inode_)));
@@ -137,12 +138,16 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
     auto process = std::make_unique<FrozenProcess>(pid, area_, deadline_);
     if (const auto known = dumpable_was_.find(pid.value); known != dumpable_was_.end())
       process->dumpable_was = known->second;
-    CK_TRY(process->begin_stop());
+    Status begun = process->begin_stop();
+    if (!begun.ok() && may_leave_out(*process, begun.error())) continue;
+    CK_TRY(std::move(begun));
     if (process->dumpable_was >= 0) dumpable_was_[pid.value] = process->dumpable_was;
     stopping.push_back(std::move(process));
   }
   for (std::unique_ptr<FrozenProcess>& process : stopping) {
-    const auto standing = CK_TRY(process->stop(obstacle));
+    const Result<FrozenProcess::Standing> stopped = process->stop(obstacle);
+    if (!stopped.ok() && may_leave_out(*process, stopped.error())) continue;
+    const FrozenProcess::Standing standing = CK_TRY(stopped);
     if (standing == FrozenProcess::Standing::kNotYet) return false;
     if (standing == FrozenProcess::Standing::kEnded) {
       CK_TRY(note_ended(process->pid));
@@ -151,6 +156,12 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
     if (process->pid != root_) CK_TRY(refuse_shared_memory(*process));
     processes.push_back(std::move(process));
   }
+  return true;
+}
+
+bool FrozenJob::may_leave_out(const FrozenProcess& process, const Error& reason) {
+  if (!allow_uncontrolled_ || !process.uncontrolled || process.pid == root_) return false;
+  left_out.push_back(reason);
   return true;
 }
 

@@ -27,7 +27,7 @@ struct EndedProcess {
 class FrozenJob {
  public:
   static Result<std::unique_ptr<FrozenJob>> freeze(RealPid root, ControlArea& area,
-                                                   Deadline deadline);
+                                                   Deadline deadline, bool allow_uncontrolled);
   ~FrozenJob() = default;  // the job goes on
 
   Status thaw();
@@ -36,14 +36,16 @@ class FrozenJob {
 
   std::vector<std::unique_ptr<FrozenProcess>> processes;  // the root first, parents before children
   std::vector<EndedProcess> ended;
+  std::vector<Error> left_out;  // why each of those runs on
 
  private:
-  FrozenJob(RealPid root, ControlArea& area, Deadline deadline)
-      : root_(root), area_(area), deadline_(deadline) {}
+  FrozenJob(RealPid root, ControlArea& area, Deadline deadline, bool allow_uncontrolled)
+      : root_(root), area_(area), deadline_(deadline), allow_uncontrolled_(allow_uncontrolled) {}
   Result<bool> stop_tree(std::string& obstacle);
   Result<bool> stop_level(const std::vector<RealPid>& level, std::string& obstacle);
   std::vector<RealPid> unseen(const std::vector<RealPid>& pids);
   Result<std::vector<RealPid>> children_of_all() const;
+  bool may_leave_out(const FrozenProcess& process, const Error& reason);
   Status note_ended(RealPid pid);
   Status park_all();
 
@@ -51,6 +53,7 @@ class FrozenJob {
   ControlArea& area_;
   ino_t area_inode_ = 0;
   Deadline deadline_;
+  bool allow_uncontrolled_;
   std::set<pid_t> seen_;
   std::map<pid_t, int> dumpable_was_;  // of processes that were made dumpable in earlier attempts
 };

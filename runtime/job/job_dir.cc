@@ -28,6 +28,7 @@ boost::json::object settings_json(const Settings& settings) {
   object["threads"] = settings.threads;
   object["timeout_ms"] = settings.timeout.count();
   object["stop_exit"] = settings.stop_exit;
+  object["allow_uncontrolled"] = settings.allow_uncontrolled;
   return object;
 }
 
@@ -41,6 +42,8 @@ Result<Settings> parse_settings(const boost::json::object& object, const std::st
   settings.timeout = std::chrono::milliseconds(fields.number("timeout_ms"));
   settings.stop_exit = static_cast<int>(fields.number("stop_exit") & 0xff);
   CK_TRY(fields.status(what));
+  const boost::json::value* allow = object.if_contains("allow_uncontrolled");
+  settings.allow_uncontrolled = allow != nullptr && allow->is_bool() && allow->get_bool();
   settings.compression = CK_TRY(parse_compression(compress));
   return settings;
 }

@@ -28,6 +28,7 @@ struct Settings {
   unsigned threads = 0;                      // 0: one a core
   std::chrono::milliseconds timeout{30000};  // for the freeze, and for waiting one's turn
   int stop_exit = kDefaultStopExit;          // the supervisor's exit status after ckpt --stop
+  bool allow_uncontrolled = false;           // processes without the agent are left out of images
 };
 
 // "90s", "10m", "1h30m", "2d", "500ms"; a plain number is seconds. At most 10 years.

@@ -273,6 +273,7 @@ Result<Settings> merged(Settings settings, const wire::CheckpointRequest& reques
     }
     settings.stop_exit = request.stop_exit();
   }
+  if (request.allow_uncontrolled()) settings.allow_uncontrolled = true;
   return settings;
 }
 

@@ -46,17 +46,22 @@ Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ow
   options.writer.threads = settings.threads;
   options.job = job_record(job.info(), outcome.generation);
   options.timeout = settings.timeout;
+  options.allow_uncontrolled = settings.allow_uncontrolled;
   options.before_rename = still_mine;
   options.stop = stop;
   options.progress = progress;
   outcome.report = CK_TRY(checkpoint(options));
   outcome.stopped = stop;
+  for (const std::string& line : outcome.report.left_out)
+    outcome.warning += (outcome.warning.empty() ? "" : "; ") + line;
   spdlog::info("generation {} of job {}: pause {} ms, {} bytes", outcome.generation,
                job.info().name, outcome.report.pause.count() / 1e6,
                outcome.report.image.image_bytes);
   if (settings.keep > 0) {
     Status kept = prune(job, ownership, settings.keep);
-    if (!kept.ok()) outcome.warning = "old images were not removed: " + kept.error().text();
+    if (!kept.ok())
+      outcome.warning += std::string(outcome.warning.empty() ? "" : "; ") +
+                         "old images were not removed: " + kept.error().text();
   }
   return outcome;
 }

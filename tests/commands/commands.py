@@ -94,6 +94,55 @@ class Run(case.Case):
         self.assertEqual(outputs[0], outputs[1])
 
 
+class Trees(case.Case):
+    """Jobs of several processes, as their users see them."""
+
+    def test_job_goes_on_after_its_program(self):
+        ticks = os.path.join(self.bench.work, "ticks")
+        daemon = f"for i in 1 2 3 4 5 6 7 8; do echo $i >> {ticks}; sleep 0.15; done"
+        job = Job(self.bench, ["sh", "-c", f"setsid sh -c '{daemon}' & echo ready; exit 3"],
+                  name="daemon")
+        job.start()
+        job.wait_started()
+        while not os.path.exists(ticks):
+            time.sleep(0.01)
+        done = self.bench.ckpt("--stop", "daemon")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(job.finish(), 85, job.report())
+        again = self.bench.ckpt("restart", "daemon")
+        self.assertEqual(again.returncode, 3, again.stderr)
+        with open(ticks, encoding="ascii") as file:
+            self.assertEqual(file.read().split(), list("12345678"))
+        self.assertEqual(self.bench.ckpt("restart", "daemon").returncode, 3)
+
+    def uncontrolled(self):
+        """A job with a child that has no agent: its environment is another, by a raw call."""
+        code = ("import ctypes, os, time\n"
+                "if os.fork() == 0:\n"
+                "    name = ctypes.c_char_p(b'/bin/sleep')\n"
+                "    words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)\n"
+                "    ctypes.CDLL(None).syscall(59, name, words, (ctypes.c_char_p * 1)(None))\n"
+                "time.sleep(0.3)\nprint('ready', flush=True)\ntime.sleep(20)\n")
+        job = Job(self.bench, ["/usr/bin/python3", "-c", code], name="mixed")
+        job.start()
+        job.wait_started()
+        return job
+
+    def test_uncontrolled_child_is_refused_by_name(self):
+        job = self.uncontrolled()
+        done = self.bench.ckpt("mixed")
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertIn("(sleep) runs without the agent", done.stderr)
+        job.kill()
+
+    def test_uncontrolled_child_is_left_out_on_demand(self):
+        job = self.uncontrolled()
+        done = self.bench.ckpt("--allow-uncontrolled", "mixed")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("(sleep)", done.stderr)
+        job.kill()
+
+
 class Save(case.Case):
     def test_pid_of_program_of_supervisor_and_job_name(self):
         job = self.start(name="by-name")

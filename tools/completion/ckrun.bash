@@ -69,7 +69,7 @@ _ckrun()
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
-            --threads --timeout --stop-exit --max-threads --help --version' -- "$current")
+            --threads --timeout --stop-exit --max-threads --allow-uncontrolled --help --version' -- "$current")
     else
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
@@ -88,7 +88,7 @@ _ckpt()
     if [[ $current == -* ]]; then
         local options='--dir --help'
         case $sub in
-            save) options+=' --stop --stop-exit -s --signal --compress --threads --timeout --json --version' ;;
+            save) options+=' --stop --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --json --version' ;;
             restart) options+=' --as --pids --rollback-files --force --threads --interval --keep -s
                 --signal --compress --timeout --stop-exit' ;;
             ls | check) options+=' --json' ;;
