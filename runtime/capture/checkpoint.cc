@@ -13,6 +13,7 @@
 #include "runtime/capture/memory_capture.h"
 #include "runtime/capture/process_state.h"
 #include "runtime/capture/program_files.h"
+#include "runtime/capture/stop_reports.h"
 #include "runtime/capture/twin.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
@@ -113,6 +114,7 @@ class Checkpoint {
     for (const auto& process : job_->processes)
       CK_TRY(capture_process(*process, *manifest_.add_processes(), *manifest_.mutable_clocks()));
     capture_ended();
+    CK_TRY(capture_stop_reports(*job_, manifest_));
     spdlog::debug("state after {} us", elapsed_us());
     CK_TRY(capture_descriptors());
     spdlog::debug("descriptors after {} us", elapsed_us());

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/capture/held_threads.h"
 #include "runtime/capture/interrupted_call.h"
 #include "runtime/capture/trace.h"
 #include "runtime/proc/control_area.h"
@@ -85,8 +86,6 @@ class FrozenProcess {
   Status refuse_seccomp() const;
   Status prepare(const TracedThread& thread, std::int64_t monotonic_now);
   Status divert();
-  Status let_stop_again();
-  void pump_held();
 
   ControlArea& area_;
   unsigned first_slot_ = 0;
@@ -95,8 +94,8 @@ class FrozenProcess {
   bool own_child_ = false;            // of this process: its main thread collects it
   std::vector<TracedThread> traced_;  // until diverted
   std::vector<RealPid> seen_;
-  std::size_t settled_ = 0;         // of traced_: those that have stopped
-  std::vector<TracedThread> held_;  // stopped by job control: stay traced while frozen
+  std::size_t settled_ = 0;  // of traced_: those that have stopped
+  HeldThreads held_;         // stopped by job control: stay traced while frozen
 };
 
 // CLOCK_MONOTONIC as the process sees it (its time namespace), in nanoseconds.

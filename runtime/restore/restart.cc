@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <set>
 
 #include "runtime/base/log.h"
 #include "runtime/memory/restored_objects.h"
@@ -17,6 +19,7 @@
 #include "runtime/restore/restore_process.h"
 #include "runtime/restore/restore_threads.h"
 #include "runtime/restore/spawn.h"
+#include "runtime/restore/stop_process.h"
 
 namespace ck::restore {
 
@@ -25,6 +28,7 @@ using proc::Mailbox;
 namespace {
 
 constexpr unsigned kFirstSlot = 0;
+constexpr std::chrono::seconds kHoldTime{10};
 
 proc::CpuFacts cpu_of(const image::HostRecord& host) {
   proc::CpuFacts facts;
@@ -99,7 +103,9 @@ class Restart {
     CK_TRY(tree_->end_ended());
     for (Process& process : processes_)
       CK_TRY(set_attributes(process.box, *process.record, warnings_));
-    for (Process& process : processes_) CK_TRY(restore_threads(process));
+    // Children first: what they tell their parents meanwhile is discarded there.
+    for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
+      CK_TRY(restore_threads(*process));
     CK_TRY(release());
     done_ = true;
     Restarted restarted;
@@ -114,7 +120,8 @@ class Restart {
     const image::ProcessRecord* record;
     std::uint32_t index;  // in the manifest
     unsigned first_slot;
-    Mailbox box;  // of the leader
+    Mailbox box;                // of the leader
+    capture::HeldThreads held;  // where it is stopped
   };
 
   Status restorer_died() const {
@@ -152,8 +159,11 @@ class Restart {
     tree_.emplace(manifest_, std::move(plan), area_, root, mode_ == PidsMode::kReal);
     CK_TRY(tree_->build());
     for (int i = 0; i < manifest_.processes_size(); ++i)
-      processes_.push_back({&manifest_.processes(i), static_cast<std::uint32_t>(i),
-                            tree_->first_slot(i), tree_->box(i)});
+      processes_.push_back({&manifest_.processes(i),
+                            static_cast<std::uint32_t>(i),
+                            tree_->first_slot(i),
+                            tree_->box(i),
+                            {}});
     return {};
   }
 
@@ -223,7 +233,9 @@ class Restart {
 
   Status restore_threads(Process& process) {
     const image::ProcessRecord& record = *process.record;
+    CK_TRY(discard_pending(process.box, record, notices_to(record)));
     CK_TRY(make_threads(process.box, area_, process.first_slot, record));
+    if (continues_unheard(record)) CK_TRY(continue_again(process.box, record));
     CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_.host(),
                             warnings_));
     CK_TRY(start_clocks(process.box, record, warnings_));
@@ -231,7 +243,40 @@ class Restart {
       Mailbox thread(area_, process.first_slot + i, process.box.area_address(), process.box.pid());
       CK_TRY(drop_privileges(thread, record.credentials()));
     }
-    return set_dumpable(process.box, record);
+    if (stops_exactly(record)) CK_TRY(hold(process));
+    CK_TRY(set_dumpable(process.box, record));
+    return stops_exactly(record) ? stop(process) : Status();
+  }
+
+  // The signals by which children tell of their end, or stop.
+  std::set<int> notices_to(const image::ProcessRecord& parent) const {
+    std::set<int> numbers{SIGCHLD};
+    for (const image::EndedRecord& ended : manifest_.ended())
+      if (ended.ppid() == parent.pid() && ended.exit_signal() > 0)
+        numbers.insert(ended.exit_signal());
+    return numbers;
+  }
+
+  // A leader that has to end by itself cannot do so where it is held.
+  static bool stops_exactly(const image::ProcessRecord& record) {
+    return record.stopped() && !record.threads(0).exited();
+  }
+
+  // An undumpable process could not be traced.
+  Status hold(Process& process) {
+    process.held = CK_TRY(capture::HeldThreads::seize(
+        process.box.pid(), std::chrono::steady_clock::now() + kHoldTime));
+    process.box.set_idle([&process] { process.held.pump(); });
+    return {};
+  }
+
+  Status stop(Process& process) {
+    CK_TRY(stop_again(process.box, process.held, *process.record));
+    if (process.record->unreported() != 0) return {};
+    for (Process& parent : processes_)
+      if (parent.record->pid() == process.record->ppid())
+        CK_TRY(hear_of_stop(parent.box, *process.record));
+    return {};
   }
 
   // The commit: from the first store on, every thread goes on by itself even if we die now.
@@ -259,7 +304,18 @@ class Restart {
       process.box.add(SYS_exit, 0);  // the leader alone, as it was
       process.box.run_last();
     }
-    if (record.stopped()) ::kill(process.box.pid().value, SIGSTOP);
+    if (stops_exactly(record))
+      leave_stopped(process);
+    else if (record.stopped())
+      ::kill(process.box.pid().value, SIGSTOP);
+  }
+
+  void leave_stopped(Process& process) {
+    const auto leave_by = std::chrono::steady_clock::now() + kHoldTime;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(process.record->threads_size()); ++i)
+      if (Status left = process.held.leave(i, leave_by); !left.ok())
+        warnings_.push_back(left.error().text());
+    process.held.let_go();
   }
 
   const image::Reader& reader_;

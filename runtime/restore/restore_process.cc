@@ -30,26 +30,15 @@ namespace {
 
 constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
 
-// Blocked signals are queued even where nobody wants them; to ignore one discards it
-// (sigaction(2)).
-Status discard_pending(Mailbox& box) {
-  box.clear();
-  const abi::KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
-  const abi::KernelSigaction plain{};
-  box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(ignore), 0, 8);
-  box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(plain), 0, 8);
-  CK_TRY(box.run());
-  return box.expect_all("discard what the restart has queued");
+abi::KernelSigaction kernel_action(const image::SignalActionRecord& action) {
+  return {action.handler(), action.flags(), action.restorer(), action.mask()};
 }
 
 Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
-  CK_TRY(discard_pending(box));
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
-    const abi::KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
-                                      action.mask()};
-    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel), 0, 8);
+    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel_action(action)), 0, 8);
   }
   CK_TRY(box.run());
   return box.expect_all("set signal dispositions");
@@ -215,6 +204,24 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
   CK_TRY(box.run());
   CK_TRY(box.expect_all("set process attributes"));
   set_limits(box.pid(), process, warnings);
+  return {};
+}
+
+// Blocked signals are queued even where nobody wants them; to ignore one discards it
+// (sigaction(2)).
+Status discard_pending(Mailbox& box, const image::ProcessRecord& process,
+                       const std::set<int>& numbers) {
+  for (int number : numbers) {
+    const abi::KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
+    abi::KernelSigaction own{};
+    for (const image::SignalActionRecord& action : process.signal_actions())
+      if (action.number() == number) own = kernel_action(action);
+    box.clear();
+    box.add(SYS_rt_sigaction, number, box.put_value(ignore), 0, 8);
+    box.add(SYS_rt_sigaction, number, box.put_value(own), 0, 8);
+    CK_TRY(box.run());
+    CK_TRY(box.expect_all("discard what the restart has queued"));
+  }
   return {};
 }
 
