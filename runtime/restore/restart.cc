@@ -222,6 +222,8 @@ class Restart {
     context.base = spawned_->helpers.base;
     for (int stream = 0; stream < 3; ++stream)
       context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
+    context.area = &area_;
+    context.spare_slot = kFirstSlot + static_cast<unsigned>(Tree::slots(manifest_)) - 1;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
     CK_TRY(resources::restore_descriptors(context, manifest_));
