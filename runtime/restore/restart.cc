@@ -101,8 +101,7 @@ class Restart {
     CK_TRY(restore_memory(camp));
     CK_TRY(restore_descriptors());
     CK_TRY(tree_->end_ended());
-    for (Process& process : processes_)
-      CK_TRY(set_attributes(process.box, *process.record, warnings_));
+    for (Process& process : processes_) CK_TRY(set_attributes(process.box, *process.record));
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
@@ -240,6 +239,7 @@ class Restart {
     if (continues_unheard(record)) CK_TRY(continue_again(process.box, record));
     CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_.host(),
                             warnings_));
+    set_limits(process.box.pid(), record, warnings_);
     CK_TRY(start_clocks(process.box, record, warnings_));
     for (unsigned i = 0; i < static_cast<unsigned>(record.threads_size()); ++i) {
       Mailbox thread(area_, process.first_slot + i, process.box.area_address(), process.box.pid());

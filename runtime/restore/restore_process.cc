@@ -54,24 +54,6 @@ Status set_folders(Mailbox& box, const image::ProcessRecord& process) {
   return {};
 }
 
-// Lower limits always work; raising a hard limit needs a right that the restart may not have.
-void set_limits(RealPid pid, const image::ProcessRecord& process,
-                std::vector<std::string>& warnings) {
-  for (const image::LimitRecord& limit : process.limits()) {
-    rlimit64 wanted{limit.soft(), limit.hard()};
-    rlimit64 now{};
-    const auto resource = static_cast<__rlimit_resource>(limit.resource());
-    if (::prlimit64(pid.value, resource, &wanted, nullptr) == 0) continue;
-    if (::prlimit64(pid.value, resource, nullptr, &now) == 0) {
-      wanted.rlim_max = std::min(wanted.rlim_max, now.rlim_max);
-      wanted.rlim_cur = std::min(wanted.rlim_cur, wanted.rlim_max);
-      (void)::prlimit64(pid.value, resource, &wanted, nullptr);
-    }
-    warnings.push_back("resource limit " + std::to_string(limit.resource()) +
-                       " is lower here than where the job came from");
-  }
-}
-
 sigevent event_of(const image::PosixTimerRecord& timer) {
   sigevent event{};
   event.sigev_notify = timer.notify();
@@ -189,8 +171,7 @@ Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, int 
   return {};
 }
 
-Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
-                      std::vector<std::string>& warnings) {
+Status set_attributes(Mailbox& box, const image::ProcessRecord& process) {
   CK_TRY(set_signal_actions(box, process));
   CK_TRY(set_folders(box, process));
   box.clear();
@@ -202,9 +183,25 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
     box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
   if (process.no_new_privs()) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   CK_TRY(box.run());
-  CK_TRY(box.expect_all("set process attributes"));
-  set_limits(box.pid(), process, warnings);
-  return {};
+  return box.expect_all("set process attributes");
+}
+
+// Lower limits always work; raising a hard limit needs a right that the restart may not have.
+void set_limits(RealPid pid, const image::ProcessRecord& process,
+                std::vector<std::string>& warnings) {
+  for (const image::LimitRecord& limit : process.limits()) {
+    rlimit64 wanted{limit.soft(), limit.hard()};
+    rlimit64 now{};
+    const auto resource = static_cast<__rlimit_resource>(limit.resource());
+    if (::prlimit64(pid.value, resource, &wanted, nullptr) == 0) continue;
+    if (::prlimit64(pid.value, resource, nullptr, &now) == 0) {
+      wanted.rlim_max = std::min(wanted.rlim_max, now.rlim_max);
+      wanted.rlim_cur = std::min(wanted.rlim_cur, wanted.rlim_max);
+      (void)::prlimit64(pid.value, resource, &wanted, nullptr);
+    }
+    warnings.push_back("resource limit " + std::to_string(limit.resource()) +
+                       " is lower here than where the job came from");
+  }
 }
 
 // Blocked signals are queued even where nobody wants them; to ignore one discards it
