@@ -13,6 +13,7 @@
 #include "runtime/capture/memory_capture.h"
 #include "runtime/capture/process_state.h"
 #include "runtime/capture/program_files.h"
+#include "runtime/capture/stop_reports.h"
 #include "runtime/capture/twin.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
@@ -80,8 +81,9 @@ class Checkpoint {
     writer_ =
         CK_TRY(image::Writer::create(options_.image_path, options_.writer, options_.progress));
     CK_TRY(capture_frozen());
-    if (!options_.stop) CK_TRY(thaw());
+    if (!options_.stop && all_copied()) CK_TRY(thaw());
     CK_TRY(write_rest());
+    if (!options_.stop && !all_copied()) CK_TRY(thaw());
     // With --stop the pause lasts until the kill; the image can only tell how long it has been.
     if (options_.stop) note_pause();
     CheckpointReport report;
@@ -115,6 +117,7 @@ class Checkpoint {
     for (const auto& process : job_->processes)
       CK_TRY(capture_process(*process, *manifest_.add_processes(), *manifest_.mutable_clocks()));
     capture_ended();
+    CK_TRY(capture_stop_reports(*job_, manifest_));
     spdlog::debug("state after {} us", elapsed_us());
     CK_TRY(capture_descriptors());
     spdlog::debug("descriptors after {} us", elapsed_us());
@@ -162,10 +165,24 @@ class Checkpoint {
       const bool inside =
           std::any_of(job_->processes.begin(), job_->processes.end(),
                       [&](const auto& other) { return other->pid == process->status.ppid; });
-      twins_.push_back(
-          CK_TRY(Twin::fork(*process, inside ? Twin::Parent::kProgram : Twin::Parent::kReaper)));
+      Result<std::unique_ptr<Twin>> twin =
+          Twin::fork(*process, inside ? Twin::Parent::kProgram : Twin::Parent::kReaper);
+      if (!twin.ok() && !no_room(twin.error())) return std::move(twin).error();
+      if (!twin.ok())
+        spdlog::info("the job stands still until it is read: {}", twin.error().text());
+      twins_.push_back(twin.ok() ? std::move(*twin) : nullptr);
     }
     return {};
+  }
+
+  // For another process, or for its memory.
+  static bool no_room(const Error& error) {
+    return error.errnum == EAGAIN || error.errnum == ENOMEM;
+  }
+
+  bool all_copied() const {
+    return std::all_of(twins_.begin(), twins_.end(),
+                       [](const auto& twin) { return twin != nullptr; });
   }
 
   Status thaw() {
@@ -190,7 +207,7 @@ class Checkpoint {
     if (written.ok()) written = objects_.write_contents(*writer_);
     Status finished = writer_->finish_chunks();
     for (std::size_t i = 0; i < twins_.size(); ++i)
-      if (!twins_[i]->alive())
+      if (twins_[i] && !twins_[i]->alive())
         return make_error(ErrorKind::kTryAgain,
                           "the copy of process " + to_string(job_->processes[i]->pid) +
                               " was killed while it was read",
@@ -201,8 +218,9 @@ class Checkpoint {
 
   Status write_memory() {
     for (std::size_t i = 0; i < twins_.size(); ++i) {
-      CK_TRY(memory_[i]->check_twin(twins_[i]->pid()));
-      CK_TRY(memory_[i]->write_private(*writer_, twins_[i]->pid()));
+      if (twins_[i]) CK_TRY(memory_[i]->check_twin(twins_[i]->pid()));
+      const RealPid from = twins_[i] ? twins_[i]->pid() : job_->processes[i]->witness;
+      CK_TRY(memory_[i]->write_private(*writer_, from));
     }
     return {};
   }
@@ -224,7 +242,9 @@ class Checkpoint {
   SharedMemory shared_;
   std::map<pid_t, std::vector<proc::Mapping>> scans_;
   std::unique_ptr<FrozenJob> job_;
-  std::vector<std::unique_ptr<Twin>> twins_;  // one for each process, as are the next
+  // One for each process, as are the next. Null: there was no room for one, and the process itself
+  // is read while it stands still.
+  std::vector<std::unique_ptr<Twin>> twins_;
   std::vector<std::unique_ptr<MemoryCapture>> memory_;
   ProgramFiles programs_;
   std::unique_ptr<image::Writer> writer_;  // first to go: its workers read from the twins

@@ -462,7 +462,7 @@ Status FrozenProcess::divert() {
     else
       CK_TRY(traced_[i].resume());
   }
-  if (job_stopped) held_ = std::move(traced_);
+  if (job_stopped) held_ = HeldThreads(std::move(traced_));
   traced_.clear();
   return {};
 }
@@ -471,29 +471,8 @@ proc::Mailbox FrozenProcess::mailbox(std::size_t thread) {
   proc::Mailbox box(area_, threads[thread].slot, agent.area, threads[thread].real);
   const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - steady_clock::now());
   box.set_timeout(std::max(left, kLeastAnswerTime));
-  if (!held_.empty()) box.set_idle([this] { pump_held(); });
+  if (!held_.empty()) box.set_idle([this] { held_.pump(); });
   return box;
-}
-
-void FrozenProcess::pump_held() {
-  for (TracedThread& thread : held_) thread.pump();
-}
-
-// Detached, a thread of a stopped program stops again.
-Status FrozenProcess::let_stop_again() {
-  const Deadline give_up = steady_clock::now() + kLeastAnswerTime;
-  for (std::size_t i = 0; i < held_.size(); ++i) {
-    while (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree &&
-           steady_clock::now() < give_up) {
-      pump_held();
-      std::this_thread::sleep_for(kBetweenAttempts);
-    }
-    CK_TRY(held_[i].interrupt());
-    CK_TRY(held_[i].wait_stopped(give_up));
-    CK_TRY(held_[i].detach());
-  }
-  held_.clear();
-  return {};
 }
 
 Status FrozenProcess::thaw() {
@@ -505,10 +484,15 @@ Status FrozenProcess::thaw() {
       (void)box.call("make it undumpable again", SYS_prctl, PR_SET_DUMPABLE, dumpable_was);
     dumpable_was = -1;
   }
-  for (std::size_t i = 0; i < threads.size(); ++i)
-    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) != abi::kFree)
-      proc::set_slot_state(slot(i), abi::kRelease);
-  return let_stop_again();
+  const Deadline leave_by = steady_clock::now() + kLeastAnswerTime;
+  if (!held_.empty()) CK_TRY(held_.stop(leave_by));
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) == abi::kFree) continue;
+    proc::set_slot_state(slot(i), abi::kRelease);
+    if (!held_.empty()) CK_TRY(held_.leave(i, leave_by));
+  }
+  held_.let_go();
+  return {};
 }
 
 void FrozenProcess::kill() {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/capture/held_threads.h"
 #include "runtime/capture/interrupted_call.h"
 #include "runtime/capture/trace.h"
 #include "runtime/proc/control_area.h"
@@ -87,8 +88,6 @@ class FrozenProcess {
   Status read_statuses();
   Status prepare(std::size_t thread, std::int64_t monotonic_now);
   Status divert();
-  Status let_stop_again();
-  void pump_held();
 
   ControlArea& area_;
   unsigned first_slot_ = 0;
@@ -99,8 +98,8 @@ class FrozenProcess {
   std::vector<proc::ProcessStatus> statuses_;  // of traced_
   std::vector<user_regs_struct> registers_;    // of traced_, as they are in the stop
   std::vector<RealPid> seen_;
-  std::size_t settled_ = 0;         // of traced_: those that have stopped
-  std::vector<TracedThread> held_;  // stopped by job control: stay traced while frozen
+  std::size_t settled_ = 0;  // of traced_: those that have stopped
+  HeldThreads held_;         // stopped by job control: stay traced while frozen
 };
 
 // CLOCK_MONOTONIC as the process sees it (its time namespace), in nanoseconds.

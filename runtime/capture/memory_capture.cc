@@ -108,9 +108,9 @@ Status MemoryCapture::capture_vdso(const Area& area, image::ProcessRecord& recor
   return {};
 }
 
-Status MemoryCapture::write_private(image::Writer& writer, RealPid twin) {
-  twin_source_ = CK_TRY(memory::MemorySource::open(twin));
-  const proc::PageScan scan = CK_TRY(proc::PageScan::open(twin));
+Status MemoryCapture::write_private(image::Writer& writer, RealPid from) {
+  twin_source_ = CK_TRY(memory::MemorySource::open(from));
+  const proc::PageScan scan = CK_TRY(proc::PageScan::open(from));
   const image::StreamId stream{image::StreamId::Kind::kMemory, index_};
   // A page of zeros that a program wrote over a file's page must come back; elsewhere it is there.
   memory::ChunkFeeder anonymous(writer, stream, *twin_source_);

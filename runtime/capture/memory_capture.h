@@ -29,8 +29,8 @@ class MemoryCapture {
   // After the thaw: whether the twin has all private memory. Advice that keeps memory from a fork
   // may have been given between scan and freeze; then this is an Error of kind kTryAgain.
   Status check_twin(RealPid twin) const;
-  // After the thaw: private pages, from the twin.
-  Status write_private(image::Writer& writer, RealPid twin);
+  // After the thaw: private pages, from the twin; or from the process itself, frozen.
+  Status write_private(image::Writer& writer, RealPid from);
 
   std::uint64_t private_bytes() const;  // estimate, for progress
 

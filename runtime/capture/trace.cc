@@ -22,9 +22,15 @@ constexpr unsigned kMaxXstate = 65536;
 constexpr int kPeekAtOnce = 32;
 // PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13; glibc's ptrace.h is older.
 constexpr int kGetRseqConfiguration = 0x420f;
+constexpr int kSyscallStop = SIGTRAP | 0x80;  // with PTRACE_O_TRACESYSGOOD
 
 long trace(long request, RealPid tid, unsigned long address = 0, unsigned long data = 0) {
   return ::syscall(SYS_ptrace, request, tid.value, address, data);
+}
+
+// What a thread that has stopped for a signal must get when it goes on; events are none.
+unsigned long signal_to_deliver(const siginfo_t& stop) {
+  return stop.si_status >> 8 == 0 ? static_cast<unsigned long>(stop.si_status) : 0;
 }
 
 template <typename T>
@@ -88,45 +94,49 @@ Error TracedThread::failed(const char* request) const {
                    to_string(process_));
 }
 
-Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
+Result<siginfo_t> TracedThread::next_stop(Deadline deadline) {
   const int ended = own_child_ ? 0 : WEXITED;
   auto nap = std::chrono::microseconds(5);
   for (;;) {
     siginfo_t info{};
     if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info,
-                 WSTOPPED | ended | __WALL | WNOHANG) != 0) {
-      tid_ = RealPid();
-      return Stop::kGone;
+                 WSTOPPED | ended | __WALL | WNOHANG) != 0)
+      return gone();
+    if (info.si_pid != 0) {
+      if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) return gone();
+      return info;
     }
-    if (info.si_pid == 0) {
-      if (std::chrono::steady_clock::now() >= deadline) {
-        const Result<proc::ProcessStatus> status = proc::read_status(tid_);
-        if (!status.ok() || status->state == 'Z' || status->state == 'X') {
-          tid_ = RealPid();
-          return Stop::kGone;
-        }
-        return make_error(ErrorKind::kTryAgain,
-                          "thread " + to_string(tid_) + " of process " + to_string(process_) +
-                              " does not stop (state " + status->state + ")",
-                          "it waits in the kernel for a disk, a file system or a vfork child");
-      }
-      std::this_thread::sleep_for(nap);
-      nap = std::min(nap * 2, std::chrono::microseconds(1000));
-      continue;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      const Result<proc::ProcessStatus> status = proc::read_status(tid_);
+      if (!status.ok() || status->state == 'Z' || status->state == 'X') return gone();
+      return make_error(ErrorKind::kTryAgain,
+                        "thread " + to_string(tid_) + " of process " + to_string(process_) +
+                            " does not stop (state " + status->state + ")",
+                        "it waits in the kernel for a disk, a file system or a vfork child");
     }
-    if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
-      tid_ = RealPid();
-      return Stop::kGone;
+    std::this_thread::sleep_for(nap);
+    nap = std::min(nap * 2, std::chrono::microseconds(1000));
+  }
+}
+
+Error TracedThread::gone() {
+  return make_error(ErrorKind::kNotFound, "thread " + to_string(std::exchange(tid_, RealPid())) +
+                                              " of process " + to_string(process_) + " has ended");
+}
+
+Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
+  for (;;) {
+    const Result<siginfo_t> info = next_stop(deadline);
+    if (!info.ok()) {
+      if (info.error().kind == ErrorKind::kNotFound) return Stop::kGone;
+      return info.error();
     }
-    const int event = info.si_status >> 8;
-    const int signal = info.si_status & 0xff;
-    if (event == PTRACE_EVENT_STOP) {
+    if (info->si_status >> 8 == PTRACE_EVENT_STOP) {
       stopped_ = true;
-      return signal == SIGTRAP ? Stop::kTrapped : Stop::kGroupStopped;
+      return (info->si_status & 0xff) == SIGTRAP ? Stop::kTrapped : Stop::kGroupStopped;
     }
     // A signal on its way to the program: let it through, the stop that was asked for follows.
-    if (trace(PTRACE_CONT, tid_, 0, event == 0 ? static_cast<unsigned long>(signal) : 0) != 0 &&
-        errno != ESRCH)
+    if (trace(PTRACE_CONT, tid_, 0, signal_to_deliver(*info)) != 0 && errno != ESRCH)
       return failed("PTRACE_CONT");
   }
 }
@@ -205,7 +215,32 @@ void TracedThread::pump() {
   siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(tid_.value), &info, WSTOPPED | __WALL | WNOHANG) == 0 &&
       info.si_pid != 0)
-    (void)trace(PTRACE_CONT, tid_);
+    (void)trace(PTRACE_CONT, tid_, 0, signal_to_deliver(info));
+}
+
+bool TracedThread::enters_sigreturn() const {
+  __ptrace_syscall_info info{};
+  return trace(PTRACE_GET_SYSCALL_INFO, tid_, sizeof info, raw(&info)) > 0 &&
+         info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_rt_sigreturn;
+}
+
+Status TracedThread::run_to_sigreturn(Deadline deadline) {
+  if (trace(PTRACE_SETOPTIONS, tid_, 0, PTRACE_O_TRACESYSGOOD) != 0)
+    return failed("PTRACE_SETOPTIONS");
+  unsigned long signal = 0;
+  for (bool returning = false;;) {
+    if (trace(PTRACE_SYSCALL, tid_, 0, signal) != 0) return failed("PTRACE_SYSCALL");
+    stopped_ = false;
+    const siginfo_t info = CK_TRY(next_stop(deadline));
+    stopped_ = true;
+    signal = 0;
+    if (info.si_status != kSyscallStop) {
+      signal = signal_to_deliver(info);
+      continue;
+    }
+    if (returning) return {};
+    returning = enters_sigreturn();
+  }
 }
 
 Status TracedThread::interrupt() {

@@ -2,6 +2,7 @@
 // always detaches. Engine thread only (ptrace requests must come from the thread that seized).
 #pragma once
 
+#include <signal.h>
 #include <sys/user.h>
 
 #include <chrono>
@@ -57,11 +58,17 @@ class TracedThread {
   Status resume();     // the same, still traced
   Status interrupt();  // after resume(): asks it to stop again
   void pump();         // after resume(): lets it go on where it has stopped unasked
+  // Stopped in the serve loop, or on its way into it, and told to leave it: goes on until
+  // rt_sigreturn(2) has set its registers, and stops there before the program's next instruction.
+  Status run_to_sigreturn(Deadline deadline);
 
  private:
   TracedThread(RealPid tid, RealPid process, bool own_child)
       : tid_(tid), process_(process), own_child_(own_child) {}
   Error failed(const char* request) const;
+  Error gone();
+  Result<siginfo_t> next_stop(Deadline deadline);  // of any kind; kNotFound: the thread has ended
+  bool enters_sigreturn() const;
 
   RealPid tid_;
   RealPid process_;

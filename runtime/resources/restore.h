@@ -36,6 +36,8 @@ struct RestoreContext {
   int base = 0;         // above every descriptor of the image; RLIMIT_NOFILE must
                         // leave room for one more above it for each open file
   std::array<int, 3> std_fds{-1, -1, -1};  // the restart's own streams; not below base
+  const ControlArea* area = nullptr;       // a slot of it that nobody uses meanwhile
+  unsigned spare_slot = 0;
   bool rollback_files = false;
   std::vector<std::string>* warnings = nullptr;
 };

@@ -10,7 +10,7 @@ namespace {
 constexpr const Kind* kKinds[] = {
     &kPathHandle, &kStandardStream, &kDevice,  &kRegularFile, &kSavedFile,
     &kDirectory,  &kPipe,           &kFifo,    &kEventFd,     &kTimerFd,
-    &kSignalFd,   &kEpoll,          &kInotify, &kUnixSocket,
+    &kSignalFd,   &kEpoll,          &kInotify, &kPidFd,       &kUnixSocket,
 };
 
 struct Unsupported {
@@ -22,8 +22,6 @@ constexpr Unsupported kUnsupported[] = {
     {"anon_inode:[perf_event]", "a performance counter"},
     {"anon_inode:[userfaultfd]", "a userfaultfd"},
     {"anon_inode:[fanotify]", "a fanotify group"},
-    {"anon_inode:[pidfd]", "a pidfd, which is not supported yet"},
-    {"pidfd:", "a pidfd, which is not supported yet"},
     {"anon_inode:bpf", "a BPF object"},
     {"anon_inode:[fscontext]", "a file system context"},
     {"anon_inode:kvm", "a virtual machine"},

@@ -20,6 +20,7 @@ extern const Kind kTimerFd;
 extern const Kind kSignalFd;
 extern const Kind kEpoll;
 extern const Kind kInotify;
+extern const Kind kPidFd;
 extern const Kind kUnixSocket;
 
 // The first row that recognises the file, or null.

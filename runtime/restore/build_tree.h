@@ -35,7 +35,8 @@ class Tree {
   proc::Mailbox box(int process) const;
   RealPid pid(int process) const { return live_[static_cast<std::size_t>(process)].pid; }
 
-  // Slots that a job of this image takes: one for each thread, and one for each helper.
+  // Slots that a job of this image takes: one for each thread, and one for each helper. Once the
+  // tree is built, nobody uses the last one.
   static std::size_t slots(const image::Manifest& manifest);
 
  private:

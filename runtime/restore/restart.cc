@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <set>
 
 #include "runtime/base/log.h"
 #include "runtime/memory/restored_objects.h"
@@ -18,6 +20,7 @@
 #include "runtime/restore/restore_process.h"
 #include "runtime/restore/restore_threads.h"
 #include "runtime/restore/spawn.h"
+#include "runtime/restore/stop_process.h"
 
 namespace ck::restore {
 
@@ -26,6 +29,7 @@ using proc::Mailbox;
 namespace {
 
 constexpr unsigned kFirstSlot = 0;
+constexpr std::chrono::seconds kHoldTime{10};
 
 proc::CpuFacts cpu_of(const image::HostRecord& host) {
   proc::CpuFacts facts;
@@ -98,9 +102,10 @@ class Restart {
     CK_TRY(restore_memory(camp));
     CK_TRY(restore_descriptors());
     CK_TRY(tree_->end_ended());
-    for (Process& process : processes_)
-      CK_TRY(set_attributes(process.box, *process.record, warnings_));
-    for (Process& process : processes_) CK_TRY(restore_threads(process));
+    for (Process& process : processes_) CK_TRY(set_attributes(process.box, *process.record));
+    // Children first: what they tell their parents meanwhile is discarded there.
+    for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
+      CK_TRY(restore_threads(*process));
     CK_TRY(release());
     done_ = true;
     Restarted restarted;
@@ -118,6 +123,7 @@ class Restart {
     Mailbox box;                 // of the leader
     std::vector<MapStep> steps;  // once its memory is there
     std::optional<MappedFiles> files;
+    capture::HeldThreads held;  // where it is stopped
   };
 
   Status restorer_died() const {
@@ -157,7 +163,7 @@ class Restart {
     CK_TRY(objects_->fill(reader_));
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
     for (int i = 0; i < manifest_.processes_size(); ++i)
-      processes_.push_back({&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}});
+      processes_.push_back({&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}, {}});
     return tree_->build([this](int starter, int process) {
       // A fork shares what the starter has: its memory comes first where the child's is alike.
       if (!runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
@@ -246,6 +252,8 @@ class Restart {
     context.base = spawned_->helpers.base;
     for (int stream = 0; stream < 3; ++stream)
       context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
+    context.area = &area_;
+    context.spare_slot = kFirstSlot + static_cast<unsigned>(Tree::slots(manifest_)) - 1;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
     CK_TRY(resources::restore_descriptors(context, manifest_));
@@ -257,15 +265,51 @@ class Restart {
 
   Status restore_threads(Process& process) {
     const image::ProcessRecord& record = *process.record;
+    CK_TRY(discard_pending(process.box, record, notices_to(record)));
     CK_TRY(make_threads(process.box, area_, process.first_slot, record));
+    if (continues_unheard(record)) CK_TRY(continue_again(process.box, record));
     CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_.host(),
                             warnings_));
+    set_limits(process.box.pid(), record, warnings_);
     CK_TRY(start_clocks(process.box, record, warnings_));
     for (unsigned i = 0; i < static_cast<unsigned>(record.threads_size()); ++i) {
       Mailbox thread(area_, process.first_slot + i, process.box.area_address(), process.box.pid());
       CK_TRY(drop_privileges(thread, record.credentials()));
     }
-    return set_dumpable(process.box, record);
+    if (stops_exactly(record)) CK_TRY(hold(process));
+    CK_TRY(set_dumpable(process.box, record));
+    return stops_exactly(record) ? stop(process) : Status();
+  }
+
+  // The signals by which children tell of their end, or stop.
+  std::set<int> notices_to(const image::ProcessRecord& parent) const {
+    std::set<int> numbers{SIGCHLD};
+    for (const image::EndedRecord& ended : manifest_.ended())
+      if (ended.ppid() == parent.pid() && ended.exit_signal() > 0)
+        numbers.insert(ended.exit_signal());
+    return numbers;
+  }
+
+  // A leader that has to end by itself cannot do so where it is held.
+  static bool stops_exactly(const image::ProcessRecord& record) {
+    return record.stopped() && !record.threads(0).exited();
+  }
+
+  // An undumpable process could not be traced.
+  Status hold(Process& process) {
+    process.held = CK_TRY(capture::HeldThreads::seize(
+        process.box.pid(), std::chrono::steady_clock::now() + kHoldTime));
+    process.box.set_idle([&process] { process.held.pump(); });
+    return {};
+  }
+
+  Status stop(Process& process) {
+    CK_TRY(stop_again(process.box, process.held, *process.record));
+    if (process.record->unreported() != 0) return {};
+    for (Process& parent : processes_)
+      if (parent.record->pid() == process.record->ppid())
+        CK_TRY(hear_of_stop(parent.box, *process.record));
+    return {};
   }
 
   // The commit: from the first store on, every thread goes on by itself even if we die now.
@@ -293,7 +337,18 @@ class Restart {
       process.box.add(SYS_exit, 0);  // the leader alone, as it was
       process.box.start();
     }
-    if (record.stopped()) ::kill(process.box.pid().value, SIGSTOP);
+    if (stops_exactly(record))
+      leave_stopped(process);
+    else if (record.stopped())
+      ::kill(process.box.pid().value, SIGSTOP);
+  }
+
+  void leave_stopped(Process& process) {
+    const auto leave_by = std::chrono::steady_clock::now() + kHoldTime;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(process.record->threads_size()); ++i)
+      if (Status left = process.held.leave(i, leave_by); !left.ok())
+        warnings_.push_back(left.error().text());
+    process.held.let_go();
   }
 
   const image::Reader& reader_;

@@ -30,26 +30,15 @@ namespace {
 
 constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
 
-// Blocked signals are queued even where nobody wants them; to ignore one discards it
-// (sigaction(2)).
-Status discard_pending(Mailbox& box) {
-  box.clear();
-  const abi::KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
-  const abi::KernelSigaction plain{};
-  box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(ignore), 0, 8);
-  box.add(SYS_rt_sigaction, SIGCHLD, box.put_value(plain), 0, 8);
-  CK_TRY(box.run());
-  return box.expect_all("discard what the restart has queued");
+abi::KernelSigaction kernel_action(const image::SignalActionRecord& action) {
+  return {action.handler(), action.flags(), action.restorer(), action.mask()};
 }
 
 Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
-  CK_TRY(discard_pending(box));
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
-    const abi::KernelSigaction kernel{action.handler(), action.flags(), action.restorer(),
-                                      action.mask()};
-    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel), 0, 8);
+    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel_action(action)), 0, 8);
   }
   CK_TRY(box.run());
   return box.expect_all("set signal dispositions");
@@ -63,24 +52,6 @@ Status set_folders(Mailbox& box, const image::ProcessRecord& process) {
   if (!changed.ok())
     return std::move(changed).error().with_hint("make the directory again, then restart");
   return {};
-}
-
-// Lower limits always work; raising a hard limit needs a right that the restart may not have.
-void set_limits(RealPid pid, const image::ProcessRecord& process,
-                std::vector<std::string>& warnings) {
-  for (const image::LimitRecord& limit : process.limits()) {
-    rlimit64 wanted{limit.soft(), limit.hard()};
-    rlimit64 now{};
-    const auto resource = static_cast<__rlimit_resource>(limit.resource());
-    if (::prlimit64(pid.value, resource, &wanted, nullptr) == 0) continue;
-    if (::prlimit64(pid.value, resource, nullptr, &now) == 0) {
-      wanted.rlim_max = std::min(wanted.rlim_max, now.rlim_max);
-      wanted.rlim_cur = std::min(wanted.rlim_cur, wanted.rlim_max);
-      (void)::prlimit64(pid.value, resource, &wanted, nullptr);
-    }
-    warnings.push_back("resource limit " + std::to_string(limit.resource()) +
-                       " is lower here than where the job came from");
-  }
 }
 
 sigevent event_of(const image::PosixTimerRecord& timer) {
@@ -200,8 +171,7 @@ Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, int 
   return {};
 }
 
-Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
-                      std::vector<std::string>& warnings) {
+Status set_attributes(Mailbox& box, const image::ProcessRecord& process) {
   CK_TRY(set_signal_actions(box, process));
   CK_TRY(set_folders(box, process));
   box.clear();
@@ -213,8 +183,42 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
     box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
   if (process.no_new_privs()) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   CK_TRY(box.run());
-  CK_TRY(box.expect_all("set process attributes"));
-  set_limits(box.pid(), process, warnings);
+  return box.expect_all("set process attributes");
+}
+
+// Lower limits always work; raising a hard limit needs a right that the restart may not have.
+void set_limits(RealPid pid, const image::ProcessRecord& process,
+                std::vector<std::string>& warnings) {
+  for (const image::LimitRecord& limit : process.limits()) {
+    rlimit64 wanted{limit.soft(), limit.hard()};
+    rlimit64 now{};
+    const auto resource = static_cast<__rlimit_resource>(limit.resource());
+    if (::prlimit64(pid.value, resource, &wanted, nullptr) == 0) continue;
+    if (::prlimit64(pid.value, resource, nullptr, &now) == 0) {
+      wanted.rlim_max = std::min(wanted.rlim_max, now.rlim_max);
+      wanted.rlim_cur = std::min(wanted.rlim_cur, wanted.rlim_max);
+      (void)::prlimit64(pid.value, resource, &wanted, nullptr);
+    }
+    warnings.push_back("resource limit " + std::to_string(limit.resource()) +
+                       " is lower here than where the job came from");
+  }
+}
+
+// Blocked signals are queued even where nobody wants them; to ignore one discards it
+// (sigaction(2)).
+Status discard_pending(Mailbox& box, const image::ProcessRecord& process,
+                       const std::set<int>& numbers) {
+  for (int number : numbers) {
+    const abi::KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
+    abi::KernelSigaction own{};
+    for (const image::SignalActionRecord& action : process.signal_actions())
+      if (action.number() == number) own = kernel_action(action);
+    box.clear();
+    box.add(SYS_rt_sigaction, number, box.put_value(ignore), 0, 8);
+    box.add(SYS_rt_sigaction, number, box.put_value(own), 0, 8);
+    CK_TRY(box.run());
+    CK_TRY(box.expect_all("discard what the restart has queued"));
+  }
   return {};
 }
 

@@ -2,6 +2,7 @@
 // steps, for some forbid others. Main thread only.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,17 @@ namespace ck::restore {
 Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process, int exe_fd,
                          std::vector<std::string>& warnings);
 
-// Signal dispositions, umask, folders, personality, limits, timers' ids and the like.
-Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process,
-                      std::vector<std::string>& warnings);
+// Signal dispositions, umask, folders, personality and the like.
+Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process);
+
+// Resource limits. When all threads are there: the limit of processes counts them.
+void set_limits(RealPid pid, const image::ProcessRecord& process,
+                std::vector<std::string>& warnings);
+
+// Discards signals that the restart itself has queued (it blocks all), and sets their dispositions
+// again. Before the job's own are queued.
+Status discard_pending(proc::Mailbox& box, const image::ProcessRecord& process,
+                       const std::set<int>& numbers);
 
 // What starts to run: timers, pending signals.
 Status start_clocks(proc::Mailbox& box, const image::ProcessRecord& process,

@@ -8,7 +8,6 @@ restarts at random instants. The outputs must be equal.
 import argparse
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -16,20 +15,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import processes  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
+from trees import TREES, need, source  # noqa: E402
 
-PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 LIMIT_SECONDS = 200
-
-
-def source(name):
-    return os.path.join(PROGRAMS, name)
-
-
-def need(program):
-    path = shutil.which(program, path="/usr/bin:/bin:/usr/local/bin")
-    if not path:
-        raise Skipped(f"{program} is not installed")
-    return path
 
 
 def big_file(bench, megabytes):
@@ -124,7 +112,7 @@ def sort(bench):
 
 
 APPS = {app.__name__: app for app in (pipeline, jemalloc, numpy, perl, gawk, mawk, node, java, go,
-                                      bash, sqlite, xz, zstd, gzip, sort)}
+                                      bash, sqlite, xz, zstd, gzip, sort, *TREES)}
 
 
 def undisturbed(bench, command, extra):
@@ -137,7 +125,7 @@ def undisturbed(bench, command, extra):
     return output, popen.returncode, time.monotonic() - start
 
 
-def disturbed(bench, command, extra, instants):
+def disturbed(bench, command, extra, instants, changes_files):
     """The same under ckrun, killed and restarted at these times of its own running time."""
     path = os.path.join(bench.work, "output")
     job = Job(bench, command, env=extra, stdout=path, restart_options=["--pids", "namespace"])
@@ -147,8 +135,11 @@ def disturbed(bench, command, extra, instants):
     for instant in instants:
         time.sleep(instant - passed)
         passed = instant
-        job.checkpoint()
-        time.sleep(0.1)
+        if changes_files:
+            job.checkpoint("--stop")
+        else:
+            job.checkpoint()
+            time.sleep(0.1)
         job.kill()
         job.restart()
         job.wait_restarted()
@@ -171,7 +162,8 @@ def check(bench, name, rounds, chance):
     instants = sorted(chance.uniform(0, 0.35 * duration) for _ in range(rounds))
     print(f"{name}: {duration:.2f} s undisturbed, instants "
           + ", ".join(f"{instant:.3f}" for instant in instants), flush=True)
-    output, status, job = disturbed(bench, command, extra, instants)
+    output, status, job = disturbed(bench, command, extra, instants,
+                                    getattr(APPS[name], "changes_files", False))
     if status != 0 or output != expected:
         raise AssertionError(f"status {status}; {len(output)} bytes, expected {len(expected)}:\n"
                              f"{output[-300:]!r}\nexpected\n{expected[-300:]!r}\n{job.report()}")

@@ -436,7 +436,8 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
       {[] { place(::socket(AF_INET, SOCK_STREAM, 0), 10); }, "TCP socket"},
       {[] { place(::socket(AF_NETLINK, SOCK_RAW, 0), 10); }, "netlink"},
       {[] { ::dup2(kOutside, 10); }, "outside of the job"},
-      {[] { place(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), 10); }, "pidfd"},
+      {[] { place(static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)), 10); },
+       "not one of the job"},
       {[] { place(::posix_openpt(O_RDWR | O_NOCTTY), 10); }, "pseudo-terminal"},
       {[] { place(::open("/proc/1/status", O_RDONLY), 10); }, "another process"},
   };

@@ -1,0 +1,36 @@
+#include "runtime/capture/held_threads.h"
+
+#include "runtime/proc/tasks.h"
+
+namespace ck::capture {
+
+Result<HeldThreads> HeldThreads::seize(RealPid process, Deadline deadline) {
+  std::vector<TracedThread> threads;
+  for (RealPid tid : CK_TRY(proc::read_threads(process)))
+    if (auto thread = CK_TRY(TracedThread::seize(tid, process, false)))
+      threads.push_back(std::move(*thread));
+  for (TracedThread& thread : threads) CK_TRY(thread.wait_stopped(deadline));
+  HeldThreads held(std::move(threads));
+  CK_TRY(held.resume());
+  return held;
+}
+
+void HeldThreads::pump() {
+  for (TracedThread& thread : threads_) thread.pump();
+}
+
+Result<bool> HeldThreads::stop(Deadline deadline) {
+  bool by_job_control = false;
+  for (TracedThread& thread : threads_) {
+    CK_TRY(thread.interrupt());
+    by_job_control |= CK_TRY(thread.wait_stopped(deadline)) == TracedThread::Stop::kGroupStopped;
+  }
+  return by_job_control;
+}
+
+Status HeldThreads::resume() {
+  for (TracedThread& thread : threads_) CK_TRY(thread.resume());
+  return {};
+}
+
+}  // namespace ck::capture

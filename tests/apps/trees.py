@@ -1,0 +1,59 @@
+"""Real programs of many processes. `changes_files`: the job is stopped by its checkpoint, for files
+are no part of the image: what it changed afterwards would stay changed."""
+import os
+import shutil
+import subprocess
+
+from harness.job import Skipped
+
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+
+
+def need(*programs):
+    paths = [shutil.which(program, path="/usr/bin:/bin:/usr/local/bin") for program in programs]
+    if None in paths:
+        raise Skipped(f"{programs[paths.index(None)]} is not installed")
+    return paths[0]
+
+
+def source(name):
+    return os.path.join(PROGRAMS, name)
+
+
+def changes_files(app):
+    app.changes_files = True
+    return app
+
+
+@changes_files
+def pipelines(_):
+    return [need("bash", "xz", "sort", "awk", "tee"), source("pipelines.sh"), "6"], {}
+
+
+@changes_files
+def make(bench):
+    need("make", "gcc")
+    subprocess.run([need("python3"), source("make_project.py")], cwd=bench.work, check=True,
+                   **bench.identity())
+    return [need("sh"), "-c", "make -s clean && make -s -j4 && ./program"], {"CC": "gcc"}
+
+
+def pool(_):
+    return [need("python3"), source("pool.py"), "400"], {}
+
+
+def subprocesses(_):
+    return [need("python3"), source("subprocesses.py"), "12"], {}
+
+
+def perl_forks(_):
+    return [need("perl"), source("forks.pl"), "60"], {}
+
+
+@changes_files
+def git(_):
+    need("git")
+    return [need("bash"), source("repository.sh"), "60"], {}
+
+
+TREES = (pipelines, make, pool, subprocesses, perl_forks, git)
