@@ -77,6 +77,14 @@ class Checkpoint {
         shared_(objects_) {}
 
   Result<CheckpointReport> run() {
+    Result<CheckpointReport> report = capture_and_write();
+    if (report.ok() || !job_ || !job_->lost_one(report.error())) return report;
+    return make_error(ErrorKind::kTryAgain, "a process of the job ended during the checkpoint: " +
+                                                report.error().message);
+  }
+
+ private:
+  Result<CheckpointReport> capture_and_write() {
     const auto begin = steady_clock::now();
     writer_ =
         CK_TRY(image::Writer::create(options_.image_path, options_.writer, options_.progress));
@@ -99,7 +107,6 @@ class Checkpoint {
     return report;
   }
 
- private:
   // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
   Status scan_mappings() {
     for (RealPid pid : CK_TRY(job_members(root_, CK_TRY(area_.inode()))))

@@ -35,6 +35,8 @@ constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kLeastAnswerTime{2000};
 constexpr std::chrono::microseconds kBetweenAttempts{300};
 constexpr std::chrono::microseconds kInVdso{30};
+// Of a process that does not answer, in milliseconds: a look costs more than most answers.
+constexpr int kLooksBetween = 10;
 
 template <typename T>
 bool peek(RealPid pid, std::uint64_t address, T& value) {
@@ -358,11 +360,19 @@ Status FrozenProcess::refuse_uncontrolled() {
                     "jobs with such programs cannot be checkpointed by this mode");
 }
 
-Result<bool> FrozenProcess::can_park(std::string& obstacle) const {
-  for (const TracedThread& thread : traced_) {
-    const user_regs_struct registers = CK_TRY(thread.registers());
+bool FrozenProcess::in_serve_loop(const user_regs_struct& registers) const {
+  return registers.rip >= agent.code_begin && registers.rip < agent.code_end;
+}
+
+Result<bool> FrozenProcess::can_park(std::string& obstacle) {
+  for (TracedThread& thread : traced_) {
+    user_regs_struct registers = CK_TRY(thread.registers());
+    // Stopped by somebody on its way out: only traced does it get there.
+    if (job_stopped && in_serve_loop(registers) &&
+        thread.run_to_sigreturn(steady_clock::now() + kStopTime).ok())
+      registers = CK_TRY(thread.registers());
     const proc::Mapping* code = mapping_at(mappings, registers.rip);
-    if (registers.rip >= agent.code_begin && registers.rip < agent.code_end) {
+    if (in_serve_loop(registers)) {
       obstacle = "thread " + to_string(thread.tid()) + " is still leaving the last freeze";
       return false;
     }
@@ -471,8 +481,20 @@ proc::Mailbox FrozenProcess::mailbox(std::size_t thread) {
   proc::Mailbox box(area_, threads[thread].slot, agent.area, threads[thread].real);
   const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - steady_clock::now());
   box.set_timeout(std::max(left, kLeastAnswerTime));
-  if (!held_.empty()) box.set_idle([this] { held_.pump(); });
+  box.set_idle([this, looks = 0]() mutable {
+    held_.pump();
+    if (held_.empty() && ++looks % kLooksBetween == 0) hold_if_stopped();
+  });
   return box;
+}
+
+// Somebody has stopped it (SIGSTOP cannot be blocked) while it is frozen: traced it goes on.
+void FrozenProcess::hold_if_stopped() {
+  const Result<proc::ProcessStatus> now = proc::read_status(witness);
+  if (!now.ok() || now->state != 'T') return;
+  spdlog::debug("process {} was stopped while it is frozen", pid.value);
+  if (auto held = HeldThreads::seize(pid, steady_clock::now() + kStopTime); held.ok())
+    held_ = std::move(*held);
 }
 
 Status FrozenProcess::thaw() {
@@ -489,7 +511,7 @@ Status FrozenProcess::thaw() {
   for (std::size_t i = 0; i < threads.size(); ++i) {
     if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) == abi::kFree) continue;
     proc::set_slot_state(slot(i), abi::kRelease);
-    if (!held_.empty()) CK_TRY(held_.leave(i, leave_by));
+    if (!held_.empty()) CK_TRY(held_.leave(threads[i].real, leave_by));
   }
   held_.let_go();
   return {};

@@ -83,11 +83,13 @@ class FrozenProcess {
   Result<bool> leave_vdso(std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
   Status refuse_uncontrolled();
-  Result<bool> can_park(std::string& obstacle) const;
+  bool in_serve_loop(const user_regs_struct& registers) const;
+  Result<bool> can_park(std::string& obstacle);
   Status refuse_seccomp(const proc::ProcessStatus& status) const;
   Status read_statuses();
   Status prepare(std::size_t thread, std::int64_t monotonic_now);
   Status divert();
+  void hold_if_stopped();
 
   ControlArea& area_;
   unsigned first_slot_ = 0;

@@ -79,10 +79,7 @@ Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& 
   job->area_inode_ = CK_TRY(area.inode());
   std::string obstacle;
   for (;;) {
-    if (CK_TRY(job->stop_tree(obstacle))) {
-      CK_TRY(job->park_all());
-      return job;
-    }
+    if (CK_TRY(job->stop_and_park(obstacle))) return job;
     job->processes.clear();
     spdlog::debug("freeze of job {}: {}; again", root.value, obstacle);
     if (steady_clock::now() >= deadline)
@@ -90,6 +87,23 @@ Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& 
                         "try again, or give it more time with --timeout");
     std::this_thread::sleep_for(kBetweenAttempts);
   }
+}
+
+Result<bool> FrozenJob::stop_and_park(std::string& obstacle) {
+  if (!CK_TRY(stop_tree(obstacle))) return false;
+  const Status parked = park_all();
+  if (parked.ok()) return true;
+  if (!lost_one(parked.error())) return parked.error();
+  obstacle = "a process ended meanwhile";
+  return false;
+}
+
+// A traced process that is killed while it is stopped answers ESRCH before it is seen to have
+// ended.
+bool FrozenJob::lost_one(const Error& failure) const {
+  return failure.errnum == ESRCH ||
+         std::any_of(processes.begin(), processes.end(),
+                     [](const auto& process) { return !proc::any_thread_alive(process->pid); });
 }
 
 Result<bool> FrozenJob::stop_tree(std::string& obstacle) {
@@ -147,7 +161,9 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
   for (std::unique_ptr<FrozenProcess>& process : stopping) {
     const Result<FrozenProcess::Standing> stopped = process->stop(obstacle);
     if (!stopped.ok() && may_leave_out(*process, stopped.error())) continue;
-    const FrozenProcess::Standing standing = CK_TRY(stopped);
+    if (!stopped.ok() && stopped.error().errnum != ESRCH) return stopped.error();
+    const auto standing = stopped.ok() ? *stopped : FrozenProcess::Standing::kNotYet;
+    if (!stopped.ok()) obstacle = stopped.error().message;  // it has just been killed
     if (standing == FrozenProcess::Standing::kNotYet) return false;
     if (standing == FrozenProcess::Standing::kEnded) {
       CK_TRY(note_ended(process->pid));

@@ -33,6 +33,8 @@ class FrozenJob {
   Status thaw();
   // See FrozenProcess::kill().
   void kill();
+  // Whether a failure is explained by a process that has ended, or is just being killed.
+  bool lost_one(const Error& failure) const;
 
   std::vector<std::unique_ptr<FrozenProcess>> processes;  // the root first, parents before children
   std::vector<EndedProcess> ended;
@@ -48,6 +50,7 @@ class FrozenJob {
   bool may_leave_out(const FrozenProcess& process, const Error& reason);
   Status note_ended(RealPid pid);
   Status park_all();
+  Result<bool> stop_and_park(std::string& obstacle);
 
   RealPid root_;
   ControlArea& area_;

@@ -28,6 +28,17 @@ Result<bool> HeldThreads::stop(Deadline deadline) {
   return by_job_control;
 }
 
+Status HeldThreads::leave(RealPid wanted, Deadline deadline) {
+  for (TracedThread& thread : threads_)
+    if (thread.tid() == wanted) return thread.run_to_sigreturn(deadline);
+  return {};
+}
+
+Status HeldThreads::leave_all(Deadline deadline) {
+  for (TracedThread& thread : threads_) CK_TRY(thread.run_to_sigreturn(deadline));
+  return {};
+}
+
 Status HeldThreads::resume() {
   for (TracedThread& thread : threads_) CK_TRY(thread.resume());
   return {};

@@ -24,9 +24,8 @@ class HeldThreads {
   Status resume();
   // After stop(), and after the thread was told to leave the serve loop: it stands at the program's
   // next instruction.
-  Status leave(std::size_t thread, Deadline deadline) {
-    return threads_[thread].run_to_sigreturn(deadline);
-  }
+  Status leave(RealPid thread, Deadline deadline);
+  Status leave_all(Deadline deadline);
   void let_go() { threads_.clear(); }
 
  private:

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "runtime/abi/sigaction.h"
@@ -175,9 +176,16 @@ void fill_agent(const FrozenProcess& process, image::AgentRecord& agent) {
   agent.set_timed_call(process.agent.timed_call);
 }
 
-void fill_pending(const std::vector<QueuedSignal>& queued,
+// A SIGSTOP on its way cannot be queued by a restart, for nothing blocks it: there the process has
+// stopped already.
+void fill_pending(const std::vector<QueuedSignal>& queued, image::ProcessRecord& process,
                   google::protobuf::RepeatedPtrField<image::SignalRecord>& saved) {
   for (const QueuedSignal& signal : queued) {
+    if (signal.number == SIGSTOP) {
+      if (!process.stopped()) process.set_unreported(W_STOPCODE(SIGSTOP));
+      process.set_stopped(true);
+      continue;
+    }
     image::SignalRecord& record = *saved.Add();
     record.set_number(signal.number);
     record.set_siginfo(signal.siginfo.data(), signal.siginfo.size());
@@ -205,10 +213,10 @@ Status capture_process(FrozenProcess& process, image::ProcessRecord& record,
   CK_TRY(capture_timers_and_signals(process, record));
   settle_restarts(process, record);
   fill_agent(process, *record.mutable_agent());
-  fill_pending(process.pending, *record.mutable_pending());
+  fill_pending(process.pending, record, *record.mutable_pending());
   CK_TRY(capture_threads(process, record));
   for (std::size_t i = 0; i < process.threads.size(); ++i)
-    fill_pending(process.threads[i].pending,
+    fill_pending(process.threads[i].pending, record,
                  *record.mutable_threads(static_cast<int>(i))->mutable_pending());
   if (process.leader_exited) {
     auto* leader = record.add_threads();

@@ -20,7 +20,8 @@ Status ask(proc::Mailbox& parent, image::ProcessRecord& child) {
   const proc::Mailbox::Address info = parent.reserve(sizeof(siginfo_t));
   CK_TRY(parent.call("ask whether a child has stopped", SYS_waitid, P_PID, child.pid(), info,
                      WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL, 0));
-  child.set_unreported(wait_status(parent.value_at<siginfo_t>(info)));
+  const int status = wait_status(parent.value_at<siginfo_t>(info));
+  if (status != 0) child.set_unreported(status);
   return {};
 }
 

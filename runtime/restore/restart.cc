@@ -345,9 +345,8 @@ class Restart {
 
   void leave_stopped(Process& process) {
     const auto leave_by = std::chrono::steady_clock::now() + kHoldTime;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(process.record->threads_size()); ++i)
-      if (Status left = process.held.leave(i, leave_by); !left.ok())
-        warnings_.push_back(left.error().text());
+    if (Status left = process.held.leave_all(leave_by); !left.ok())
+      warnings_.push_back(left.error().text());
     process.held.let_go();
   }
 
