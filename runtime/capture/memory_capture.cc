@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "runtime/memory/posix_shared_memory.h"
+
 namespace ck::capture {
 
 using memory::Class;
@@ -92,6 +94,8 @@ Status MemoryCapture::add_object(Area& area) {
     Result<std::uint32_t> added = objects_.add_path(mapping.dev, mapping.inode, mapping.path);
     if (!added.ok()) return std::move(added).error().within(where(process_.pid, mapping));
     area.object = *added;
+    if (area.kind == Class::kSharedFile && memory::is_posix_shared_memory(mapping.path))
+      CK_TRY(objects_.keep_content(area.object));
     if (mapping.prot & PROT_EXEC) objects_.record(area.object).set_executable_mapped(true);
     return {};
   }

@@ -198,6 +198,13 @@ Status ObjectTable::freeze_file(std::uint32_t index, int fd) {
   return {};
 }
 
+Status ObjectTable::keep_content(std::uint32_t index) {
+  if (purpose_ == Purpose::kSurvey || contents_.contains(index)) return {};
+  UniqueFd fd(::open(record(index).path().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return sys_error("open " + record(index).path());
+  return freeze_file(index, fd.get());
+}
+
 Status ObjectTable::freeze_content(std::uint32_t index, const image::ByteSource& source,
                                    const std::vector<image::Run>& runs) {
   if (purpose_ == Purpose::kSurvey) return {};

@@ -41,6 +41,8 @@ class ObjectTable {
   Result<std::uint32_t> add_path(dev_t device, ino_t inode, const std::string& path);
   // Memory shared by mapping alone. Content by freeze_content().
   std::uint32_t add_shared_memory(dev_t device, ino_t inode, std::uint64_t size);
+  // The content of a file by path goes along too. The path must lead to it.
+  Status keep_content(std::uint32_t index);
   // 0: not there.
   std::uint32_t find(dev_t device, ino_t inode) const;
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "runtime/base/timespec.h"
+#include "runtime/memory/posix_shared_memory.h"
 #include "runtime/proc/pass_descriptor.h"
 
 namespace ck::restore {
@@ -75,7 +76,8 @@ Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& 
   struct stat status {};
   const bool there = ::stat(object.path().c_str(), &status) == 0;
   same = there && same_identity(object, status);
-  if (!same && object.has_content()) {
+  const bool as_it_is = there && memory::keeps_posix_shared_memory(object);
+  if (!same && object.has_content() && !as_it_is) {
     same = there && CK_TRY(has_same_content(index));
     if (!same)
       warnings_.push_back(object.path() + (there ? " is another one here" : " is not here") +
