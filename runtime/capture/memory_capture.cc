@@ -66,6 +66,8 @@ Status MemoryCapture::describe(image::ProcessRecord& record,
     saved.set_object(area.object);
     areas_.push_back(std::move(area));
   }
+  if (Status attached = memory::check_attachments(record, manifest_); !attached.ok())
+    return std::move(attached).error().within("process " + to_string(process_.pid));
   return {};
 }
 
@@ -97,6 +99,12 @@ Status MemoryCapture::add_object(Area& area) {
     if (area.kind == Class::kSharedFile && memory::is_posix_shared_memory(mapping.path))
       CK_TRY(objects_.keep_content(area.object));
     if (mapping.prot & PROT_EXEC) objects_.record(area.object).set_executable_mapped(true);
+    return {};
+  }
+  if (area.kind == Class::kSystemV) {
+    area.object = objects_.find_system_v(static_cast<int>(mapping.inode));
+    if (area.object == 0)
+      return make_error(ErrorKind::kTryAgain, where(process_.pid, mapping) + ": is not attached");
     return {};
   }
   area.object = shared_.add(process_, mapping);

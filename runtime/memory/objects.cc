@@ -65,6 +65,11 @@ Status describe_memfd(int fd, const struct stat& status, ObjectRecord& record) {
   return {};
 }
 
+// Their ids are inode numbers of the file system that memfds have too, and given independently.
+ObjectTable::Key system_v_key(int id) {
+  return {~dev_t{0}, static_cast<ino_t>(id)};
+}
+
 bool cannot_change(const ObjectRecord& record) {
   return (record.seals() & F_SEAL_WRITE) != 0 && (record.seals() & F_SEAL_GROW) != 0;
 }
@@ -143,6 +148,20 @@ std::uint32_t ObjectTable::add_shared_memory(dev_t device, ino_t inode, std::uin
   record.set_inode(inode);
   record.set_size(size);
   return append({device, inode}, std::move(record));
+}
+
+std::uint32_t ObjectTable::add_system_v(int id, std::uint64_t size) {
+  if (std::uint32_t known = find_system_v(id)) return known;
+  ObjectRecord record;
+  record.set_kind(ObjectRecord::SYSTEM_V);
+  record.set_inode(static_cast<std::uint64_t>(id));
+  record.set_size(size);
+  return append(system_v_key(id), std::move(record));
+}
+
+std::uint32_t ObjectTable::find_system_v(int id) const {
+  const auto [device, inode] = system_v_key(id);
+  return find(device, inode);
 }
 
 Result<UniqueFd> ObjectTable::new_copy(std::uint64_t bytes, std::uint64_t size) {

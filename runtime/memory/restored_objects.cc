@@ -61,7 +61,9 @@ Result<RestoredObjects> RestoredObjects::create(const image::Manifest& manifest)
     if (keeps_posix_shared_memory(object)) {
       objects.files_.push_back(CK_TRY(put_back_file(manifest, index)));
     } else {
-      objects.files_.push_back(is_by_path(object) ? UniqueFd() : CK_TRY(create_file(object)));
+      // System V segments: runtime/resources/system_v.h.
+      const bool elsewhere = is_by_path(object) || object.kind() == ObjectRecord::SYSTEM_V;
+      objects.files_.push_back(elsewhere ? UniqueFd() : CK_TRY(create_file(object)));
     }
   }
   return objects;

@@ -45,6 +45,12 @@ Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index,
   return fd;
 }
 
+int MappedFiles::system_v_segment(std::uint32_t index) const {
+  if (index == 0) return -1;
+  const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
+  return object.kind() == image::ObjectRecord::SYSTEM_V ? static_cast<int>(object.inode()) : -1;
+}
+
 int MappedFiles::descriptor_of(const std::string& path) const {
   for (const auto& [key, fd] : open_)
     if (!key.second && reader_.manifest().objects(static_cast<int>(key.first) - 1).path() == path)
