@@ -87,15 +87,21 @@ Result<bool> Job::is_alive(pid_t pid) const {
   return box().result(asked) != -ESRCH;
 }
 
+Result<bool> Job::is_alone(std::span<const User> users) const {
+  for (const User& user : users) {
+    if (!user.used || (user.pid != 0 && has(user.pid))) continue;
+    if (user.pid == 0 || CK_TRY(is_alive(user.pid))) return false;
+  }
+  return true;
+}
+
 Result<bool> Job::owns(const ipc_perm& permissions, time_t changed,
                        std::span<const User> users) const {
   if (own_namespace_) return true;
   for (const User& user : users)
     if (user.pid != 0 && has(user.pid)) return true;
   if (permissions.cuid != user_ || changed < began_) return false;
-  for (const User& user : users)
-    if (user.used && (user.pid == 0 || CK_TRY(is_alive(user.pid)))) return false;
-  return true;
+  return is_alone(users);
 }
 
 }  // namespace system_v
@@ -141,7 +147,8 @@ Status capture_system_v(std::span<const CaptureProcess> processes, const std::se
   const Job job = CK_TRY(Job::look_at(processes));
   SystemVState state;
   CK_TRY(capture_segments(job, extent.segments, extent.swapped, attached, objects, state));
-  CK_TRY(capture_semaphores(job, extent.semaphores, state));
+  if (CK_TRY(capture_semaphores(job, extent.semaphores, state)))
+    CK_TRY(capture_adjustments(job, state));
   CK_TRY(capture_queues(job, extent.queues, state));
   manifest.set_system_v(state.SerializeAsString());
   return {};

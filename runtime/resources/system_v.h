@@ -16,7 +16,8 @@
 //     what others use is refused; with --pids namespace all of them are made in an IPC namespace of
 //     the job's own, which it then does not share with the host any more.
 //
-// Adjustments of semaphores at a process's end (SEM_UNDO) cannot be read from the kernel.
+// Adjustments of semaphores at a process's end (SEM_UNDO) are kept for processes of one thread,
+// where only the job uses semaphores (system_v_undo.cc).
 //
 // Engine thread only.
 #pragma once

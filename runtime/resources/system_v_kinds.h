@@ -45,6 +45,7 @@ class Job {
 
   proc::Mailbox& box() const { return *processes_[0].mailbox; }
   RealPid pid() const { return processes_[0].pid; }
+  std::span<const CaptureProcess> processes() const { return processes_; }
   bool has(pid_t pid) const;
   // Who used the object last, as the processes of the job see it; 0 with `used`: somebody whom they
   // cannot see.
@@ -52,6 +53,8 @@ class Job {
     pid_t pid = 0;
     bool used = false;
   };
+  // None of them is somebody who lives outside of the job.
+  Result<bool> is_alone(std::span<const User> users) const;
   Result<bool> owns(const ipc_perm& permissions, time_t changed, std::span<const User> users) const;
 
  private:
@@ -114,7 +117,12 @@ void fill_owner(int id, const ipc_perm& permissions, SystemVState::Owner& owner)
 
 Status capture_segments(const Job& job, int highest, bool swapped, const std::set<int>& attached,
                         memory::ObjectTable& objects, SystemVState& state);
-Status capture_semaphores(const Job& job, int highest, SystemVState& state);
+// Whether nobody but the job uses any semaphores here.
+Result<bool> capture_semaphores(const Job& job, int highest, SystemVState& state);
+Status capture_adjustments(const Job& job, SystemVState& state);
+// One answer of semctl(2) for each semaphore of a set.
+Result<std::vector<std::int64_t>> ask_each(proc::Mailbox& box, int id, std::uint64_t count,
+                                           int command);
 Status capture_queues(const Job& job, int highest, SystemVState& state);
 
 // What stands in the place of an object of the image, seen from the engine.
@@ -154,6 +162,7 @@ class Maker {
 // `there`: the object is there already.
 Status restore(const Maker& maker, const SystemVState::Segment& segment, bool there);
 Status restore(const Maker& maker, const SystemVState::Semaphores& semaphores, bool there);
+Status restore_adjustments(const Maker& maker, const SystemVState::Semaphores& semaphores);
 Status restore(const Maker& maker, const SystemVState::Queue& queue, bool there);
 // Owner, mode, and the mark that it lives only as long as it is attached.
 Status finish(proc::Mailbox& box, const SystemVState::Segment& segment);

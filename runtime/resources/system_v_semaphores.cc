@@ -1,12 +1,9 @@
 // Sets of semaphores: semget(2).
 #include <sys/sem.h>
 
-#include "runtime/resources/scratch.h"
 #include "runtime/resources/system_v_kinds.h"
 
 namespace ck::resources::system_v {
-namespace {
-
 Result<std::vector<std::int64_t>> ask_each(proc::Mailbox& box, int id, std::uint64_t count,
                                            int command) {
   std::vector<std::int64_t> answers;
@@ -23,6 +20,8 @@ Result<std::vector<std::int64_t>> ask_each(proc::Mailbox& box, int id, std::uint
   return answers;
 }
 
+namespace {
+
 union Argument {
   int value;
   semid_ds* description;
@@ -30,7 +29,8 @@ union Argument {
 
 }  // namespace
 
-Status capture_semaphores(const Job& job, int highest, SystemVState& state) {
+Result<bool> capture_semaphores(const Job& job, int highest, SystemVState& state) {
+  bool alone = true;
   for (const auto& [id, found] : CK_TRY(list<semid_ds>(job, kSemaphores, highest))) {
     const auto last_users = CK_TRY(ask_each(job.box(), id, found.sem_nsems, GETPID));
     std::vector<Job::User> users;
@@ -38,7 +38,9 @@ Status capture_semaphores(const Job& job, int highest, SystemVState& state) {
       if (pid != 0) users.push_back({static_cast<pid_t>(pid), true});
     }
     if (users.empty()) users.push_back({0, found.sem_otime != 0});
-    if (!CK_TRY(job.owns(found.sem_perm, found.sem_ctime, users))) continue;
+    const bool ours = CK_TRY(job.owns(found.sem_perm, found.sem_ctime, users));
+    alone = alone && ours && CK_TRY(job.is_alone(users));
+    if (!ours) continue;
     SystemVState::Semaphores& semaphores = *state.add_semaphores();
     fill_owner(id, found.sem_perm, *semaphores.mutable_owner());
     for (std::int64_t value : CK_TRY(ask_each(job.box(), id, found.sem_nsems, GETVAL)))
@@ -46,7 +48,7 @@ Status capture_semaphores(const Job& job, int highest, SystemVState& state) {
     for (std::int64_t pid : last_users)
       semaphores.add_last_users(job.has(static_cast<pid_t>(pid)) ? static_cast<int>(pid) : 0);
   }
-  return {};
+  return alone;
 }
 
 Standing standing(const SystemVState::Semaphores& semaphores, const std::set<pid_t>& own) {
@@ -80,6 +82,7 @@ Status restore(const Maker& maker, const SystemVState::Semaphores& semaphores, b
     CK_TRY(maker.box(user).call("set " + name_of(kSemaphores, owner), SYS_semctl, owner.id(), i,
                                 SETVAL, semaphores.values(i)));
   }
+  CK_TRY(restore_adjustments(maker, semaphores));
   return set_owner<semid_ds>(maker.box(), kSemaphores, owner,
                              [](semid_ds& all) -> ipc_perm& { return all.sem_perm; });
 }
