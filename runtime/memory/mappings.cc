@@ -23,6 +23,8 @@ Classified classify_file(const proc::Mapping& mapping) {
     return {mapping.shared ? Class::kSharedMemory : Class::kAnonymous, ""};
   if (mapping.path.starts_with("/memfd:")) return {Class::kSharedMemory, ""};
   if (mapping.path.starts_with("/SYSV") && mapping.deleted) return {Class::kSystemV, ""};
+  if (mapping.path == "/[aio]")
+    return {Class::kUnsupported, "an asynchronous I/O context (io_setup) is not supported"};
   if (mapping.path.starts_with("/dev/") && !mapping.path.starts_with("/dev/shm/"))
     return {Class::kUnsupported, "memory of a device cannot be saved"};
   if (mapping.deleted) return {mapping.shared ? Class::kDeletedShared : Class::kDeletedPrivate, ""};
