@@ -82,7 +82,8 @@ Status take_adjustments(const Job& job, const CaptureProcess& process, const Val
 
 }  // namespace
 
-// Threads share a list, and could not share it again.
+// Threads share a list, and could not share it again. Of an adjustment that would make a value
+// negative only what leads to 0 is seen.
 Status capture_adjustments(const Job& job, SystemVState& state) {
   if (state.semaphores_size() == 0 || CK_TRY(anybody_waits(job, state))) return {};
   const Values before = CK_TRY(read_values(job.box(), state));
@@ -96,7 +97,7 @@ Status restore_adjustments(const Maker& maker, const SystemVState::Semaphores& s
   std::map<std::uint32_t, std::int64_t> sums;
   const int id = set.owner().id();
   for (const auto& adjustment : set.adjustments()) {
-    if (adjustment.number() >= static_cast<std::uint32_t>(set.values_size()))
+    if (adjustment.number() >= static_cast<std::uint32_t>(set.last_users_size()))
       return make_error(ErrorKind::kBadImage, "a semaphore's adjustment is damaged");
     if (adjustment.by() < 0) continue;
     const sembuf more = operation(adjustment.number(), adjustment.by(), 0);
