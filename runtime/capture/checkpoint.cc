@@ -7,6 +7,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "runtime/base/log.h"
 #include "runtime/capture/frozen_job.h"
@@ -17,6 +18,7 @@
 #include "runtime/capture/twin.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
+#include "runtime/resources/system_v.h"
 
 namespace ck::capture {
 
@@ -128,6 +130,7 @@ class Checkpoint {
     spdlog::debug("state after {} us", elapsed_us());
     CK_TRY(capture_descriptors());
     spdlog::debug("descriptors after {} us", elapsed_us());
+    CK_TRY(capture_system_v());
     CK_TRY(describe_memory());
     spdlog::debug("mappings after {} us", elapsed_us());
     CK_TRY(shared_.freeze());
@@ -143,8 +146,8 @@ class Checkpoint {
           fill_ended(ended, parent->virtual_pid, *manifest_.add_ended());
   }
 
-  Status capture_descriptors() {
-    std::deque<proc::Mailbox> boxes;  // their places must not change
+  // `boxes`: their places must not change.
+  std::vector<resources::CaptureProcess> capture_processes(std::deque<proc::Mailbox>& boxes) {
     std::vector<resources::CaptureProcess> processes;
     for (std::size_t i = 0; i < job_->processes.size(); ++i) {
       FrozenProcess& process = *job_->processes[i];
@@ -152,7 +155,22 @@ class Checkpoint {
       processes.push_back(
           {process.witness, &boxes.back(), manifest_.mutable_processes(static_cast<int>(i)), {}});
     }
-    return resources::capture_descriptors(processes, manifest_, objects_);
+    return processes;
+  }
+
+  Status capture_descriptors() {
+    std::deque<proc::Mailbox> boxes;
+    return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_);
+  }
+
+  Status capture_system_v() {
+    std::set<int> attached;
+    for (const auto& process : job_->processes)
+      for (const proc::Mapping& mapping : process->mappings)
+        if (memory::classify(mapping, 0).kind == memory::Class::kSystemV)
+          attached.insert(static_cast<int>(mapping.inode));
+    std::deque<proc::Mailbox> boxes;
+    return resources::capture_system_v(capture_processes(boxes), attached, manifest_, objects_);
   }
 
   Status describe_memory() {

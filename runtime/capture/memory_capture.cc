@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "runtime/memory/posix_shared_memory.h"
+
 namespace ck::capture {
 
 using memory::Class;
@@ -64,6 +66,8 @@ Status MemoryCapture::describe(image::ProcessRecord& record,
     saved.set_object(area.object);
     areas_.push_back(std::move(area));
   }
+  if (Status attached = memory::check_attachments(record, manifest_); !attached.ok())
+    return std::move(attached).error().within("process " + to_string(process_.pid));
   return {};
 }
 
@@ -92,7 +96,15 @@ Status MemoryCapture::add_object(Area& area) {
     Result<std::uint32_t> added = objects_.add_path(mapping.dev, mapping.inode, mapping.path);
     if (!added.ok()) return std::move(added).error().within(where(process_.pid, mapping));
     area.object = *added;
+    if (area.kind == Class::kSharedFile && memory::is_posix_shared_memory(mapping.path))
+      CK_TRY(objects_.keep_content(area.object));
     if (mapping.prot & PROT_EXEC) objects_.record(area.object).set_executable_mapped(true);
+    return {};
+  }
+  if (area.kind == Class::kSystemV) {
+    area.object = objects_.find_system_v(static_cast<int>(mapping.inode));
+    if (area.object == 0)
+      return make_error(ErrorKind::kTryAgain, where(process_.pid, mapping) + ": is not attached");
     return {};
   }
   area.object = shared_.add(process_, mapping);

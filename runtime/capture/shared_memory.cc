@@ -1,14 +1,12 @@
 #include "runtime/capture/shared_memory.h"
 
-#include <sys/syscall.h>
-
 #include <algorithm>
+
+#include "runtime/memory/resident_runs.h"
 
 namespace ck::capture {
 
 namespace {
-
-constexpr std::uint64_t kPage = proc::kPageBytes;
 
 // A shared object as its mappings show it, by offset in the object.
 class MappedObjectSource : public image::ByteSource {
@@ -37,43 +35,11 @@ class MappedObjectSource : public image::ByteSource {
   std::vector<Part> parts_;
 };
 
-// Sorted, none twice: two mappings may show the same part of an object.
-std::vector<image::Run> merged(std::vector<image::Run> runs) {
-  std::sort(runs.begin(), runs.end(),
-            [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  std::vector<image::Run> result;
-  for (const image::Run& run : runs) {
-    if (!result.empty() && run.begin <= result.back().begin + result.back().length) {
-      const std::uint64_t end =
-          std::max(result.back().begin + result.back().length, run.begin + run.length);
-      result.back().length = end - result.back().begin;
-    } else {
-      result.push_back(run);
-    }
-  }
-  return result;
-}
-
-// mincore(2) in the process tells which pages the object has, so that holes stay holes. Where any
-// are swapped out it cannot tell, and all are read.
-Result<std::vector<image::Run>> resident_runs(FrozenProcess& process,
-                                              const proc::Mapping& mapping) {
-  std::vector<image::Run> runs;
+// Where any pages are swapped out mincore(2) cannot tell, and all are read.
+Result<std::vector<image::Run>> runs_of(FrozenProcess& process, const proc::Mapping& mapping) {
   if (mapping.swap != 0) return std::vector<image::Run>{{mapping.offset, mapping.size()}};
-  const std::uint64_t step = std::uint64_t{8192} * kPage;
-  for (std::uint64_t begin = mapping.begin; begin < mapping.end; begin += step) {
-    const std::uint64_t length = std::min(mapping.end - begin, step);
-    proc::Mailbox box = process.mailbox();
-    const proc::Mailbox::Address vector = box.reserve(length / kPage);
-    box.add(SYS_mincore, begin, length, vector);
-    CK_TRY(box.run());
-    CK_TRY(box.expect_all("ask for resident pages"));
-    const std::span<std::byte> resident = box.view(vector, length / kPage);
-    for (std::size_t page = 0; page < resident.size(); ++page)
-      if ((resident[page] & std::byte{1}) != std::byte{0})
-        runs.push_back({begin - mapping.begin + mapping.offset + page * kPage, kPage});
-  }
-  return merged(std::move(runs));
+  proc::Mailbox box = process.mailbox();
+  return memory::resident_runs(box, mapping.begin, mapping.size(), mapping.offset);
 }
 
 }  // namespace
@@ -111,10 +77,10 @@ Status SharedMemory::freeze_object(std::uint32_t object, const std::vector<Part>
     const proc::Mapping& mapping = part.mapping;
     ranges.push_back(
         {mapping.offset, mapping.size(), mapping.begin, CK_TRY(source_of(*part.process))});
-    for (const image::Run& run : CK_TRY(resident_runs(*part.process, mapping))) runs.push_back(run);
+    for (const image::Run& run : CK_TRY(runs_of(*part.process, mapping))) runs.push_back(run);
   }
   return objects_.freeze_content(object, MappedObjectSource(std::move(ranges)),
-                                 merged(std::move(runs)));
+                                 memory::merged(std::move(runs)));
 }
 
 Result<memory::MemorySource*> SharedMemory::source_of(const FrozenProcess& process) {

@@ -2,6 +2,9 @@
 
 #include <sys/sysmacros.h>
 
+#include <map>
+#include <utility>
+
 namespace ck::memory {
 
 namespace {
@@ -19,8 +22,9 @@ Classified classify_file(const proc::Mapping& mapping) {
   if (is_zero_device(mapping))
     return {mapping.shared ? Class::kSharedMemory : Class::kAnonymous, ""};
   if (mapping.path.starts_with("/memfd:")) return {Class::kSharedMemory, ""};
-  if (mapping.path.starts_with("/SYSV"))
-    return {Class::kUnsupported, "System V shared memory is not supported yet"};
+  if (mapping.path.starts_with("/SYSV") && mapping.deleted) return {Class::kSystemV, ""};
+  if (mapping.path == "/[aio]")
+    return {Class::kUnsupported, "an asynchronous I/O context (io_setup) is not supported"};
   if (mapping.path.starts_with("/dev/") && !mapping.path.starts_with("/dev/shm/"))
     return {Class::kUnsupported, "memory of a device cannot be saved"};
   if (mapping.deleted) return {mapping.shared ? Class::kDeletedShared : Class::kDeletedPrivate, ""};
@@ -70,7 +74,26 @@ Classified classify(const proc::Mapping& mapping, ino_t area_inode) {
 
 bool needs_object(Class kind) {
   return kind == Class::kPrivateFile || kind == Class::kSharedFile ||
-         kind == Class::kSharedMemory || kind == Class::kDeletedShared;
+         kind == Class::kSharedMemory || kind == Class::kSystemV || kind == Class::kDeletedShared;
+}
+
+Status check_attachments(const image::ProcessRecord& process, const image::Manifest& manifest) {
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t> attached;  // bytes, by place
+  for (const image::MappingRecord& mapping : process.mappings()) {
+    if (mapping.object() == 0 || manifest.objects(static_cast<int>(mapping.object()) - 1).kind() !=
+                                     image::ObjectRecord::SYSTEM_V)
+      continue;
+    attached[{mapping.object(), mapping.begin() - mapping.offset()}] +=
+        mapping.end() - mapping.begin();
+  }
+  for (const auto& [place, bytes] : attached) {
+    const image::ObjectRecord& segment = manifest.objects(static_cast<int>(place.first) - 1);
+    if (bytes == segment.size()) continue;
+    return make_error(ErrorKind::kRefused, "of the attached System V segment " +
+                                               std::to_string(segment.inode()) +
+                                               " only a part is mapped");
+  }
+  return {};
 }
 
 image::MappingRecord to_record(const proc::Mapping& mapping, Class kind) {

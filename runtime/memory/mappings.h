@@ -17,6 +17,7 @@ enum class Class {
   kPrivateFile,     // a file by path; pages that were written are read from the twin
   kSharedFile,      // a file by path; nothing to read
   kSharedMemory,    // MAP_SHARED | MAP_ANONYMOUS, memfd: content belongs to an object
+  kSystemV,         // an attached segment of System V shared memory: content belongs to an object
   kDeletedPrivate,  // a private mapping of an unlinked file: all of it is read, as anonymous memory
   kDeletedShared,   // a shared mapping of an unlinked file: content belongs to an object
   kVdso,
@@ -33,6 +34,9 @@ struct Classified {
 Classified classify(const proc::Mapping& mapping, ino_t area_inode);
 
 bool needs_object(Class kind);
+
+// A segment is attached as a whole (shmat(2)); what was unmapped of it cannot be so again.
+Status check_attachments(const image::ProcessRecord& process, const image::Manifest& manifest);
 
 // Everything of the record but the object.
 image::MappingRecord to_record(const proc::Mapping& mapping, Class kind);

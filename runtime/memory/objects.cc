@@ -65,6 +65,11 @@ Status describe_memfd(int fd, const struct stat& status, ObjectRecord& record) {
   return {};
 }
 
+// Their ids are inode numbers of the file system that memfds have too, and given independently.
+ObjectTable::Key system_v_key(int id) {
+  return {~dev_t{0}, static_cast<ino_t>(id)};
+}
+
 bool cannot_change(const ObjectRecord& record) {
   return (record.seals() & F_SEAL_WRITE) != 0 && (record.seals() & F_SEAL_GROW) != 0;
 }
@@ -145,6 +150,20 @@ std::uint32_t ObjectTable::add_shared_memory(dev_t device, ino_t inode, std::uin
   return append({device, inode}, std::move(record));
 }
 
+std::uint32_t ObjectTable::add_system_v(int id, std::uint64_t size) {
+  if (std::uint32_t known = find_system_v(id)) return known;
+  ObjectRecord record;
+  record.set_kind(ObjectRecord::SYSTEM_V);
+  record.set_inode(static_cast<std::uint64_t>(id));
+  record.set_size(size);
+  return append(system_v_key(id), std::move(record));
+}
+
+std::uint32_t ObjectTable::find_system_v(int id) const {
+  const auto [device, inode] = system_v_key(id);
+  return find(device, inode);
+}
+
 Result<UniqueFd> ObjectTable::new_copy(std::uint64_t bytes, std::uint64_t size) {
   UniqueFd copy;
   if (in_memory_ + bytes <= kInMemoryLimit) {
@@ -196,6 +215,13 @@ Status ObjectTable::freeze_file(std::uint32_t index, int fd) {
   CK_TRY(copy_runs(reader.get(), copy.get(), runs));
   keep(index, std::move(copy), std::move(runs));
   return {};
+}
+
+Status ObjectTable::keep_content(std::uint32_t index) {
+  if (purpose_ == Purpose::kSurvey || contents_.contains(index)) return {};
+  UniqueFd fd(::open(record(index).path().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return sys_error("open " + record(index).path());
+  return freeze_file(index, fd.get());
 }
 
 Status ObjectTable::freeze_content(std::uint32_t index, const image::ByteSource& source,

@@ -28,6 +28,7 @@ class ObjectTable {
     kEnded,   // it never runs again (ckpt --stop): contents are read where they are
     kSurvey,  // nothing will be written
   };
+  using Key = std::pair<dev_t, ino_t>;
   // Adds to `manifest`.objects; what is there already is found by its device and inode. `spool`: a
   // folder on disk, where contents too large for memory are copied to (the image's).
   ObjectTable(Purpose purpose, image::Manifest& manifest, std::string spool);
@@ -41,6 +42,11 @@ class ObjectTable {
   Result<std::uint32_t> add_path(dev_t device, ino_t inode, const std::string& path);
   // Memory shared by mapping alone. Content by freeze_content().
   std::uint32_t add_shared_memory(dev_t device, ino_t inode, std::uint64_t size);
+  // A segment of System V shared memory. Content by freeze_content().
+  std::uint32_t add_system_v(int id, std::uint64_t size);
+  std::uint32_t find_system_v(int id) const;
+  // The content of a file by path goes along too. The path must lead to it.
+  Status keep_content(std::uint32_t index);
   // 0: not there.
   std::uint32_t find(dev_t device, ino_t inode) const;
 
@@ -57,7 +63,6 @@ class ObjectTable {
   std::uint64_t content_bytes() const;
 
  private:
-  using Key = std::pair<dev_t, ino_t>;
   struct Content {
     UniqueFd file;
     std::vector<image::Run> runs;

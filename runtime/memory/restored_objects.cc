@@ -8,6 +8,7 @@
 #include "runtime/base/timespec.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/file_content.h"
+#include "runtime/memory/posix_shared_memory.h"
 
 namespace ck::memory {
 namespace {
@@ -56,7 +57,14 @@ bool is_by_path(const ObjectRecord& object) {
 Result<RestoredObjects> RestoredObjects::create(const image::Manifest& manifest) {
   RestoredObjects objects(manifest);
   for (const ObjectRecord& object : manifest.objects()) {
-    objects.files_.push_back(is_by_path(object) ? UniqueFd() : CK_TRY(create_file(object)));
+    const auto index = static_cast<std::uint32_t>(objects.files_.size()) + 1;
+    if (keeps_posix_shared_memory(object)) {
+      objects.files_.push_back(CK_TRY(put_back_file(manifest, index)));
+    } else {
+      // System V segments: runtime/resources/system_v.h.
+      const bool elsewhere = is_by_path(object) || object.kind() == ObjectRecord::SYSTEM_V;
+      objects.files_.push_back(elsewhere ? UniqueFd() : CK_TRY(create_file(object)));
+    }
   }
   return objects;
 }
@@ -114,7 +122,7 @@ Status RestoredObjects::finish() const {
   for (int i = 0; i < manifest_->objects_size(); ++i) {
     const ObjectRecord& object = manifest_->objects(i);
     int fd = files_[static_cast<std::size_t>(i)].get();
-    if (fd < 0 || is_by_path(object)) continue;
+    if (fd < 0 || (is_by_path(object) && !keeps_posix_shared_memory(object))) continue;
     const timespec modified = to_timespec(object.mtime_ns());
     const timespec times[2] = {modified, modified};
     if (object.kind() != ObjectRecord::SHARED_MEMORY) ::futimens(fd, times);

@@ -19,7 +19,8 @@ class RestoredObjects {
   static Result<RestoredObjects> create(const image::Manifest& manifest);
 
   // Read and write descriptor of the object (index plus 1, as records name it); -1: it is a file by
-  // path. Each user opens /proc/self/fd/N of it to have an open file of its own.
+  // path, and not one in shared memory that is put back. Each user opens /proc/self/fd/N of it to
+  // have an open file of its own.
   int fd(std::uint32_t index) const { return files_[index - 1].get(); }
 
   // A program or library of which the image keeps a copy, where the one on disk will not do: a

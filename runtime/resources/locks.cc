@@ -4,6 +4,8 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
+#include "runtime/resources/message_queue.h"
+
 namespace ck::resources {
 namespace {
 
@@ -96,7 +98,7 @@ Status restore_process_locks(const RestoreProcess& process, const image::Manifes
 Status restore_locks(const RestoreContext& context, const image::Manifest& manifest) {
   for (const RestoreProcess& process : context.processes)
     CK_TRY(restore_process_locks(process, manifest));
-  return {};
+  return restore_queue_registrations(context, manifest);
 }
 
 }  // namespace ck::resources

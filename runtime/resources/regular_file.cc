@@ -9,6 +9,7 @@
 #include <cctype>
 
 #include "runtime/base/timespec.h"
+#include "runtime/memory/posix_shared_memory.h"
 #include "runtime/proc/text_cursor.h"
 #include "runtime/resources/capture.h"
 #include "runtime/resources/restore.h"
@@ -75,6 +76,8 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   }
   record.set_object(
       CK_TRY(session.objects.add_file(file.status, file.duplicate.get(), file.entry.target)));
+  if (file.writes() && memory::is_posix_shared_memory(file.entry.target))
+    return session.objects.keep_content(record.object());
   return {};
 }
 

@@ -46,7 +46,8 @@ struct RestoreContext {
 // closed again.
 Status restore_descriptors(const RestoreContext& context, const image::Manifest& manifest);
 
-// The very last step: closing any descriptor of a file drops the process's POSIX locks on it.
+// The very last step: closing any descriptor of a file drops the process's POSIX locks on it, and
+// of a message queue its registration for notification.
 Status restore_locks(const RestoreContext& context, const image::Manifest& manifest);
 
 // What kinds see of a restore. It is in one process at a time: "there".
@@ -108,7 +109,8 @@ class RestoreSession {
     std::array<UniqueFd, 2> fds;  // to read, to write; neither blocks
     std::array<bool, 2> given{};  // a process has this very open file
   };
-  std::map<std::uint64_t, PipeEnds> pipes;  // by id
+  std::map<std::uint64_t, PipeEnds> pipes;   // by id
+  std::map<std::uint64_t, UniqueFd> queues;  // POSIX message queues, by id
   struct LaterFlags {
     Holder place;
     std::uint32_t flags = 0;

@@ -8,9 +8,9 @@ namespace ck::resources {
 namespace {
 
 constexpr const Kind* kKinds[] = {
-    &kPathHandle, &kStandardStream, &kDevice,  &kRegularFile, &kSavedFile,
-    &kDirectory,  &kPipe,           &kFifo,    &kEventFd,     &kTimerFd,
-    &kSignalFd,   &kEpoll,          &kInotify, &kPidFd,       &kUnixSocket,
+    &kPathHandle, &kStandardStream, &kMessageQueue, &kDevice,     &kRegularFile, &kSavedFile,
+    &kDirectory,  &kPipe,           &kFifo,         &kEventFd,    &kTimerFd,     &kSignalFd,
+    &kEpoll,      &kInotify,        &kPidFd,        &kUnixSocket,
 };
 
 struct Unsupported {

@@ -9,6 +9,7 @@ namespace ck::resources {
 
 extern const Kind kPathHandle;      // O_PATH
 extern const Kind kStandardStream;  // pipe, socket or terminal of the old session
+extern const Kind kMessageQueue;
 extern const Kind kDevice;
 extern const Kind kRegularFile;
 extern const Kind kSavedFile;  // unlinked files, memfd

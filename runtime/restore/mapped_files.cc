@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "runtime/base/timespec.h"
+#include "runtime/memory/posix_shared_memory.h"
 #include "runtime/proc/pass_descriptor.h"
 
 namespace ck::restore {
@@ -44,6 +45,12 @@ Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index,
   return fd;
 }
 
+int MappedFiles::system_v_segment(std::uint32_t index) const {
+  if (index == 0) return -1;
+  const image::ObjectRecord& object = reader_.manifest().objects(static_cast<int>(index) - 1);
+  return object.kind() == image::ObjectRecord::SYSTEM_V ? static_cast<int>(object.inode()) : -1;
+}
+
 int MappedFiles::descriptor_of(const std::string& path) const {
   for (const auto& [key, fd] : open_)
     if (!key.second && reader_.manifest().objects(static_cast<int>(key.first) - 1).path() == path)
@@ -75,7 +82,8 @@ Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& 
   struct stat status {};
   const bool there = ::stat(object.path().c_str(), &status) == 0;
   same = there && same_identity(object, status);
-  if (!same && object.has_content()) {
+  const bool as_it_is = there && memory::keeps_posix_shared_memory(object);
+  if (!same && object.has_content() && !as_it_is) {
     same = there && CK_TRY(has_same_content(index));
     if (!same)
       warnings_.push_back(object.path() + (there ? " is another one here" : " is not here") +

@@ -33,6 +33,9 @@ class MappedFiles {
   Result<int> descriptor(proc::Mailbox& box, std::uint32_t index,
                          const image::MappingRecord& mapping);
 
+  // The id of the segment of System V shared memory that object `index` (plus 1) is; else -1.
+  int system_v_segment(std::uint32_t index) const;
+
   // The read-only descriptor in the process that a file by this path was mapped with, or -1.
   int descriptor_of(const std::string& path) const;
 

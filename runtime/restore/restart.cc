@@ -13,6 +13,7 @@
 #include "runtime/proc/cpu.h"
 #include "runtime/proc/slot_state.h"
 #include "runtime/resources/restore.h"
+#include "runtime/resources/system_v.h"
 #include "runtime/restore/bootstrap.h"
 #include "runtime/restore/build_tree.h"
 #include "runtime/restore/inherited_memory.h"
@@ -98,8 +99,13 @@ class Restart {
     Mailbox root(area_, kFirstSlot, 0, spawned_->root->pid());
     CK_TRY(root.wait_parked().ok() ? Status() : restorer_died());
     const Camp camp = CK_TRY(move_to_camp(root, area_, spawned_->helpers.area(), manifest_));
+    const auto system_v =
+        CK_TRY(resources::SystemVRestore::plan(reader_, mode_ == PidsMode::kReal, warnings_));
+    CK_TRY(system_v.begin(root));
     CK_TRY(build_tree(root));
+    CK_TRY(system_v.make(resource_processes()));
     CK_TRY(restore_memory(camp));
+    CK_TRY(system_v.finish(processes_[0].box));
     CK_TRY(restore_descriptors());
     CK_TRY(tree_->end_ended());
     for (Process& process : processes_) CK_TRY(set_attributes(process.box, *process.record));
@@ -241,9 +247,14 @@ class Restart {
     return leave_camp(process.box, camp);
   }
 
-  Status restore_descriptors() {
+  std::vector<resources::RestoreProcess> resource_processes() {
     std::vector<resources::RestoreProcess> processes;
     for (Process& process : processes_) processes.push_back({&process.box, process.record});
+    return processes;
+  }
+
+  Status restore_descriptors() {
+    const std::vector<resources::RestoreProcess> processes = resource_processes();
     resources::RestoreContext context;
     context.processes = processes;
     context.objects = &*objects_;

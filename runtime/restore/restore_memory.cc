@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "runtime/image/page_buffer.h"
@@ -192,6 +194,15 @@ Status advise_page_size(Batch& batch, const std::vector<MapStep>& steps) {
   return batch.flush();
 }
 
+// A segment of System V shared memory is attached as a whole, for the first of its mappings.
+Status attach(Batch& batch, const MapStep& step, int segment, bool first) {
+  const image::MappingRecord& mapping = *step.mapping;
+  const int flags = mapping.writable_file() ? 0 : SHM_RDONLY;
+  if (first) CK_TRY(batch.add(SYS_shmat, segment, mapping.begin() - mapping.offset(), flags));
+  return batch.add(SYS_mprotect, mapping.begin(), mapping.end() - mapping.begin(),
+                   step.first_protection);
+}
+
 constexpr struct {
   image::Advice advice;
   int madvise;
@@ -221,8 +232,14 @@ Status name_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
 
 Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& files) {
   Batch batch(box, "make a mapping of the image");
+  std::set<std::uint64_t> attached;
   for (const MapStep& step : steps) {
     const image::MappingRecord& mapping = *step.mapping;
+    if (const int segment = files.system_v_segment(step.object); segment >= 0) {
+      const bool first = attached.insert(mapping.begin() - mapping.offset()).second;
+      CK_TRY(attach(batch, step, segment, first));
+      continue;
+    }
     int fd = -1;
     if (step.object != 0) {
       CK_TRY(batch.flush());

@@ -251,6 +251,9 @@ class Save(case.Case):
         self.assertIn(word, check.stdout + check.stderr)
         self.finish_well(job)
 
+    def test_aio_is_refused_and_the_job_goes_on(self):
+        self.refused_and_goes_on("refused_aio", "asynchronous I/O context")
+
     def test_io_uring_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_io_uring", "io_uring")
 

@@ -139,13 +139,16 @@ class RoundTrip:
         self.check_end()
 
 
-def with_pids_of_our_own():
-    """Real pids must be free when the job comes back; on a busy host others take them. So the whole
-    test moves into a pid namespace, in which nobody else lives."""
-    if os.environ.get("CK_OWN_PIDS") or os.getpid() == 1:
+def with_namespaces_of_our_own(scenario):
+    """System V objects and message queues outlive a job that is killed: in an IPC namespace of the
+    test they go with it. Real pids must be free when the job comes back; on a busy host others take
+    them. So that test moves into a pid namespace too, in which nobody else lives."""
+    if os.environ.get("CK_OWN_NAMESPACES") or os.geteuid() != 0:
         return
-    environment = {**os.environ, "CK_OWN_PIDS": "1"}
-    unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    environment = {**os.environ, "CK_OWN_NAMESPACES": "1"}
+    unshare = ["unshare", "--ipc"]
+    if scenario == "real" and os.getpid() != 1:
+        unshare += ["--pid", "--fork", "--kill-child", "--mount-proc"]
     os.execvpe("unshare", [*unshare, sys.executable, *sys.argv], environment)
 
 
@@ -159,8 +162,7 @@ def main():
     if options.scenario == "real" and os.geteuid() != 0:
         print("SKIP: --pids real needs root here")
         return 77
-    if options.scenario == "real":
-        with_pids_of_our_own()
+    with_namespaces_of_our_own(options.scenario)
     bench = Bench(options.build, as_root=options.scenario == "real")
     try:
         RoundTrip(bench, options.guest, options.scenario).run()
