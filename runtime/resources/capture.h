@@ -82,7 +82,7 @@ class CaptureSession {
     proc::FileLock lock;
   };
   std::vector<Lock> locks;
-  // What is unread in UNIX sockets with both ends in the job, by inode.
+  // What is unread in UNIX sockets of the job, by inode.
   struct Unread {
     Status status;
     std::vector<std::string> pieces;
@@ -91,6 +91,12 @@ class CaptureSession {
       std::vector<std::uint32_t> open_files;  // indices in Manifest.open_files, plus 1
     };
     std::vector<Passed> passed;
+    struct Sender {
+      std::size_t piece = 0;
+      std::string name;
+      pid_t pid = 0;
+    };
+    std::vector<Sender> senders;
   };
   std::map<ino_t, Unread> unread;
   std::vector<Objection> notes;  // differences that are not fatal
