@@ -1,7 +1,8 @@
-// What the kernel tells of a UNIX socket by netlink (sock_diag(7)): the other end of a connection,
+// What the kernel tells of UNIX and TCP sockets by netlink (sock_diag(7)): the other end of a connection,
 // above all, which no getsockopt tells. Asks in the caller's network namespace. Any thread.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -31,5 +32,16 @@ struct UnixSocket {
 
 // Nothing: there is no UNIX socket of that inode number.
 Result<std::optional<UnixSocket>> find_unix_socket(ino_t inode);
+
+struct TcpSocket {
+  int state = 0;    // TCP_
+  ino_t inode = 0;  // 0: of no process: not accepted yet, or closed
+};
+
+// The end of a connection that has these addresses (of one family), not a listening socket.
+Result<std::optional<TcpSocket>> find_tcp_socket(const sockaddr_storage& local,
+                                                 const sockaddr_storage& remote);
+// Where to a socket is connecting, which no getpeername tells.
+Result<std::optional<sockaddr_storage>> find_connecting(ino_t inode, int family);
 
 }  // namespace ck::proc

@@ -99,6 +99,8 @@ void capture_common_options(int fd, SocketOptions& options) {
 Status set_options(int fd, const SocketOptions& options, std::string& missing) {
   for (const SocketOption& option : options) {
     const auto& value = option.value();
+    // Some can be set only before a socket is bound or connected.
+    if (value_of(fd, {option.level(), option.name(), value.size()}) == value) continue;
     if (::setsockopt(fd, option.level(), option.name(), value.data(),
                      static_cast<socklen_t>(value.size())) == 0)
       continue;

@@ -10,7 +10,7 @@ namespace {
 constexpr const Kind* kKinds[] = {
     &kPathHandle, &kStandardStream, &kDevice,  &kRegularFile, &kSavedFile,
     &kDirectory,  &kPipe,           &kFifo,    &kEventFd,     &kTimerFd,
-    &kSignalFd,   &kEpoll,          &kInotify, &kUnixSocket,
+    &kSignalFd,   &kEpoll,          &kInotify, &kUnixSocket,  &kTcpSocket,
 };
 
 struct Unsupported {

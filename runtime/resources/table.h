@@ -21,6 +21,7 @@ extern const Kind kSignalFd;
 extern const Kind kEpoll;
 extern const Kind kInotify;
 extern const Kind kUnixSocket;
+extern const Kind kTcpSocket;
 
 // The first row that recognises the file, or null.
 const Kind* find_kind(const CaptureSession& session, const OpenFile& file);

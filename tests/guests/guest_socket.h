@@ -107,3 +107,71 @@ static inline int get_option(int fd, int level, int name) {
 static inline void set_option(int fd, int level, int name, int value) {
   EXPECT_EQ(setsockopt(fd, level, name, &value, sizeof value), 0);
 }
+
+// Loopback addresses with a port, or 0.
+static inline socklen_t inet_address(struct sockaddr_storage* address, int family, int port) {
+  memset(address, 0, sizeof *address);
+  address->ss_family = (sa_family_t)family;
+  if (family == AF_INET) {
+    struct sockaddr_in* in = (struct sockaddr_in*)address;
+    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    in->sin_port = htons((uint16_t)port);
+    return sizeof *in;
+  }
+  struct sockaddr_in6* in6 = (struct sockaddr_in6*)address;
+  in6->sin6_addr = in6addr_loopback;
+  in6->sin6_port = htons((uint16_t)port);
+  return sizeof *in6;
+}
+
+typedef int (*NameCall)(int, struct sockaddr*, socklen_t*);
+static inline int port_of(int fd, NameCall call) {
+  struct sockaddr_storage address;
+  socklen_t length = sizeof address;
+  EXPECT_EQ(call(fd, (struct sockaddr*)&address, &length), 0);
+  return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in*)&address)->sin_port
+                                            : ((struct sockaddr_in6*)&address)->sin6_port);
+}
+static inline int own_getsockname(int fd, struct sockaddr* address, socklen_t* length) {
+  return getsockname(fd, address, length);
+}
+static inline int own_getpeername(int fd, struct sockaddr* address, socklen_t* length) {
+  return getpeername(fd, address, length);
+}
+static inline int own_port(int fd) {
+  return port_of(fd, own_getsockname);
+}
+static inline int peer_port(int fd) {
+  return port_of(fd, own_getpeername);
+}
+
+static inline int inet_bound(int family, int type) {
+  struct sockaddr_storage address;
+  socklen_t length = inet_address(&address, family, 0);
+  int fd = socket(family, type, 0);
+  EXPECT(fd >= 0);
+  EXPECT_EQ(bind(fd, (struct sockaddr*)&address, length), 0);
+  return fd;
+}
+static inline int tcp_listener(int family, int backlog) {
+  int fd = inet_bound(family, SOCK_STREAM);
+  EXPECT_EQ(listen(fd, backlog), 0);
+  return fd;
+}
+static inline int inet_connect(int fd, int family, int port) {
+  struct sockaddr_storage address;
+  socklen_t length = inet_address(&address, family, port);
+  return connect(fd, (struct sockaddr*)&address, length);
+}
+static inline int inet_connected(int family, int type, int port) {
+  int fd = socket(family, type, 0);
+  EXPECT(fd >= 0);
+  EXPECT_EQ(inet_connect(fd, family, port), 0);
+  return fd;
+}
+// ends[0] connects, ends[1] is accepted.
+static inline void tcp_pair(int listener, int family, int ends[2]) {
+  ends[0] = inet_connected(family, SOCK_STREAM, own_port(listener));
+  ends[1] = accept(listener, NULL, NULL);
+  EXPECT(ends[1] >= 0);
+}
