@@ -8,9 +8,9 @@ namespace ck::resources {
 namespace {
 
 constexpr const Kind* kKinds[] = {
-    &kPathHandle, &kStandardStream, &kDevice,  &kRegularFile, &kSavedFile,
-    &kDirectory,  &kPipe,           &kFifo,    &kEventFd,     &kTimerFd,
-    &kSignalFd,   &kEpoll,          &kInotify, &kUnixSocket,  &kTcpSocket,
+    &kPathHandle, &kStandardStream, &kDevice,    &kRegularFile, &kSavedFile,     &kDirectory,
+    &kPipe,       &kFifo,           &kEventFd,   &kTimerFd,     &kSignalFd,      &kEpoll,
+    &kInotify,    &kUnixSocket,     &kTcpSocket, &kUdpSocket,   &kNetlinkSocket,
 };
 
 struct Unsupported {

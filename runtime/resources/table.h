@@ -22,6 +22,8 @@ extern const Kind kEpoll;
 extern const Kind kInotify;
 extern const Kind kUnixSocket;
 extern const Kind kTcpSocket;
+extern const Kind kUdpSocket;
+extern const Kind kNetlinkSocket;
 
 // The first row that recognises the file, or null.
 const Kind* find_kind(const CaptureSession& session, const OpenFile& file);
