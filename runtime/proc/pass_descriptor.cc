@@ -42,11 +42,14 @@ Status receive_descriptors(Mailbox& box, int channel_fd, std::span<int> numbers)
 
 }  // namespace
 
-ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds) {
+ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds,
+                              const sockaddr* address, socklen_t length) {
   iovec data{const_cast<char*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassed * sizeof(int))] = {};
   CK_CHECK(fds.size() <= kMaxPassed);
   msghdr message{};
+  message.msg_name = const_cast<sockaddr*>(address);
+  message.msg_namelen = length;
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   if (!fds.empty()) {

@@ -1,6 +1,8 @@
 // Gives some of our descriptors to a parked process, over a UNIX socket pair. Engine only.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -22,7 +24,9 @@ Result<int> pass_descriptor(Mailbox& box, int channel, int channel_fd, int fd);
 Result<std::vector<int>> pass_descriptors(Mailbox& box, int channel, int channel_fd,
                                           std::span<const int> fds);
 
-// sendmsg(2), not waiting, with descriptors (at most kMaxPassed, or none); its result.
-ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds);
+// sendmsg(2), not waiting, with descriptors (at most kMaxPassed, or none); its result. No address:
+// to the other end.
+ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds,
+                              const sockaddr* address = nullptr, socklen_t length = 0);
 
 }  // namespace ck::proc

@@ -41,9 +41,23 @@ void take_attribute(const rtattr* attribute, UnixSocket& socket) {
     case UNIX_DIAG_SHUTDOWN:
       socket.shutdown = attribute_value<std::uint8_t>(attribute);
       break;
-    case UNIX_DIAG_RQLEN:
-      socket.unread = attribute_value<unix_diag_rqlen>(attribute).udiag_rqueue;
+    case UNIX_DIAG_VFS: {
+      auto file = attribute_value<unix_diag_vfs>(attribute);
+      socket.has_file = true;
+      socket.file_device = file.udiag_vfs_dev;
+      socket.file_inode = file.udiag_vfs_ino;
       break;
+    }
+    case UNIX_DIAG_ICONS:
+      for (std::size_t i = 0; i < RTA_PAYLOAD(attribute) / sizeof(std::uint32_t); ++i)
+        socket.waiting.push_back(static_cast<const std::uint32_t*>(RTA_DATA(attribute))[i]);
+      break;
+    case UNIX_DIAG_RQLEN: {
+      auto queue = attribute_value<unix_diag_rqlen>(attribute);
+      socket.unread = queue.udiag_rqueue;
+      socket.backlog = queue.udiag_wqueue;
+      break;
+    }
     default:
       break;
   }
@@ -70,7 +84,8 @@ Request request_for(ino_t inode) {
   request.body.sdiag_family = AF_UNIX;
   request.body.udiag_states = ~0u;
   request.body.udiag_ino = static_cast<std::uint32_t>(inode);
-  request.body.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN;
+  request.body.udiag_show =
+      UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN | UDIAG_SHOW_VFS | UDIAG_SHOW_ICONS;
   request.body.udiag_cookie[0] = request.body.udiag_cookie[1] = kNoCookie;
   return request;
 }

@@ -22,6 +22,12 @@
 
 namespace ck::resources {
 
+// What becomes of TCP connections that lead outside of the job.
+enum class TcpPolicy {
+  kReset,   // after a restart the program sees them reset
+  kRefuse,  // no checkpoint while there are any
+};
+
 struct CaptureProcess {
   RealPid pid;                             // a living thread
   proc::Mailbox* mailbox = nullptr;        // of a parked thread; null in a survey
@@ -34,7 +40,7 @@ struct CaptureProcess {
 // outside. Before mappings are captured: contents of unlinked files are found by descriptor here.
 // The first thing that cannot be kept is an Error of kind kRefused.
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
-                           memory::ObjectTable& objects);
+                           memory::ObjectTable& objects, TcpPolicy tcp = TcpPolicy::kReset);
 
 // What would be refused, or not come back as it was, told from outside while the job runs.
 struct Objection {
@@ -50,8 +56,12 @@ Result<std::vector<Objection>> classify(std::span<const RealPid> pids);
 class CaptureSession {
  public:
   CaptureSession(std::span<const CaptureProcess> job, memory::ObjectTable& object_table,
-                 bool is_survey)
-      : processes(job), objects(object_table), survey(is_survey), descriptors(job.size()) {}
+                 bool is_survey, TcpPolicy policy = TcpPolicy::kReset)
+      : processes(job),
+        objects(object_table),
+        survey(is_survey),
+        tcp(policy),
+        descriptors(job.size()) {}
 
   Status collect(std::uint32_t first_index);  // fills files, descriptors, locks
   // The open file that came to us out of a socket; its index in Manifest.open_files, plus 1.
@@ -69,6 +79,7 @@ class CaptureSession {
   const std::span<const CaptureProcess> processes;
   memory::ObjectTable& objects;
   const bool survey;
+  const TcpPolicy tcp;
   std::vector<OpenFile> files;
   struct Descriptor {
     int fd = -1;
@@ -82,7 +93,7 @@ class CaptureSession {
     proc::FileLock lock;
   };
   std::vector<Lock> locks;
-  // What is unread in UNIX sockets with both ends in the job, by inode.
+  // What is unread in UNIX sockets of the job, by inode.
   struct Unread {
     Status status;
     std::vector<std::string> pieces;
@@ -91,8 +102,16 @@ class CaptureSession {
       std::vector<std::uint32_t> open_files;  // indices in Manifest.open_files, plus 1
     };
     std::vector<Passed> passed;
+    struct Sender {
+      std::size_t piece = 0;
+      std::string name;
+      pid_t pid = 0;
+    };
+    std::vector<Sender> senders;
   };
   std::map<ino_t, Unread> unread;
+  // Ends of TCP connections, by both addresses, as indices of files; made when first asked for.
+  mutable std::optional<std::map<std::string, std::size_t>> tcp_ends;
   std::vector<Objection> notes;  // differences that are not fatal
 
  private:

@@ -12,6 +12,9 @@ bool is_inside_pipe(const CaptureSession& session, const OpenFile& file);
 // The same of a connected UNIX socket.
 bool has_peer_in_job(const CaptureSession& session, const OpenFile& file);
 
+// A TCP connection to somebody outside of the job.
+bool leads_outside_by_tcp(const CaptureSession& session, const OpenFile& file);
+
 // Reads, and leaves there, what is unread in UNIX sockets. Open files that are on their way through
 // them join those of the session.
 Status collect_unread(CaptureSession& session);

@@ -118,6 +118,7 @@ class RestoreSession {
   std::vector<std::function<Status()>> later;  // done when all open files have been made
   std::vector<LaterFlags> later_flags;         // set when all content is in place
   std::map<std::uint64_t, Holder> sockets;     // by inode: other ends made already
+  std::map<std::uint64_t, UniqueFd> tcp_sockets, udp_sockets;  // by inode: made, not handed out yet
   std::vector<std::uint32_t> checked_objects;  // already compared with their records
 
  private:

@@ -2,6 +2,7 @@
 // whose other end is outside of the job. After a restart the restart's own streams take their
 // place.
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "runtime/resources/capture.h"
 #include "runtime/resources/pipe_ends.h"
 #include "runtime/resources/restore.h"
+#include "runtime/resources/socket_options.h"
 #include "runtime/resources/states.pb.h"
 #include "runtime/resources/table.h"
 
@@ -31,7 +33,10 @@ bool is_dev_tty(const OpenFile& file) {
 
 bool is_outside_socket(const CaptureSession& session, const OpenFile& file) {
   if (!S_ISSOCK(file.status.st_mode)) return false;
-  return session.standard_stream(file) >= 0 && !has_peer_in_job(session, file);
+  if (session.standard_stream(file) < 0) return false;
+  if (!file.duplicate || int_option(file.duplicate.get(), SOL_SOCKET, SO_DOMAIN) == AF_UNIX)
+    return !has_peer_in_job(session, file);
+  return leads_outside_by_tcp(session, file);
 }
 
 bool is_outside_pipe(const CaptureSession& session, const OpenFile& file) {

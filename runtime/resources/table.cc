@@ -8,9 +8,10 @@ namespace ck::resources {
 namespace {
 
 constexpr const Kind* kKinds[] = {
-    &kPathHandle, &kStandardStream, &kMessageQueue, &kDevice,     &kRegularFile, &kSavedFile,
-    &kDirectory,  &kPipe,           &kFifo,         &kEventFd,    &kTimerFd,     &kSignalFd,
-    &kEpoll,      &kInotify,        &kPidFd,        &kUnixSocket,
+    &kPathHandle, &kStandardStream, &kMessageQueue, &kDevice,        &kRegularFile,
+    &kSavedFile,  &kDirectory,      &kPipe,         &kFifo,          &kEventFd,
+    &kTimerFd,    &kSignalFd,       &kEpoll,        &kInotify,       &kPidFd,
+    &kUnixSocket, &kTcpSocket,      &kUdpSocket,    &kNetlinkSocket,
 };
 
 struct Unsupported {

@@ -23,6 +23,9 @@ extern const Kind kEpoll;
 extern const Kind kInotify;
 extern const Kind kPidFd;
 extern const Kind kUnixSocket;
+extern const Kind kTcpSocket;
+extern const Kind kUdpSocket;
+extern const Kind kNetlinkSocket;
 
 // The first row that recognises the file, or null.
 const Kind* find_kind(const CaptureSession& session, const OpenFile& file);

@@ -1,42 +1,38 @@
-// Connected UNIX sockets with both ends in the job, or whose other end was closed, and what is
-// unread in them. All other sockets are refused by name.
+// UNIX sockets: pairs, and those bound, listening, connected by name, with what is unread in them.
+// The sockets of a job hang together, so all are made when the first one is asked for.
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
-#include "runtime/proc/pass_descriptor.h"
-#include "runtime/proc/pidfd.h"
 #include "runtime/proc/sock_diag.h"
 #include "runtime/resources/capture.h"
 #include "runtime/resources/pipe_ends.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/socket_name.h"
+#include "runtime/resources/socket_options.h"
 #include "runtime/resources/states.pb.h"
 #include "runtime/resources/table.h"
+#include "runtime/resources/unix_address.h"
+#include "runtime/resources/unix_unread.h"
 
 namespace ck::resources {
 namespace {
 
-constexpr std::size_t kMaxMessage = 4 << 20;
-
-bool is_connected(const proc::UnixSocket& socket) {
-  constexpr int kEstablished = 1;  // TCP_ESTABLISHED
-  return socket.has_peer && socket.state == kEstablished;
-}
+constexpr int kListening = 10;  // TCP_LISTEN
+constexpr std::uint32_t kShutBoth = 3;
 
 bool recognises(const CaptureSession&, const OpenFile& file) {
   if (!S_ISSOCK(file.status.st_mode)) return false;
+  if (file.duplicate) return int_option(file.duplicate.get(), SOL_SOCKET, SO_DOMAIN) == AF_UNIX;
   Result<std::optional<proc::UnixSocket>> found = proc::find_unix_socket(file.status.st_ino);
   return found.ok() && found->has_value();
-}
-
-bool is_in_job(const CaptureSession& session, const OpenFile& file, ino_t peer) {
-  return !session.of_inode(file.status.st_dev, peer).empty();  // all sockets are of one device
 }
 
 Error refused(const OpenFile& file, const char* why) {
@@ -45,247 +41,79 @@ Error refused(const OpenFile& file, const char* why) {
                         std::to_string(file.entry.fd) + ">&-)");
 }
 
-// What getsockopt tells and setsockopt accepts.
-struct Option {
-  int name;
-  std::size_t size;
-};
-constexpr Option kOptions[] = {
-    {SO_PASSCRED, sizeof(int)},     {SO_PASSSEC, sizeof(int)},  {SO_RCVTIMEO, sizeof(timeval)},
-    {SO_SNDTIMEO, sizeof(timeval)}, {SO_RCVLOWAT, sizeof(int)}, {SO_KEEPALIVE, sizeof(int)},
-    {SO_TIMESTAMP, sizeof(int)},    {SO_PEEK_OFF, sizeof(int)}, {SO_SNDBUF, sizeof(int)},
-    {SO_RCVBUF, sizeof(int)},
-};
-
-Status capture_options(int fd, SocketState& state) {
-  for (const Option& option : kOptions) {
-    char value[sizeof(timeval)] = {};
-    socklen_t length = static_cast<socklen_t>(option.size);
-    if (::getsockopt(fd, SOL_SOCKET, option.name, value, &length) != 0) continue;  // older kernel
-    if (option.name == SO_SNDBUF || option.name == SO_RCVBUF) {
-      *reinterpret_cast<int*>(value) /= 2;  // the kernel doubles what it is given
-    }
-    SocketState::Option& out = *state.add_options();
-    out.set_level(SOL_SOCKET);
-    out.set_name(option.name);
-    out.set_value(value, option.size);
-  }
-  return {};
+bool is_stream(const SocketState& state) {
+  return state.type() != SOCK_DGRAM;
 }
 
-struct Piece {
-  std::string bytes;
-  std::vector<UniqueFd> passed;
-};
-
-void take_passed(msghdr& message, Piece& piece) {
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i)
-      piece.passed.emplace_back(reinterpret_cast<int*>(CMSG_DATA(part))[i]);
-  }
+// A closed end shuts the other one down; one that was not accepted yet does not.
+bool is_waiting(const proc::UnixSocket& socket) {
+  return socket.type != SOCK_DGRAM && socket.has_peer && socket.peer == 0 &&
+         socket.shutdown != kShutBoth;
 }
 
-// The next unread piece, left where it is, with duplicates of what is passed with it. None: there
-// is no more.
-Result<std::optional<Piece>> peek(int fd, std::span<char> buffer) {
-  iovec part{buffer.data(), buffer.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(253 * sizeof(int)) + 256];
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t got = ::recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-  if (got < 0 && errno == EAGAIN) return std::optional<Piece>();
-  if (got < 0) return sys_error("look at what is unread in a socket");
-  std::optional<Piece> piece(std::in_place);
-  take_passed(message, *piece);
-  if ((message.msg_flags & MSG_CTRUNC) != 0) {
-    return make_error(ErrorKind::kRefused,
-                      "more descriptors are on their way through it than can "
-                      "be opened at once");
-  }
-  if (static_cast<std::size_t>(got) > buffer.size()) {
-    return make_error(ErrorKind::kRefused,
-                      "a message of " + std::to_string(got) + " bytes is unread in it");
-  }
-  piece->bytes.assign(buffer.data(), static_cast<std::size_t>(got));
-  return piece;
+bool waits_in_job(const CaptureSession& session, ino_t socket) {
+  return std::any_of(session.files.begin(), session.files.end(), [&](const OpenFile& file) {
+    if (!S_ISSOCK(file.status.st_mode)) return false;
+    Result<std::optional<proc::UnixSocket>> other = proc::find_unix_socket(file.status.st_ino);
+    return other.ok() && other->has_value() && (*other)->state == kListening &&
+           std::count((*other)->waiting.begin(), (*other)->waiting.end(), socket) != 0;
+  });
 }
 
-// SO_PEEK_OFF makes peeking go on where it stopped. It is a state of the socket: put back after.
-class PeekOffset {
- public:
-  explicit PeekOffset(int fd) : fd_(fd) {
-    socklen_t length = sizeof before_;
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before_, &length) != 0) before_ = -1;
-    go_to(0);
+Status check_peer(const CaptureSession& session, const OpenFile& file,
+                  const proc::UnixSocket& socket) {
+  if (!socket.has_peer || socket.state == kListening) return {};
+  if (!is_peer_in_job(session, file, socket.peer)) {
+    std::string name = file.duplicate ? peer_name(file.duplicate.get()) : "";
+    if (socket.type != SOCK_DGRAM || name.empty() || (is_path(name) && name[0] != '/'))
+      return refused(file, " connected to a process outside of the job");
   }
-  ~PeekOffset() { set(before_); }
-  void go_to(std::size_t offset) { set(static_cast<int>(offset)); }
-
- private:
-  void set(int offset) { ::setsockopt(fd_, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset); }
-  int fd_;
-  int before_ = -1;
-};
-
-// A stream yields in one piece what was sent before and what came with descriptors, to the end of
-// the latter; whoever reads less gets them with their first byte only. How many bytes are before
-// that: the kernel leaves out of a piece what it cannot copy whole, and the last byte goes nowhere.
-Result<std::size_t> bytes_before_passed(int fd, PeekOffset& offset, std::size_t start,
-                                        std::size_t length, std::span<char> buffer) {
-  iovec parts[] = {{buffer.data(), length - 1}, {nullptr, 1}};
-  msghdr message{};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  offset.go_to(start);
-  ssize_t got = ::recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
-  if (got < 0 && errno != EFAULT) return sys_error("look at what is unread in a socket");
-  offset.go_to(start + length);
-  return static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-}
-
-using Unread = CaptureSession::Unread;
-
-Status add_piece(CaptureSession& session, Piece piece, Unread& unread) {
-  if (!piece.passed.empty()) {
-    Unread::Passed& passed = unread.passed.emplace_back();
-    passed.piece = unread.pieces.size();
-    for (UniqueFd& fd : piece.passed)
-      passed.open_files.push_back(CK_TRY(session.add_passed(std::move(fd))));
-  }
-  unread.pieces.push_back(std::move(piece.bytes));
-  return {};
-}
-
-Status read_unread(CaptureSession& session, int fd, bool is_stream, Unread& unread) {
-  PeekOffset offset(fd);
-  std::vector<char> buffer(kMaxMessage);
-  for (std::size_t pieces = 0, start = 0; pieces < kMaxMessage; ++pieces) {
-    std::optional<Piece> piece = CK_TRY(peek(fd, buffer));
-    std::size_t length = piece ? piece->bytes.size() : 0;
-    if (!piece || (is_stream && length == 0)) return {};
-    if (is_stream && !piece->passed.empty()) {
-      std::size_t before = CK_TRY(bytes_before_passed(fd, offset, start, length, buffer));
-      if (before > 0) unread.pieces.push_back(piece->bytes.substr(0, before));
-      piece->bytes.erase(0, before);
-    }
-    start += length;
-    CK_TRY(add_piece(session, *std::move(piece), unread));
-    if (!is_stream && length == 0) break;  // peeking does not get past an empty message
-  }
-  return is_stream ? Status()
-                   : make_error(ErrorKind::kRefused, "an empty message is unread in this socket",
-                                "try again when the program has received it");
+  if (!is_waiting(socket) || session.survey || !file.duplicate) return {};
+  if (!waits_in_job(session, file.status.st_ino))
+    return refused(file, ", which waits to be accepted outside of the job");
+  int sent = 0;
+  ::ioctl(file.duplicate.get(), SIOCOUTQ, &sent);
+  if (sent == 0) return {};
+  return make_error(ErrorKind::kTryAgain,
+                    "something was sent through this socket, and the other end is not accepted yet",
+                    "try again when the program has accepted the connection");
 }
 
 // The process of the job whose credentials the other end is told (SO_PEERCRED): the one that made
-// the pair. 0: it has ended.
+// the pair, connected, or listened. 0: it has ended.
 pid_t find_creator(const CaptureSession& session, int fd) {
   ucred peer{};
   socklen_t length = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return 0;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid == 0) return 0;
   std::optional<std::size_t> creator = session.find_process(RealPid(peer.pid));
   return creator ? session.processes[*creator].record->pid() : 0;
-}
-
-Status add_unread(const Unread& unread, SocketState& state) {
-  CK_TRY(Status(unread.status));
-  for (const std::string& piece : unread.pieces) state.add_pieces(piece);
-  for (const Unread::Passed& passed : unread.passed) {
-    SocketState::Passed& out = *state.add_passed();
-    out.set_piece(static_cast<unsigned>(passed.piece));
-    for (std::uint32_t open_file : passed.open_files) out.add_open_files(open_file);
-  }
-  return {};
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   auto found = CK_TRY(proc::find_unix_socket(file.status.st_ino));
   if (!found) return refused(file, "");
-  if (!is_connected(*found)) return refused(file, ", which is not connected");
-  if (!found->name.empty()) return refused(file, ", which has a name");
-  if (found->peer != 0 && !is_in_job(session, file, found->peer))
-    return refused(file, " connected to a process outside of the job");
+  CK_TRY(check_peer(session, file, *found));
   if (!file.duplicate || session.survey) return {};
+  const int fd = file.duplicate.get();
+  if (has_filter(fd)) return refused(file, ", which has a packet filter");
   SocketState state;
   state.set_id(file.status.st_ino);
-  state.set_peer(found->peer);
   state.set_type(found->type);
+  state.set_connected(found->has_peer && found->state != kListening);
+  state.set_peer(found->peer);
+  state.set_peer_name(peer_name(fd));
   state.set_shutdown(found->shutdown);
-  state.set_creator(find_creator(session, file.duplicate.get()));
-  CK_TRY(capture_options(file.duplicate.get(), state));
-  CK_TRY(add_unread(session.unread[file.status.st_ino], state));
+  state.set_creator(find_creator(session, fd));
+  state.set_name(found->name);
+  if (is_path(found->name))
+    *state.mutable_file() =
+        find_file(session, file, found->name, found->file_device, found->file_inode);
+  state.set_listening(found->state == kListening);
+  state.set_backlog(found->state == kListening ? found->backlog : 0);
+  for (ino_t inode : found->waiting) state.add_waiting(inode);
+  capture_common_options(fd, *state.mutable_options());
+  CK_TRY(add_unread(session, file.status.st_ino, state));
   record.set_state(state.SerializeAsString());
-  return {};
-}
-
-// Both ends are made in one process, whose credentials the other end can ask for.
-Result<std::array<int, 2>> make_pair(RestoreSession& session, int type) {
-  proc::Mailbox& box = session.box();
-  auto numbers = box.reserve(2 * sizeof(int));
-  CK_TRY(box.call("create a pair of sockets", SYS_socketpair, AF_UNIX, type | SOCK_CLOEXEC, 0,
-                  numbers));
-  auto made = box.value_at<std::array<int, 2>>(numbers);
-  return std::array<int, 2>{CK_TRY(session.move_up(made[0])), CK_TRY(session.move_up(made[1]))};
-}
-
-const image::OpenFileRecord* record_of(const RestoreSession& session, std::uint64_t socket,
-                                       SocketState& state) {
-  for (const auto& record : session.manifest.open_files()) {
-    if (record.kind() == kUnixSocket.name && state.ParseFromString(record.state()) &&
-        state.id() == socket) {
-      return &record;
-    }
-  }
-  return nullptr;
-}
-
-Status set_options(int fd, const SocketState& state) {
-  for (const SocketState::Option& option : state.options()) {
-    const auto& value = option.value();
-    int result = ::setsockopt(fd, option.level(), option.name(), value.data(),
-                              static_cast<socklen_t>(value.size()));
-    bool unset_peek = option.name() == SO_PEEK_OFF;
-    if (result != 0 && !unset_peek)
-      return sys_error("set option " + std::to_string(option.name()) + " of a socket");
-  }
-  return {};
-}
-
-// Copies of ours of what is passed with a piece.
-Result<std::vector<UniqueFd>> fetch_passed(RestoreSession& session, const SocketState& reader,
-                                           std::size_t piece) {
-  std::vector<UniqueFd> fds;
-  for (const SocketState::Passed& passed : reader.passed()) {
-    if (passed.piece() != piece) continue;
-    for (std::uint32_t open_file : passed.open_files()) {
-      auto made = session.made.find(open_file);
-      if (made == session.made.end() || fds.size() == proc::kMaxPassed)
-        return make_error(ErrorKind::kBadImage, "an impossible descriptor is on its way");
-      fds.push_back(CK_TRY(session.fetch(made->second)));
-    }
-  }
-  return fds;
-}
-
-// What `reader` has not read yet is sent again by its other end, before that is shut down.
-Status refill(RestoreSession& session, int sender, const SocketState& reader) {
-  for (int i = 0; i < reader.pieces_size(); ++i) {
-    const std::string& piece = reader.pieces(i);
-    std::vector<UniqueFd> passed =
-        CK_TRY(fetch_passed(session, reader, static_cast<std::size_t>(i)));
-    std::vector<int> fds;
-    for (const UniqueFd& fd : passed) fds.push_back(fd.get());
-    ssize_t put = proc::send_with_descriptors(sender, piece, fds);
-    if (put != static_cast<ssize_t>(piece.size())) {
-      return sys_error("put back what was unread in a socket", put < 0 ? errno : EAGAIN);
-    }
-  }
   return {};
 }
 
@@ -294,79 +122,384 @@ int shutdown_way(std::uint32_t mask) {
   return kWays[mask & 3];
 }
 
-Status set_up_pair(RestoreSession& session, const std::array<int, 2>& numbers,
-                   const SocketState& first, const SocketState* second) {
-  proc::PidFd process = CK_TRY(proc::PidFd::open(session.box().pid()));
-  UniqueFd a = CK_TRY(process.get_descriptor(numbers[0]));
-  UniqueFd b = CK_TRY(process.get_descriptor(numbers[1]));
-  CK_TRY(set_options(a.get(), first));
-  if (second != nullptr) CK_TRY(set_options(b.get(), *second));
-  CK_TRY(refill(session, b.get(), first));
-  if (second != nullptr) CK_TRY(refill(session, a.get(), *second));
-  if (first.shutdown() != 0 && second != nullptr)
-    ::shutdown(a.get(), shutdown_way(first.shutdown()));
-  if (second != nullptr && second->shutdown() != 0)
-    ::shutdown(b.get(), shutdown_way(second->shutdown()));
-  return {};
-}
+struct Socket {
+  SocketState state;
+  std::size_t process = 0;
+  int fd = -1;  // there
+};
 
-Result<int> restore_pair(RestoreSession& session, const SocketState& state) {
-  SocketState other;
-  bool paired = state.peer() != 0 && record_of(session, state.peer(), other) != nullptr;
-  std::array<int, 2> pair = CK_TRY(make_pair(session, state.type()));
-  if (paired) session.sockets[state.peer()] = {session.process, pair[1]};
-  auto set_up = [&session, pair, state, other, paired, there = session.process]() -> Status {
-    RestoreSession::Visit visit(session, there);
-    CK_TRY(set_up_pair(session, pair, state, paired ? &other : nullptr));
-    if (!paired) CK_TRY(session.box().call("close a socket", SYS_close, pair[1]));
-    return {};
-  };
-  // What is on its way has to be made first.
-  if (state.passed_size() + other.passed_size() > 0) {
-    session.later.emplace_back(set_up);
-  } else {
-    CK_TRY(set_up());
+// Makes all UNIX sockets of an image.
+class Builder {
+ public:
+  explicit Builder(RestoreSession& session) : session_(session) {
+    for (const auto& record : session.manifest.open_files()) {
+      SocketState state;
+      if (record.kind() == kUnixSocket.name && state.ParseFromString(record.state()))
+        sockets_[state.id()].state = std::move(state);
+    }
+    for (auto& [id, socket] : sockets_)
+      socket.process = session.find_process(socket.state.creator());
   }
-  return pair[0];
-}
+
+  Status make_all() {
+    // A name whose file is gone may have been taken over by another socket since.
+    for (bool exists : {false, true}) CK_TRY(serve_names(exists));
+    for (auto& [id, socket] : sockets_)
+      if (socket.fd < 0 && is_paired(socket)) CK_TRY(make_pair(socket));
+    for (bool exists : {false, true}) {
+      for (auto& [id, socket] : sockets_)
+        if (socket.fd < 0 && socket.state.file().exists() == exists) CK_TRY(make_single(socket));
+    }
+    for (auto& [id, socket] : sockets_) session_.sockets[id] = {socket.process, socket.fd};
+    return {};
+  }
+
+  // When everything that may be on its way is there.
+  Status finish() {
+    for (auto& [id, socket] : sockets_) {
+      std::string missing;
+      const UniqueFd fd = CK_TRY(fetch(socket));
+      CK_TRY(set_options(fd.get(), socket.state.options(), missing));
+      if (!missing.empty()) session_.warn("a UNIX socket has lost options " + missing);
+    }
+    for (auto& [id, socket] : sockets_) CK_TRY(refill_socket(socket));
+    for (auto& [id, socket] : sockets_)
+      if (!is_stream(socket.state)) CK_TRY(connect_datagrams(socket));
+    for (auto& [id, socket] : sockets_) CK_TRY(shut_down(socket));
+    for (auto [process, fd] : lent_) {
+      RestoreSession::Visit visit(session_, process);
+      CK_TRY(session_.box().call("close a socket", SYS_close, fd));
+    }
+    return {};
+  }
+
+ private:
+  Socket* find(std::uint64_t id) {
+    auto found = sockets_.find(id);
+    return id == 0 || found == sockets_.end() ? nullptr : &found->second;
+  }
+  Socket* peer_of(const Socket& socket) {
+    return socket.state.connected() ? find(socket.state.peer()) : nullptr;
+  }
+  bool is_waiting(std::uint64_t id) {
+    return std::any_of(sockets_.begin(), sockets_.end(), [id](const auto& entry) {
+      const auto& waiting = entry.second.state.waiting();
+      return std::count(waiting.begin(), waiting.end(), id) != 0;
+    });
+  }
+
+  // Which end of a connection was accepted: that with the listener's name. If both have a name, the
+  // end that was made later.
+  bool was_accepted(const Socket& socket) {
+    if (!is_stream(socket.state) || !socket.state.connected() || socket.state.name().empty())
+      return false;
+    const bool other_named = !socket.state.peer_name().empty();
+    return !other_named || socket.state.id() > socket.state.peer();
+  }
+  // Streams connect by name unless neither end has one.
+  bool is_paired(const Socket& socket) {
+    if (!socket.state.connected()) return false;
+    const bool unnamed = socket.state.name().empty() || socket.state.peer_name().empty();
+    Socket* peer = peer_of(socket);
+    if (is_stream(socket.state))
+      return socket.state.name().empty() && socket.state.peer_name().empty();
+    if (peer == nullptr) return socket.state.peer() == 0;
+    return unnamed && peer->state.connected() && peer->state.peer() == socket.state.id();
+  }
+
+  Result<UniqueFd> fetch(const Socket& socket) {
+    return session_.fetch({socket.process, socket.fd});
+  }
+
+  Result<int> new_socket(int type) {
+    long fd =
+        CK_TRY(session_.box().call("create a socket", SYS_socket, AF_UNIX, type | SOCK_CLOEXEC, 0));
+    return session_.move_up(static_cast<int>(fd));
+  }
+
+  Status make_pair(Socket& socket) {
+    RestoreSession::Visit visit(session_, socket.process);
+    proc::Mailbox& box = session_.box();
+    auto numbers = box.reserve(2 * sizeof(int));
+    auto call = box.add(SYS_socketpair, AF_UNIX, socket.state.type() | SOCK_CLOEXEC, 0, numbers);
+    CK_TRY(box.run());
+    CK_TRY(box.expect_all("create a pair of sockets"));
+    (void)call;
+    auto made = box.value_at<std::array<int, 2>>(numbers);
+    box.clear();
+    socket.fd = CK_TRY(session_.move_up(made[0]));
+    const int second = CK_TRY(session_.move_up(made[1]));
+    if (!socket.state.name().empty()) CK_TRY(bind_once(socket));
+    Socket* peer = peer_of(socket);
+    if (peer == nullptr) return lend(socket.state.id(), second), Status();
+    peer->fd = second;
+    peer->process = session_.process;
+    return peer->state.name().empty() ? Status() : bind_once(*peer);
+  }
+
+  Status bind_once(Socket& socket) {
+    CK_TRY(bind_there(session_, socket.fd, socket.state));
+    return unlink_unless_kept(session_, socket.state);
+  }
+
+  Status make_single(Socket& socket) {
+    RestoreSession::Visit visit(session_, socket.process);
+    socket.fd = CK_TRY(new_socket(socket.state.type()));
+    return socket.state.name().empty() ? Status() : bind_once(socket);
+  }
+
+  // The other end of a connection that nobody has any more, or a helper: closed at the end.
+  void lend(std::uint64_t id, int fd) {
+    lent_.push_back({session_.process, fd});
+    other_ends_[id] = lent_.back();
+  }
+
+  // Listeners, and what was accepted from them.
+  Status serve_names(bool exists) {
+    std::set<std::string> names;
+    for (auto& [id, socket] : sockets_) {
+      if (socket.state.file().exists() == exists &&
+          (socket.state.listening() || was_accepted(socket)))
+        names.insert(socket.state.name());
+    }
+    // A connection whose accepted end is gone: the name is that of the other one's peer.
+    for (auto& [id, socket] : sockets_) {
+      if (!exists && is_stream(socket.state) && socket.state.connected() &&
+          peer_of(socket) == nullptr && !is_waiting(id) && !was_accepted(socket) &&
+          !socket.state.peer_name().empty() && !is_served(socket.state.peer_name()))
+        names.insert(socket.state.peer_name());
+    }
+    for (const std::string& name : names) CK_TRY(serve_name(name, exists));
+    return {};
+  }
+
+  bool is_served(const std::string& name) {
+    return std::any_of(sockets_.begin(), sockets_.end(), [&](const auto& entry) {
+      const Socket& socket = entry.second;
+      return socket.state.name() == name && (socket.state.listening() || was_accepted(socket));
+    });
+  }
+
+  // The client ends of connections through a name, served by a socket with or without a file.
+  std::vector<std::pair<Socket*, Socket*>> connections(const std::string& name, bool exists) {
+    std::vector<std::pair<Socket*, Socket*>> found;  // client, accepted; either may be null
+    for (auto& [id, socket] : sockets_) {
+      if (socket.fd >= 0) continue;
+      if (was_accepted(socket) && socket.state.name() == name &&
+          socket.state.file().exists() == exists) {
+        found.emplace_back(peer_of(socket), &socket);
+      } else if (is_stream(socket.state) && socket.state.connected() && !was_accepted(socket) &&
+                 peer_of(socket) == nullptr && !is_waiting(id) &&
+                 socket.state.peer_name() == name) {
+        found.emplace_back(&socket, nullptr);
+      }
+    }
+    return found;
+  }
+
+  // Somebody with that name: the listener itself, or a helper for the moment.
+  Socket server_for(const std::string& name, bool exists,
+                    const std::vector<std::pair<Socket*, Socket*>>& through) {
+    Socket server;
+    server.state.set_type(SOCK_STREAM);
+    server.state.set_name(name);
+    server.process = session_.process;
+    for (auto [client, accepted] : through) {
+      if (accepted != nullptr) {
+        *server.state.mutable_file() = accepted->state.file();
+        server.state.set_type(accepted->state.type());
+      }
+      if (client != nullptr) {
+        server.process = client->process;  // whose credentials it is told
+        server.state.set_type(client->state.type());
+      }
+    }
+    server.state.mutable_file()->set_exists(exists && server.state.file().exists());
+    return server;
+  }
+
+  Status serve_name(const std::string& name, bool exists) {
+    const auto through = connections(name, exists);
+    std::vector<Socket*> listeners;
+    for (auto& [id, socket] : sockets_) {
+      if (socket.state.listening() && socket.state.name() == name &&
+          socket.state.file().exists() == exists)
+        listeners.push_back(&socket);
+    }
+    Socket helper = server_for(name, exists, through);
+    Socket& server = listeners.empty() ? helper : *listeners.front();
+    RestoreSession::Visit visit(session_, server.process);
+    server.fd = CK_TRY(new_socket(server.state.type()));
+    CK_TRY(bind_there(session_, server.fd, server.state));
+    const unsigned backlog = listeners.empty() ? 1 : server.state.backlog();
+    CK_TRY(session_.box().call("listen at " + readable_name(name), SYS_listen, server.fd, backlog));
+    for (auto [client, accepted] : through) CK_TRY(connect_through(server, client, accepted));
+    for (std::uint64_t waiting : server.state.waiting()) CK_TRY(connect_waiting(server, waiting));
+    CK_TRY(unlink_unless_kept(session_, server.state));
+    if (listeners.empty()) CK_TRY(session_.box().call("close a socket", SYS_close, server.fd));
+    return {};
+  }
+
+  Status connect_waiting(const Socket& server, std::uint64_t id) {
+    Socket* client = find(id);
+    if (client != nullptr) return connect_client(server, *client);
+    session_.warn("a connection from outside that waited at " + readable_name(server.state.name()) +
+                  " is lost");
+    return {};
+  }
+
+  Status connect_client(const Socket& server, Socket& client) {
+    RestoreSession::Visit visit(session_, client.process);
+    client.fd = CK_TRY(new_socket(client.state.type()));
+    if (!client.state.name().empty()) CK_TRY(bind_once(client));
+    return connect_there(session_, client.fd, server.state);
+  }
+
+  Result<ino_t> inode_of(const Socket& socket) {
+    const UniqueFd fd = CK_TRY(fetch(socket));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return sys_error("look at a socket");
+    return status.st_ino;
+  }
+
+  // Somebody else may connect meanwhile: they are turned away.
+  Result<int> accept_from(const Socket& server, const Socket& client) {
+    const ino_t wanted = CK_TRY(inode_of(client));
+    for (;;) {
+      RestoreSession::Visit visit(session_, server.process);
+      long fd = CK_TRY(
+          session_.box().call("accept a connection", SYS_accept4, server.fd, 0, 0, SOCK_CLOEXEC));
+      const Socket accepted{{}, server.process, CK_TRY(session_.move_up(static_cast<int>(fd)))};
+      auto found = CK_TRY(proc::find_unix_socket(CK_TRY(inode_of(accepted))));
+      if (found && found->peer == wanted) return accepted.fd;
+      CK_TRY(session_.box().call("close a socket", SYS_close, accepted.fd));
+    }
+  }
+
+  Status connect_through(const Socket& server, Socket* client, Socket* accepted) {
+    Socket helper;
+    if (client == nullptr) {
+      helper.process = accepted->process;
+      helper.state.set_type(accepted->state.type());
+      helper.state.set_name(accepted->state.peer_name());
+      client = &helper;
+    }
+    CK_TRY(connect_client(server, *client));
+    if (client == &helper) {
+      RestoreSession::Visit visit(session_, helper.process);
+      lend(accepted->state.id(), helper.fd);
+    }
+    const int fd = CK_TRY(accept_from(server, *client));
+    RestoreSession::Visit visit(session_, server.process);
+    if (accepted == nullptr) return lend(client->state.id(), fd), Status();
+    accepted->process = server.process;
+    accepted->fd = fd;
+    return {};
+  }
+
+  // A descriptor of ours of the other end of a connection.
+  Result<UniqueFd> other_end(const Socket& socket) {
+    if (Socket* peer = peer_of(socket); peer != nullptr) return fetch(*peer);
+    auto lent = other_ends_.find(socket.state.id());
+    if (lent == other_ends_.end())
+      return make_error(ErrorKind::kBadImage, "a socket without another end has unread content");
+    return session_.fetch(lent->second);
+  }
+
+  Status refill_socket(Socket& socket) {
+    if (socket.state.pieces_size() == 0) return {};
+    if (is_stream(socket.state) || is_paired(socket)) {
+      const UniqueFd sender = CK_TRY(other_end(socket));
+      return refill({session_, socket.state, [&](const std::string&) { return sender.get(); }});
+    }
+    return refill_datagrams(socket);
+  }
+
+  Status refill_datagrams(Socket& socket) {
+    if (socket.state.name().empty())
+      return make_error(ErrorKind::kBadImage, "a socket without a name has unread messages");
+    if (is_path(socket.state.name()) && !socket.state.file().exists()) {
+      session_.warn("messages to " + readable_name(socket.state.name()) +
+                    ", whose file is gone, are lost");
+      return {};
+    }
+    const Reach reach = CK_TRY(Reach::find(socket.state));
+    std::map<std::string, UniqueFd> senders;
+    auto sender = [&](const std::string& name) -> Result<int> {
+      auto [place, is_new] = senders.try_emplace(name);
+      if (is_new) place->second = CK_TRY(datagram_sender(socket, name));
+      return place->second.get();
+    };
+    return refill({session_, socket.state, sender, reach.address().get(), reach.address().length});
+  }
+
+  // The one that has the name, or a helper that has it for the moment.
+  Result<UniqueFd> datagram_sender(const Socket& reader, const std::string& name) {
+    for (auto& [id, socket] : sockets_) {
+      if (!name.empty() && socket.state.name() == name && !is_stream(socket.state) &&
+          !is_paired(socket))
+        return fetch(socket);
+    }
+    RestoreSession::Visit visit(session_, reader.process);
+    Socket helper;
+    helper.process = reader.process;
+    helper.state.set_name(name);
+    *helper.state.mutable_file() = reader.state.file();
+    helper.state.mutable_file()->set_exists(false);
+    helper.fd = CK_TRY(new_socket(SOCK_DGRAM));
+    lent_.push_back({helper.process, helper.fd});
+    if (!name.empty() && !bind_once(helper).ok())
+      session_.warn("messages from " + readable_name(name) + " have no sender's address any more");
+    return fetch(helper);
+  }
+
+  Status connect_datagrams(Socket& socket) {
+    if (!socket.state.connected() || is_paired(socket)) return {};
+    RestoreSession::Visit visit(session_, socket.process);
+    SocketState outside;
+    outside.set_name(socket.state.peer_name());
+    Socket* peer = peer_of(socket);
+    Status status = connect_there(session_, socket.fd, peer != nullptr ? peer->state : outside);
+    if (status.ok() || peer != nullptr) return status;
+    session_.warn("a socket is not connected to " + readable_name(outside.name()) + " any more");
+    return {};
+  }
+
+  Status shut_down(const Socket& socket) {
+    const bool by_itself =
+        socket.state.connected() && socket.state.peer() == 0 && !is_waiting(socket.state.id());
+    if (socket.state.shutdown() == 0 || by_itself) return {};
+    const UniqueFd fd = CK_TRY(fetch(socket));
+    ::shutdown(fd.get(), shutdown_way(socket.state.shutdown()));
+    return {};
+  }
+
+  RestoreSession& session_;
+  std::map<std::uint64_t, Socket> sockets_;  // by id
+  std::vector<Holder> lent_;
+  std::map<std::uint64_t, Holder> other_ends_;  // among lent_, of connections half of which is gone
+};
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
   auto state = CK_TRY(parse_state<SocketState>(record));
-  auto made_with_peer = session.sockets.find(state.id());
-  bool is_made = made_with_peer != session.sockets.end();
-  RestoreSession::Visit visit(
-      session, is_made ? made_with_peer->second.process : session.find_process(state.creator()));
-  int number = is_made ? made_with_peer->second.fd : CK_TRY(restore_pair(session, state));
-  CK_TRY(session.set_flags(number, record.flags()));
-  return Restored::at({session.process, number});
+  if (session.sockets.empty()) {
+    auto builder = std::make_shared<Builder>(session);
+    CK_TRY(builder->make_all());
+    session.later.emplace_back([builder] { return builder->finish(); });
+  }
+  Holder place = session.sockets.at(state.id());
+  RestoreSession::Visit visit(session, place.process);
+  CK_TRY(session.set_flags(place.fd, record.flags()));
+  return Restored::at(place);
 }
 
 }  // namespace
 
-// An end of a connection may itself be on its way: until nothing new comes up.
-Status collect_unread(CaptureSession& session) {
-  for (std::size_t before = 0; before != session.files.size();) {
-    before = session.files.size();
-    for (std::size_t i = 0; i < session.files.size(); ++i) {
-      const OpenFile& file = session.files[i];
-      const ino_t inode = file.status.st_ino;
-      if (!S_ISSOCK(file.status.st_mode) || session.unread.contains(inode)) continue;
-      auto found = CK_TRY(proc::find_unix_socket(inode));
-      if (!found || !is_connected(*found) || found->unread == 0 ||
-          (found->peer != 0 && !is_in_job(session, file, found->peer)))
-        continue;
-      Unread& unread = session.unread[inode];
-      unread.status =
-          read_unread(session, file.duplicate.get(), found->type == SOCK_STREAM, unread);
-    }
-  }
-  return {};
-}
-
 bool has_peer_in_job(const CaptureSession& session, const OpenFile& file) {
   Result<std::optional<proc::UnixSocket>> found = proc::find_unix_socket(file.status.st_ino);
   if (!found.ok() || !found->has_value()) return false;
-  return (*found)->has_peer && ((*found)->peer == 0 || is_in_job(session, file, (*found)->peer));
+  if (!(*found)->has_peer || (*found)->state == kListening) return true;
+  return is_peer_in_job(session, file, (*found)->peer);
 }
 
 const Kind kUnixSocket = {"unix_socket", recognises, capture, restore};

@@ -1,5 +1,6 @@
 // Descriptors of one process are captured, made anew in another, and compared by what they do.
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -433,8 +434,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   };
   open_pipe(0, kOutside, kOutside + 1);
   const Case cases[] = {
-      {[] { place(::socket(AF_INET, SOCK_STREAM, 0), 10); }, "TCP socket"},
-      {[] { place(::socket(AF_NETLINK, SOCK_RAW, 0), 10); }, "netlink"},
+      {[] { place(::socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT), 10); }, "netlink"},
       {[] { ::dup2(kOutside, 10); }, "outside of the job"},
       {[] { place(static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)), 10); },
        "not one of the job"},
@@ -457,14 +457,14 @@ BOOST_AUTO_TEST_CASE(survey_tells_all) {
   ControlArea area = ControlArea::create("/dev/shm", "", 2, 0).value();
   Parked process(area, 0, [] {
     ::close_range(3, ~0u, 0);
-    place(::socket(AF_INET, SOCK_STREAM, 0), 10);
-    place(::socket(AF_INET6, SOCK_DGRAM, 0), 11);
+    place(::socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT), 10);
+    place(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), 11);
     place(::eventfd(0, 0), 12);
   });
   auto objections = resources::classify(std::vector{process.pid()}).value();
   BOOST_REQUIRE(objections.size() == 2u);
   BOOST_TEST(objections[0].object.starts_with("fd 10 -> socket:["));
-  BOOST_TEST(objections[1].reason.find("UDP") != std::string::npos);
+  BOOST_TEST(objections[1].reason.find("pidfd") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
