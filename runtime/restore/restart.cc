@@ -170,12 +170,16 @@ class Restart {
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
     for (int i = 0; i < manifest_.processes_size(); ++i)
       processes_.push_back({&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}, {}});
-    return tree_->build([this](int starter, int process) {
-      // A fork shares what the starter has: its memory comes first where the child's is alike.
-      if (!runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
+    CK_TRY(tree_->build([this](int starter, int process) {
+      // A fork shares what the starter has: its memory comes first where the child's is alike. But
+      // System V segments come before any memory, and need all processes.
+      if (!manifest_.system_v().empty() ||
+          !runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
         return Status();
       return restore_memory_of(processes_[static_cast<std::size_t>(starter)]);
-    });
+    }));
+    for (Process& process : processes_) process.box = tree_->box(process.index);
+    return {};
   }
 
   Status restore_memory(const Camp& camp) {
@@ -191,7 +195,7 @@ class Restart {
   Status restore_memory_of(Process& process) {
     const int base = tree_->memory_of(process.index);
     if (base == process.index) return {};
-    process.box = tree_->box(process.index);
+    process.box = tree_->box(process.index);  // during the building it is new
     process.steps = plan_memory(manifest_, static_cast<std::uint32_t>(process.index));
     CK_TRY(base < 0 ? fill_anew(process)
                     : fill_over(process, processes_[static_cast<std::size_t>(base)]));
