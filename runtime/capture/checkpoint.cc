@@ -140,7 +140,7 @@ class Checkpoint {
       processes.push_back(
           {process.witness, &boxes.back(), manifest_.mutable_processes(static_cast<int>(i)), {}});
     }
-    return resources::capture_descriptors(processes, manifest_, objects_);
+    return resources::capture_descriptors(processes, manifest_, objects_, options_.tcp);
   }
 
   Status describe_memory() {

@@ -11,6 +11,7 @@
 #include "runtime/base/result.h"
 #include "runtime/image/writer.h"
 #include "runtime/proc/control_area.h"
+#include "runtime/resources/tcp_policy.h"
 
 namespace ck::capture {
 
@@ -23,6 +24,7 @@ struct CheckpointOptions {
   // ckpt --stop: after the freeze the job never runs again; it is killed when the image is safe,
   // and goes on if the checkpoint fails.
   bool stop = false;
+  resources::TcpPolicy tcp = resources::TcpPolicy::kReset;
   image::Progress* progress = nullptr;
 };
 
