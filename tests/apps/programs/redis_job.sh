@@ -14,6 +14,8 @@ stop() {
 }
 rm -rf appendonlydir server.log
 start
+# Killed and restarted from before it had files, the server finds those of its other life.
+redis-cli -p "$port" flushall
 redis-cli -p "$port" -r "$rounds" incr counter
 redis-cli -p "$port" -r 3 rpush list one two
 stop
