@@ -31,6 +31,7 @@ struct Options {
   bool json = false;
   std::optional<int> stop_exit;
   std::optional<job::Compression> compression;
+  std::optional<resources::TcpPolicy> tcp;
   std::optional<unsigned> threads;
   std::optional<std::chrono::milliseconds> timeout;
 };
@@ -60,6 +61,7 @@ job::wire::Request make_request(const Options& options) {
   checkpoint.set_allow_uncontrolled(options.allow_uncontrolled);
   if (options.stop_exit) checkpoint.set_stop_exit(*options.stop_exit);
   if (options.compression) checkpoint.set_compress(job::format_compression(*options.compression));
+  if (options.tcp) checkpoint.set_tcp(job::format_tcp(*options.tcp));
   if (options.threads) checkpoint.set_threads(*options.threads);
   if (options.timeout) {
     checkpoint.set_timeout_ms(static_cast<std::uint64_t>(options.timeout->count()));
@@ -130,6 +132,8 @@ void declare_save(CLI::App& app, Action& action) {
       ->type_name("SIG");
   add_parsed(*sub, "--compress", options->compression, job::parse_compression, "HOW",
              "none, zstd or zstd:LEVEL, for this image");
+  add_parsed(*sub, "--tcp", options->tcp, job::parse_tcp, "HOW",
+             "TCP connections to outside of the job: reset or refuse");
   add_parsed(*sub, "--threads", options->threads, number_between(0, 1024), "N",
              "Threads that compress and write");
   add_parsed(*sub, "--timeout", options->timeout, job::parse_duration, "TIME",

@@ -160,7 +160,8 @@ class Checkpoint {
 
   Status capture_descriptors() {
     std::deque<proc::Mailbox> boxes;
-    return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_);
+    return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_,
+                                          options_.tcp);
   }
 
   Status capture_system_v() {

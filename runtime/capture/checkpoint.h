@@ -11,6 +11,7 @@
 #include "runtime/base/result.h"
 #include "runtime/image/writer.h"
 #include "runtime/proc/control_area.h"
+#include "runtime/resources/tcp_policy.h"
 
 namespace ck::capture {
 
@@ -26,6 +27,7 @@ struct CheckpointOptions {
   // Processes without the agent are left out, with all below them; else they are an Error of kind
   // kRefused.
   bool allow_uncontrolled = false;
+  resources::TcpPolicy tcp = resources::TcpPolicy::kReset;
   image::Progress* progress = nullptr;
 };
 

@@ -27,6 +27,7 @@ boost::json::object settings_json(const Settings& settings) {
   object["compress"] = format_compression(settings.compression);
   object["threads"] = settings.threads;
   object["timeout_ms"] = settings.timeout.count();
+  object["tcp"] = format_tcp(settings.tcp);
   object["stop_exit"] = settings.stop_exit;
   object["allow_uncontrolled"] = settings.allow_uncontrolled;
   return object;
@@ -41,9 +42,11 @@ Result<Settings> parse_settings(const boost::json::object& object, const std::st
   settings.threads = static_cast<unsigned>(fields.number("threads"));
   settings.timeout = std::chrono::milliseconds(fields.number("timeout_ms"));
   settings.stop_exit = static_cast<int>(fields.number("stop_exit") & 0xff);
+  std::string tcp = object.contains("tcp") ? fields.text("tcp") : format_tcp(settings.tcp);
   CK_TRY(fields.status(what));
   const boost::json::value* allow = object.if_contains("allow_uncontrolled");
   settings.allow_uncontrolled = allow != nullptr && allow->is_bool() && allow->get_bool();
+  settings.tcp = CK_TRY(parse_tcp(tcp));
   settings.compression = CK_TRY(parse_compression(compress));
   return settings;
 }

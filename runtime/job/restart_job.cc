@@ -28,6 +28,7 @@ Settings with_changes(Settings settings, const RestartRequest& request) {
   settings.keep = request.keep.value_or(settings.keep);
   settings.request_signal = request.request_signal.value_or(settings.request_signal);
   settings.compression = request.compression.value_or(settings.compression);
+  settings.tcp = request.tcp.value_or(settings.tcp);
   settings.stop_exit = request.stop_exit.value_or(settings.stop_exit);
   return settings;
 }

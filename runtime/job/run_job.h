@@ -43,6 +43,7 @@ struct RestartRequest {
   std::optional<unsigned> keep;
   std::optional<int> request_signal;
   std::optional<Compression> compression;
+  std::optional<resources::TcpPolicy> tcp;
   std::optional<int> stop_exit;
   image::Progress* progress = nullptr;
   std::function<void()> on_restored;  // the job is about to have the terminal; may be empty

@@ -94,6 +94,18 @@ std::string format_compression(const Compression& compression) {
   return "zstd:" + std::to_string(compression.level);
 }
 
+Result<resources::TcpPolicy> parse_tcp(std::string_view text) {
+  for (auto policy : {resources::TcpPolicy::kReset, resources::TcpPolicy::kRefuse})
+    if (text == format_tcp(policy)) return policy;
+  return make_error(ErrorKind::kUsage,
+                    "'" + std::string(text) + "' is not a way to treat TCP connections",
+                    "write reset or refuse");
+}
+
+std::string format_tcp(resources::TcpPolicy policy) {
+  return policy == resources::TcpPolicy::kRefuse ? "refuse" : "reset";
+}
+
 Result<int> parse_signal(std::string_view text) {
   int number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

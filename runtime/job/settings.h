@@ -9,6 +9,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/image/writer.h"
+#include "runtime/resources/tcp_policy.h"
 
 namespace ck::job {
 
@@ -27,8 +28,9 @@ struct Settings {
   Compression compression;
   unsigned threads = 0;                      // 0: one a core
   std::chrono::milliseconds timeout{30000};  // for the freeze, and for waiting one's turn
-  int stop_exit = kDefaultStopExit;          // the supervisor's exit status after ckpt --stop
-  bool allow_uncontrolled = false;           // processes without the agent are left out of images
+  resources::TcpPolicy tcp = resources::TcpPolicy::kReset;  // connections to outside of the job
+  int stop_exit = kDefaultStopExit;  // the supervisor's exit status after ckpt --stop
+  bool allow_uncontrolled = false;   // processes without the agent are left out of images
 };
 
 // "90s", "10m", "1h30m", "2d", "500ms"; a plain number is seconds. At most 10 years.
@@ -38,6 +40,10 @@ std::string format_duration(std::chrono::milliseconds duration);
 // "none", "zstd", "zstd:LEVEL" with LEVEL from 1 to 19.
 Result<Compression> parse_compression(std::string_view text);
 std::string format_compression(const Compression& compression);
+
+// "reset", "refuse".
+Result<resources::TcpPolicy> parse_tcp(std::string_view text);
+std::string format_tcp(resources::TcpPolicy policy);
 
 // "SIGUSR2", "USR2", "usr2" or a number.
 Result<int> parse_signal(std::string_view text);

@@ -267,6 +267,7 @@ Result<Settings> merged(Settings settings, const wire::CheckpointRequest& reques
   if (request.has_timeout_ms()) {
     settings.timeout = std::chrono::milliseconds(std::min(request.timeout_ms(), kLongestTimeoutMs));
   }
+  if (request.has_tcp()) settings.tcp = CK_TRY(parse_tcp(request.tcp()));
   if (request.has_stop_exit()) {
     if (request.stop_exit() < 0 || request.stop_exit() > 255) {
       return make_error(ErrorKind::kUsage, "an exit status is between 0 and 255");

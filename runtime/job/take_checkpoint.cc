@@ -49,6 +49,7 @@ Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ow
   options.allow_uncontrolled = settings.allow_uncontrolled;
   options.before_rename = still_mine;
   options.stop = stop;
+  options.tcp = settings.tcp;
   options.progress = progress;
   outcome.report = CK_TRY(checkpoint(options));
   outcome.stopped = stop;

@@ -19,14 +19,9 @@
 #include "runtime/proc/pidfd.h"
 #include "runtime/proc/stat.h"
 #include "runtime/resources/kind.h"
+#include "runtime/resources/tcp_policy.h"
 
 namespace ck::resources {
-
-// What becomes of TCP connections that lead outside of the job.
-enum class TcpPolicy {
-  kReset,   // after a restart the program sees them reset
-  kRefuse,  // no checkpoint while there are any
-};
 
 struct CaptureProcess {
   RealPid pid;                             // a living thread

@@ -43,6 +43,7 @@ int option(int fd, int name) {
 }
 
 std::string type_text(int domain, int type, int protocol) {
+  if (type == SOCK_RAW && domain != AF_NETLINK) return "raw socket";
   if (domain == AF_INET || domain == AF_INET6) {
     if (protocol == IPPROTO_TCP) return "TCP socket";
     if (protocol == IPPROTO_UDP) return "UDP socket";

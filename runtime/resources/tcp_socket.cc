@@ -139,6 +139,14 @@ Status apply_policy(const CaptureSession& session, const OpenFile& file, int sta
       .with_hint("--tcp=reset resets it at a restart");
 }
 
+void note_reset(CaptureSession& session, const OpenFile& file) {
+  session.notes.push_back({file.pid,
+                           "fd " + std::to_string(file.entry.fd) + " -> " + file.entry.target,
+                           "it is " + describe_socket(file.duplicate.get()) +
+                               " that leads outside of the job, and is reset at a restart",
+                           "", false});
+}
+
 Status check_waiting(const CaptureSession& session, const OpenFile& file) {
   const tcp_info info = info_of(file.duplicate.get());
   if (session.survey || (info.tcpi_bytes_sent == 0 && info.tcpi_notsent_bytes == 0)) return {};
@@ -204,7 +212,10 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   const InetState::Phase phase = CK_TRY(phase_of(session, file, info.tcpi_state));
   if (phase == InetState::RESET) CK_TRY(apply_policy(session, file, info.tcpi_state));
   if (phase == InetState::WAITING) CK_TRY(check_waiting(session, file));
-  if (session.survey) return {};
+  if (session.survey) {
+    if (phase == InetState::RESET && info.tcpi_state != TCP_CLOSE) note_reset(session, file);
+    return {};
+  }
   InetState state;
   state.set_id(file.status.st_ino);
   state.set_phase(phase);

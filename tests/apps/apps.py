@@ -8,6 +8,8 @@ restarts at random instants. The outputs must be equal.
 import argparse
 import os
 import random
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -111,8 +113,15 @@ def sort(bench):
     return [need("sort"), "-S", "500M", "--parallel=2", big_file(bench, 40)], {"LC_ALL": "C.UTF-8"}
 
 
+def redis(bench):
+    need("redis-server")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    return [need("bash"), source("redis_job.sh"), str(port), "40000"], {}
+
+
 APPS = {app.__name__: app for app in (pipeline, jemalloc, numpy, perl, gawk, mawk, node, java, go,
-                                      bash, sqlite, xz, zstd, gzip, sort, *TREES)}
+                                      bash, sqlite, xz, zstd, gzip, sort, redis, *TREES)}
 
 
 def undisturbed(bench, command, extra):
@@ -128,7 +137,8 @@ def undisturbed(bench, command, extra):
 def disturbed(bench, command, extra, instants, changes_files):
     """The same under ckrun, killed and restarted at these times of its own running time."""
     path = os.path.join(bench.work, "output")
-    job = Job(bench, command, env=extra, stdout=path, restart_options=["--pids", "namespace"])
+    job = Job(bench, command, env=extra, stdout=path,
+              restart_options=["--pids", "namespace", "--rollback-files"])
     job.start()
     job.note_pid()
     passed = 0.0

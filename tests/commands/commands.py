@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -173,6 +174,57 @@ class Save(case.Case):
         job.restart()
         job.wait_restarted()
         self.finish_well(job)
+
+    def start_connected(self):
+        """A job with a TCP connection to us, which says what becomes of it once we ask."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        program = ("import socket, os, select, time\n"
+                   f"s = socket.create_connection(('127.0.0.1', {listener.getsockname()[1]}))\n"
+                   "print('ready', flush=True)\n"
+                   "while not os.path.exists(os.environ['GUEST_GO']): time.sleep(0.01)\n"
+                   "try: print(s.recv(10).decode(), flush=True)\n"
+                   "except ConnectionResetError: print('reset', flush=True)\n")
+        job = Job(self.bench, ["/usr/bin/python3", "-c", program], name="connected",
+                  env={"GUEST_GO": self.go}, restart_options=["--pids", "namespace"])
+        job.start()
+        job.wait_started()
+        connection = listener.accept()[0]
+        self.addCleanup(listener.close)
+        self.addCleanup(connection.close)
+        return job, connection
+
+    def test_connection_to_outside_survives_a_checkpoint(self):
+        job, connection = self.start_connected()
+        job.checkpoint()
+        connection.sendall(b"hello")
+        with open(self.go, "w", encoding="ascii"):
+            pass
+        self.assertEqual(job.finish(), 0, job.report())
+        self.assertEqual(job.all_lines(), ["ready", "hello"])
+
+    def test_connection_to_outside_is_reset_at_a_restart(self):
+        job, connection = self.start_connected()
+        connection.sendall(b"unread")
+        job.checkpoint("--stop")
+        self.assertEqual(job.finish(), 85, job.report())
+        job.restart()
+        job.wait_restarted()
+        with open(self.go, "w", encoding="ascii"):
+            pass
+        self.assertEqual(job.finish(), 0, job.report())
+        self.assertEqual(job.all_lines()[-1], "reset")
+
+    def test_connection_to_outside_is_refused_if_asked(self):
+        job, connection = self.start_connected()
+        done = self.bench.ckpt("--tcp=refuse", job.pid())
+        self.assertEqual(done.returncode, 69, done.stderr)
+        for word in ("TCP socket", "outside", "--tcp=reset"):
+            self.assertIn(word, done.stderr)
+        connection.sendall(b"goes on")
+        with open(self.go, "w", encoding="ascii"):
+            pass
+        self.assertEqual(job.finish(), 0, job.report())
+        self.assertEqual(job.all_lines(), ["ready", "goes on"])
 
     def test_stop_exit_is_chosen(self):
         job = self.start()

@@ -42,6 +42,7 @@ _ckrun_option_value()
     case $previous in
         --dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
         --compress) mapfile -t COMPREPLY < <(compgen -W 'none zstd zstd:3 zstd:9 zstd:19' -- "$current") ;;
+        --tcp) mapfile -t COMPREPLY < <(compgen -W 'reset refuse' -- "$current") ;;
         --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace' -- "$current") ;;
         -s | --signal) mapfile -t COMPREPLY < <(compgen -W "$_ckrun_signals" -- "$current") ;;
         --interval | --timeout) mapfile -t COMPREPLY < <(compgen -W '30s 10m 30m 1h' -- "$current") ;;
@@ -69,7 +70,7 @@ _ckrun()
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
-            --threads --timeout --stop-exit --max-threads --allow-uncontrolled --help --version' -- "$current")
+            --threads --timeout --tcp --stop-exit --max-threads --allow-uncontrolled --help --version' -- "$current")
     else
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
@@ -88,9 +89,9 @@ _ckpt()
     if [[ $current == -* ]]; then
         local options='--dir --help'
         case $sub in
-            save) options+=' --stop --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --json --version' ;;
+            save) options+=' --stop --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
             restart) options+=' --as --pids --rollback-files --force --threads --interval --keep -s
-                --signal --compress --timeout --stop-exit' ;;
+                --signal --compress --timeout --tcp --stop-exit' ;;
             ls | check) options+=' --json' ;;
             inspect) options+=' --mappings --json' ;;
             verify) options+=' --threads --json' ;;

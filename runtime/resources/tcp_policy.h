@@ -1,0 +1,11 @@
+// What becomes of TCP connections that lead outside of the job. Any thread.
+#pragma once
+
+namespace ck::resources {
+
+enum class TcpPolicy {
+  kReset,   // after a restart the program sees them reset
+  kRefuse,  // no checkpoint while there are any
+};
+
+}  // namespace ck::resources
