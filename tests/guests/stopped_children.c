@@ -39,7 +39,7 @@ static void end(pid_t child) {
 }
 
 int main(void) {
-  struct sigaction action = {.sa_handler = on_child};
+  struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
   counters = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   sigaction(SIGCHLD, &action, 0);
   pid_t told = start(0), untold = start(1), continued = start(2);

@@ -10,7 +10,7 @@ static void on_child(int number) {
 }
 
 int main(void) {
-  struct sigaction action = {.sa_handler = on_child};
+  struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
   sigaction(SIGCHLD, &action, 0);
   pid_t by_exit = fork();
   if (by_exit == 0) _exit(42);
