@@ -8,7 +8,6 @@ restarts at random instants. The outputs must be equal.
 import argparse
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
