@@ -19,6 +19,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::microseconds kBetweenAttempts{300};
+constexpr std::string_view kSupervisorName = "ckrun";
 
 bool maps(RealPid pid, ino_t area) {
   const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(pid);
@@ -50,6 +51,8 @@ Result<std::vector<RealPid>> members_below(RealPid reaper, ino_t area) {
     // none of the job.
     const Result<proc::ProcessStatus> now = proc::read_status(child);
     if (!now.ok() || !proc::any_thread_alive(child)) continue;
+    // One that has adopted its job has the reaper for a parent too, and maps the area.
+    if (child == RealPid(::getpid()) || (!ours && now->name == kSupervisorName)) continue;
     if (reaper == RealPid(::getpid()) && now->ns_tgid.size() > own.ns_tgid.size()) continue;
     if (ours || maps(child, area)) members.push_back(child);
   }

@@ -1,13 +1,17 @@
 #include "runtime/capture/held_threads.h"
 
+#include <unistd.h>
+
+#include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 
 namespace ck::capture {
 
 Result<HeldThreads> HeldThreads::seize(RealPid process, Deadline deadline) {
   std::vector<TracedThread> threads;
+  const bool own_child = CK_TRY(proc::read_status(process)).ppid == RealPid(::getpid());
   for (RealPid tid : CK_TRY(proc::read_threads(process)))
-    if (auto thread = CK_TRY(TracedThread::seize(tid, process, false)))
+    if (auto thread = CK_TRY(TracedThread::seize(tid, process, own_child && tid == process)))
       threads.push_back(std::move(*thread));
   for (TracedThread& thread : threads) CK_TRY(thread.wait_stopped(deadline));
   HeldThreads held(std::move(threads));

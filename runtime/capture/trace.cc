@@ -248,10 +248,18 @@ Status TracedThread::interrupt() {
   return {};
 }
 
+// A thread that was killed while it stood still is no longer there to be detached; but until its
+// tracer has collected it, nobody else is told of its end, nor of its process's (ptrace(2)).
 Status TracedThread::detach() {
   const bool gone = trace(PTRACE_DETACH, tid_) != 0;
   if (gone && errno != ESRCH) return failed("PTRACE_DETACH");
-  tid_ = RealPid();
+  const RealPid ended = std::exchange(tid_, RealPid());
+  if (!gone || own_child_) return {};
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(ended.value), &info, WEXITED | __WALL | WNOHANG) == 0 &&
+         info.si_pid == 0 && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
   return {};
 }
 

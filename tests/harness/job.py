@@ -182,6 +182,10 @@ class Job:
         """SIGKILL for supervisor and program: as if the machine had gone."""
         processes.end_all([self.popen])
 
+    def has_finished(self):
+        """Whether the job's folder says that it has ended by itself."""
+        return os.path.exists(os.path.join(self.bench.state, self.name, "finished"))
+
     def restart(self, *options, image=None, cwd=None):
         self.spawn([self.bench.tool("ckpt"), "restart", *self.restart_options, *options,
                      image or self.image], cwd)
