@@ -10,10 +10,12 @@
 using Steady = std::chrono::steady_clock;
 
 static std::atomic<bool> done{false};
+static std::atomic<int> begun{0};  // a thread that is being made blocks its signals
 static std::atomic<Steady::rep> newest{0};
 
 static void read_clocks() {
   Steady::time_point last = Steady::now();
+  ++begun;
   while (!done) {
     const Steady::rep seen = newest;
     const Steady::time_point now = Steady::now();
@@ -30,6 +32,7 @@ static void read_clocks() {
 int main() {
   std::vector<std::thread> threads;
   for (int i = 0; i < 12; ++i) threads.emplace_back(read_clocks);
+  while (begun < 12) std::this_thread::yield();
   guest_ready();
   guest_wait();
   done = true;
