@@ -174,12 +174,12 @@ Result<FrozenProcess::Standing> FrozenProcess::stop(std::string& obstacle) {
       CK_TRY(read_statuses());
       return Standing::kStopped;
     }
+    if (standing == Standing::kNotYet && steady_clock::now() >= stop_by) return Standing::kStuck;
     traced_.clear();
     seen_.clear();
     settled_ = 0;
     spdlog::debug("freeze of {}: {}", pid.value, obstacle);
-    if (steady_clock::now() >= (standing == Standing::kStopped ? settle_by : stop_by))
-      return Standing::kNotYet;
+    if (steady_clock::now() >= settle_by) return Standing::kNotYet;
     std::this_thread::sleep_for(kBetweenAttempts);
     CK_TRY(begin_stop());
   }

@@ -44,6 +44,8 @@ class FrozenProcess {
     kStopped,  // every thread, where it can be parked
     kEnded,    // a zombie, or gone
     kNotYet,   // goes on; `obstacle` says why
+    kStuck,    // as before, but will stop at once when a thread's wait in the kernel ends (vfork,
+               // a disk): the next stop() goes on from there
   };
   // Waits for it. What is just passing (a program being started, a thread in the vdso) is let go on
   // for a moment, alone.
@@ -62,6 +64,7 @@ class FrozenProcess {
   std::size_t thread_count() const { return traced_.size(); }  // after stop()
   unsigned slots_end() const { return first_slot_ + static_cast<unsigned>(threads.size()); }
   ControlArea& area() const { return area_; }
+  bool frozen() const { return frozen_; }  // parked, or on its way there
 
   RealPid pid;
   RealPid witness;  // a living thread, for /proc: a leader that has exited shows nothing there

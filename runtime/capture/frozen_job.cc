@@ -83,13 +83,38 @@ Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& 
   std::string obstacle;
   for (;;) {
     if (CK_TRY(job->stop_and_park(obstacle))) return job;
+    job->keep_stuck();
     job->processes.clear();
+    CK_TRY(job->wait_for_stuck(obstacle));
     spdlog::debug("freeze of job {}: {}; again", root.value, obstacle);
     if (steady_clock::now() >= deadline)
       return make_error(ErrorKind::kTryAgain, "the job cannot be frozen: " + obstacle,
                         "try again, or give it more time with --timeout");
     std::this_thread::sleep_for(kBetweenAttempts);
   }
+}
+
+void FrozenJob::keep_stuck() {
+  for (auto& process : processes)
+    if (were_stuck_.contains(process->pid.value) && !process->frozen())
+      stuck_[process->pid.value] = std::move(process);
+}
+
+// The others go on meanwhile: what it waits for may be one of them.
+Status FrozenJob::wait_for_stuck(std::string& obstacle) {
+  while (!stuck_.empty() && steady_clock::now() < deadline_) {
+    bool all_stopped = true;
+    for (auto it = stuck_.begin(); it != stuck_.end();) {
+      const Result<FrozenProcess::Standing> standing = it->second->stop(obstacle);
+      if (!standing.ok() && standing.error().errnum != ESRCH) return standing.error();
+      const bool waits = standing.ok() && *standing == FrozenProcess::Standing::kStuck;
+      const bool stopped = standing.ok() && *standing == FrozenProcess::Standing::kStopped;
+      all_stopped = all_stopped && !waits;
+      it = waits || stopped ? std::next(it) : stuck_.erase(it);
+    }
+    if (all_stopped) return {};
+  }
+  return {};
 }
 
 Result<bool> FrozenJob::stop_and_park(std::string& obstacle) {
@@ -152,7 +177,9 @@ Result<std::vector<RealPid>> FrozenJob::children_of_all() const {
 Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::string& obstacle) {
   std::vector<std::unique_ptr<FrozenProcess>> stopping;
   for (RealPid pid : level) {
-    auto process = std::make_unique<FrozenProcess>(pid, area_, deadline_);
+    auto stuck = stuck_.extract(pid.value);
+    auto process =
+        stuck ? std::move(stuck.mapped()) : std::make_unique<FrozenProcess>(pid, area_, deadline_);
     if (const auto known = dumpable_was_.find(pid.value); known != dumpable_was_.end())
       process->dumpable_was = known->second;
     Status begun = process->begin_stop();
@@ -161,13 +188,22 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
     if (process->dumpable_was >= 0) dumpable_was_[pid.value] = process->dumpable_was;
     stopping.push_back(std::move(process));
   }
+  bool all = true;
   for (std::unique_ptr<FrozenProcess>& process : stopping) {
     const Result<FrozenProcess::Standing> stopped = process->stop(obstacle);
     if (!stopped.ok() && may_leave_out(*process, stopped.error())) continue;
     if (!stopped.ok() && stopped.error().errnum != ESRCH) return stopped.error();
     const auto standing = stopped.ok() ? *stopped : FrozenProcess::Standing::kNotYet;
     if (!stopped.ok()) obstacle = stopped.error().message;  // it has just been killed
-    if (standing == FrozenProcess::Standing::kNotYet) return false;
+    if (standing == FrozenProcess::Standing::kStuck) {
+      were_stuck_.insert(process->pid.value);
+      stuck_[process->pid.value] = std::move(process);
+    }
+    if (standing == FrozenProcess::Standing::kStuck ||
+        standing == FrozenProcess::Standing::kNotYet) {
+      all = false;  // the rest is waited for all the same: it may be stuck too
+      continue;
+    }
     if (standing == FrozenProcess::Standing::kEnded) {
       CK_TRY(note_ended(process->pid));
       continue;
@@ -175,7 +211,7 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
     if (process->pid != root_) CK_TRY(refuse_shared_memory(*process));
     processes.push_back(std::move(process));
   }
-  return true;
+  return all;
 }
 
 bool FrozenJob::may_leave_out(const FrozenProcess& process, const Error& reason) {

@@ -48,6 +48,8 @@ class FrozenJob {
   std::vector<RealPid> unseen(const std::vector<RealPid>& pids);
   Result<std::vector<RealPid>> children_of_all() const;
   bool may_leave_out(const FrozenProcess& process, const Error& reason);
+  void keep_stuck();
+  Status wait_for_stuck(std::string& obstacle);
   Status note_ended(RealPid pid);
   Status park_all();
   Result<bool> stop_and_park(std::string& obstacle);
@@ -58,6 +60,10 @@ class FrozenJob {
   Deadline deadline_;
   bool allow_uncontrolled_;
   std::set<pid_t> seen_;
+  // Those with a thread in such a wait, by pid. They are kept over attempts, stopped or about to:
+  // the thread cannot be detached there, and may be in the next wait when it is looked at again.
+  std::map<pid_t, std::unique_ptr<FrozenProcess>> stuck_;
+  std::set<pid_t> were_stuck_;
   std::map<pid_t, int> dumpable_was_;  // of processes that were made dumpable in earlier attempts
 };
 

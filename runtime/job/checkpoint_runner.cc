@@ -127,8 +127,14 @@ void CheckpointRunner::thread_main() {
       order = std::move(*next_);
       next_.reset();
     }
-    auto outcome = std::make_shared<Result<CheckpointOutcome>>(
-        take_checkpoint(job_, ownership_, checkpoint_, order.settings, order.stop, meter_.get()));
+    // In a thread of its own: when a tracer ends, the kernel detaches all that it traces, and there
+    // is no other way to detach a thread that does not stop (ptrace(2)).
+    std::shared_ptr<Result<CheckpointOutcome>> outcome;
+    std::thread engine([&] {
+      outcome = std::make_shared<Result<CheckpointOutcome>>(
+          take_checkpoint(job_, ownership_, checkpoint_, order.settings, order.stop, meter_.get()));
+    });
+    engine.join();
     boost::asio::post(io_, [this, outcome] { finished(std::move(*outcome)); });
   }
 }
