@@ -36,14 +36,15 @@ struct Call {
 
 // States of a thread slot. The word is a futex; who sets it, who waits, and what then holds:
 enum SlotState : uint32_t {
-  kFree = 0,      // engine or injected code (on release): nobody serves the slot
-  kArriving = 1,  // engine, before it diverts the thread: frame is complete; thread not there yet
-  kParked = 2,    // injected code: the thread waits in the serve loop and touches nothing
-  kRunCalls = 3,  // engine: run calls[0..call_count); then kParked
-  kClone = 4,     // engine: clone3(clone_args, clone_size), child serves child_slot; then kParked
-                  // with clone_result
-  kJump = 5,      // engine: leave this serve loop for the one at jump_to (same contract)
-  kRelease = 6,   // engine: rt_sigreturn to the frame; injected code sets kFree just before
+  kFree = 0,       // engine or injected code (on release): nobody serves the slot
+  kArriving = 1,   // engine, before it diverts the thread: frame is complete; thread not there yet
+  kParked = 2,     // injected code: the thread waits in the serve loop and touches nothing
+  kRunCalls = 3,   // engine: run calls[0..call_count); then kParked
+  kClone = 4,      // engine: clone3(clone_args, clone_size), child serves child_slot; then kParked
+                   // with clone_result
+  kJump = 5,       // engine: leave this serve loop for the one at jump_to (same contract)
+  kRelease = 6,    // engine: rt_sigreturn to the frame; injected code sets kFree just before
+  kDismissed = 7,  // engine: the process ends, now or when it arrives
 };
 
 // What rt_sigreturn(2) expects on x86-64 (kernel: arch/x86/include/uapi/asm/sigcontext.h,

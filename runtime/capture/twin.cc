@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "runtime/base/log.h"
+#include "runtime/proc/slot_state.h"
 #include "runtime/proc/tasks.h"
 
 namespace ck::capture {
@@ -67,15 +68,17 @@ Result<RealPid> real_child(const FrozenProcess& process, RealPid parent, pid_t i
                     "is memory short?");
 }
 
-Result<RealPid> fork_beside(FrozenProcess& process, Mailbox& box, unsigned slot) {
+// `twin` is set as soon as it is there, whatever fails afterwards.
+Status fork_beside(FrozenProcess& process, Mailbox& box, unsigned slot, RealPid& twin) {
   expect_child(*process.area().slot(slot));
   const pid_t pid = CK_TRY(box.clone(args_for(box, slot, CLONE_PARENT), slot));
-  return real_child(process, process.status.ppid, pid);
+  twin = CK_TRY(real_child(process, process.status.ppid, pid));
+  return {};
 }
 
 // The helper shares the memory of the process and has no exit signal, so that its end is not told
 // to the program and no wait of it but ours (__WALL) sees it.
-Result<RealPid> fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned slot) {
+Status fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned slot, RealPid& twin) {
   const unsigned helper_slot = slot + 1;
   expect_child(*process.area().slot(helper_slot));
   const pid_t helper =
@@ -87,14 +90,20 @@ Result<RealPid> fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned
   clone_args args = args_for(box, slot, 0);
   args.exit_signal = SIGCHLD;
   const Result<pid_t> cloned = helper_box.clone(args, slot);
-  Result<RealPid> twin =
-      cloned.ok() ? real_child(process, real_helper, *cloned) : Result<RealPid>(cloned.error());
+  Status forked;
+  if (cloned.ok()) {
+    const Result<RealPid> child = real_child(process, real_helper, *cloned);
+    if (child.ok()) twin = *child;
+    if (!child.ok()) forked = child.error();
+  } else {
+    forked = cloned.error();
+  }
   helper_box.clear();
   helper_box.add(SYS_exit, 0);
   helper_box.start();
   box.clear();
   CK_TRY(box.call("collect the helper that made the copy", SYS_wait4, helper, 0, __WALL, 0));
-  return twin;
+  return forked;
 }
 
 }  // namespace
@@ -104,12 +113,16 @@ Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process, Parent parent) 
   CK_TRY(advise(process, advice, &Advice::before));
   Mailbox box = process.mailbox();
   const unsigned slot = process.slots_end();
-  const Result<RealPid> forked = parent == Parent::kReaper ? fork_beside(process, box, slot)
-                                                           : fork_below_helper(process, box, slot);
+  std::unique_ptr<Twin> twin(new Twin(RealPid()));
+  Status forked = parent == Parent::kReaper ? fork_beside(process, box, slot, twin->pid_)
+                                            : fork_below_helper(process, box, slot, twin->pid_);
+  // A process that is killed while it forks may leave a child of which it could not tell.
+  if (!forked.ok())
+    for (unsigned made : {slot, slot + 1})
+      proc::set_slot_state(*process.area().slot(made), abi::kDismissed);
   CK_TRY(advise(process, advice, &Advice::after));
-  const RealPid pid = CK_TRY(forked);
-  std::unique_ptr<Twin> twin(new Twin(pid));
-  Mailbox twin_box(process.area(), slot, process.agent.area, pid);
+  CK_TRY(std::move(forked));
+  Mailbox twin_box(process.area(), slot, process.agent.area, twin->pid());
   CK_TRY(twin_box.wait_parked());
   // Or whoever reads a pipe of the program waits for the twin to close it.
   CK_TRY(twin_box.call("close the twin's descriptors", SYS_close_range, 0, ~0u, 0));
@@ -121,7 +134,7 @@ bool Twin::alive() const {
 }
 
 Twin::~Twin() {
-  if (::kill(pid_.value, SIGKILL) != 0) return;
+  if (!pid_ || ::kill(pid_.value, SIGKILL) != 0) return;
   // Our child where we are the program's parent; else its parent there collects it.
   ::waitpid(pid_.value, nullptr, __WALL);
 }
