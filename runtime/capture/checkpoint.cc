@@ -187,12 +187,11 @@ class Checkpoint {
 
   Status fork_twins() {
     const auto no_subreapers = CK_TRY(NoSubreapers::begin(*job_, manifest_));
-    for (const auto& process : job_->processes) {
-      const bool inside =
-          std::any_of(job_->processes.begin(), job_->processes.end(),
-                      [&](const auto& other) { return other->pid == process->status.ppid; });
-      Result<std::unique_ptr<Twin>> twin =
-          Twin::fork(*process, inside ? Twin::Parent::kProgram : Twin::Parent::kReaper);
+    std::vector<Twin::Wanted> wanted;
+    for (const auto& process : job_->processes)
+      wanted.push_back({process.get(), job_->has(process->status.ppid) ? Twin::Parent::kProgram
+                                                                       : Twin::Parent::kReaper});
+    for (Result<std::unique_ptr<Twin>>& twin : Twin::fork(wanted)) {
       if (!twin.ok() && !no_room(twin.error())) return std::move(twin).error();
       if (!twin.ok())
         spdlog::info("the job stands still until it is read: {}", twin.error().text());

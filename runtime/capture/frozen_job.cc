@@ -134,6 +134,11 @@ bool FrozenJob::lost_one(const Error& failure) const {
                      [](const auto& process) { return !proc::any_thread_alive(process->pid); });
 }
 
+bool FrozenJob::has(RealPid pid) const {
+  return std::any_of(processes.begin(), processes.end(),
+                     [&](const auto& process) { return process->pid == pid; });
+}
+
 Result<bool> FrozenJob::stop_tree(std::string& obstacle) {
   processes.clear();
   ended.clear();

@@ -35,6 +35,7 @@ class FrozenJob {
   void kill();
   // Whether a failure is explained by a process that has ended, or is just being killed.
   bool lost_one(const Error& failure) const;
+  bool has(RealPid process) const;  // frozen, as one of it
 
   std::vector<std::unique_ptr<FrozenProcess>> processes;  // the root first, parents before children
   std::vector<EndedProcess> ended;

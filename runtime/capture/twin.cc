@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <deque>
+#include <optional>
+
 #include "runtime/base/log.h"
 #include "runtime/proc/slot_state.h"
 #include "runtime/proc/tasks.h"
@@ -68,65 +71,160 @@ Result<RealPid> real_child(const FrozenProcess& process, RealPid parent, pid_t i
                     "is memory short?");
 }
 
-// `twin` is set as soon as it is there, whatever fails afterwards.
-Status fork_beside(FrozenProcess& process, Mailbox& box, unsigned slot, RealPid& twin) {
-  expect_child(*process.area().slot(slot));
-  const pid_t pid = CK_TRY(box.clone(args_for(box, slot, CLONE_PARENT), slot));
-  twin = CK_TRY(real_child(process, process.status.ppid, pid));
-  return {};
-}
-
-// The helper shares the memory of the process and has no exit signal, so that its end is not told
-// to the program and no wait of it but ours (__WALL) sees it.
-Status fork_below_helper(FrozenProcess& process, Mailbox& box, unsigned slot, RealPid& twin) {
-  const unsigned helper_slot = slot + 1;
-  expect_child(*process.area().slot(helper_slot));
-  const pid_t helper =
-      CK_TRY(box.clone(args_for(box, helper_slot, CLONE_VM | CLONE_FILES | CLONE_FS), helper_slot));
-  const RealPid real_helper = CK_TRY(real_child(process, process.pid, helper));
-  Mailbox helper_box(process.area(), helper_slot, process.agent.area, real_helper);
-  CK_TRY(helper_box.wait_parked());
-  expect_child(*process.area().slot(slot));
-  clone_args args = args_for(box, slot, 0);
-  args.exit_signal = SIGCHLD;
-  const Result<pid_t> cloned = helper_box.clone(args, slot);
-  Status forked;
-  if (cloned.ok()) {
-    const Result<RealPid> child = real_child(process, real_helper, *cloned);
-    if (child.ok()) twin = *child;
-    if (!child.ok()) forked = child.error();
-  } else {
-    forked = cloned.error();
-  }
-  helper_box.clear();
-  helper_box.add(SYS_exit, 0);
-  helper_box.start();
-  box.clear();
-  CK_TRY(box.call("collect the helper that made the copy", SYS_wait4, helper, 0, __WALL, 0));
-  return forked;
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Twin>> Twin::fork(FrozenProcess& process, Parent parent) {
-  const std::vector<Advice> advice = advice_for_fork(process.mappings);
-  CK_TRY(advise(process, advice, &Advice::before));
-  Mailbox box = process.mailbox();
-  const unsigned slot = process.slots_end();
-  std::unique_ptr<Twin> twin(new Twin(RealPid()));
-  Status forked = parent == Parent::kReaper ? fork_beside(process, box, slot, twin->pid_)
-                                            : fork_below_helper(process, box, slot, twin->pid_);
-  // A process that is killed while it forks may leave a child of which it could not tell.
-  if (!forked.ok())
-    for (unsigned made : {slot, slot + 1})
-      proc::set_slot_state(*process.area().slot(made), abi::kDismissed);
-  CK_TRY(advise(process, advice, &Advice::after));
-  CK_TRY(std::move(forked));
-  Mailbox twin_box(process.area(), slot, process.agent.area, twin->pid());
-  CK_TRY(twin_box.wait_parked());
+// One fork, in steps: each waits for what the step before it has begun, so that the processes of a
+// job work at the same time.
+class TwinFork {
+ public:
+  explicit TwinFork(const Twin::Wanted& wanted)
+      : process_(*wanted.process),
+        parent_(wanted.parent),
+        slot_(process_.slots_end()),
+        advice_(advice_for_fork(process_.mappings)),
+        box_(process_.mailbox()) {}
+
+  // What is under way is waited for: a thread that is thawed meanwhile would miss its release. A
+  // process that is killed while it forks may leave a child of which it could not tell.
+  ~TwinFork() {
+    if (done_) return;
+    if (busy_) (void)box_.wait_parked();
+    if (helper_) (void)end_helper();
+    if (busy_) (void)box_.wait_parked();
+    for (unsigned made : {slot_, slot_ + 1})
+      proc::set_slot_state(*process_.area().slot(made), abi::kDismissed);
+    (void)advise(process_, advice_, &Advice::after);
+  }
+  TwinFork(const TwinFork&) = delete;
+  TwinFork& operator=(const TwinFork&) = delete;
+
+  static constexpr int kSteps = 5;
+  Status step(int number) {
+    switch (number) {
+      case 0:
+        return begin();
+      case 1:
+        return fork();
+      case 2:
+        return note_child();
+      case 3:
+        return close_descriptors();
+      default:
+        return finish();
+    }
+  }
+  std::unique_ptr<Twin> take() { return std::move(twin_); }
+
+ private:
+  Status begin() {
+    CK_TRY(advise(process_, advice_, &Advice::before));
+    box_.clear();
+    if (parent_ == Twin::Parent::kReaper)
+      start_clone(box_, slot_, CLONE_PARENT, 0);
+    else
+      start_clone(box_, slot_ + 1, CLONE_VM | CLONE_FILES | CLONE_FS, 0);
+    busy_ = true;
+    return {};
+  }
+
+  // The helper shares the memory of the process and has no exit signal, so that its end is not told
+  // to the program and no wait of it but ours (__WALL) sees it.
+  Status fork() {
+    if (parent_ == Twin::Parent::kReaper) return {};
+    helper_id_ = CK_TRY(finish_clone());
+    const RealPid helper = CK_TRY(real_child(process_, process_.pid, helper_id_));
+    helper_.emplace(process_.area(), slot_ + 1, process_.agent.area, helper);
+    CK_TRY(helper_->wait_parked());
+    start_clone(*helper_, slot_, 0, SIGCHLD);
+    return {};
+  }
+
+  Status note_child() {
+    const bool beside = parent_ == Twin::Parent::kReaper;
+    const pid_t child = beside ? CK_TRY(finish_clone()) : CK_TRY(helper_->finish_clone());
+    const RealPid made_by = beside ? process_.status.ppid : helper_->pid();
+    const RealPid pid = CK_TRY(real_child(process_, made_by, child));
+    twin_.reset(new Twin(pid));
+    return helper_ ? end_helper() : Status();
+  }
+
   // Or whoever reads a pipe of the program waits for the twin to close it.
-  CK_TRY(twin_box.call("close the twin's descriptors", SYS_close_range, 0, ~0u, 0));
-  return twin;
+  Status close_descriptors() {
+    if (busy_) CK_TRY(collect_helper());
+    twin_box_.emplace(process_.area(), slot_, process_.agent.area, twin_->pid());
+    CK_TRY(twin_box_->wait_parked());
+    twin_box_->add(SYS_close_range, 0, ~0u, 0);
+    twin_box_->start();
+    return {};
+  }
+
+  Status finish() {
+    CK_TRY(twin_box_->finish());
+    CK_TRY(twin_box_->expect_all("close the twin's descriptors"));
+    CK_TRY(advise(process_, advice_, &Advice::after));
+    done_ = true;
+    return {};
+  }
+
+  void start_clone(Mailbox& box, unsigned slot, std::uint64_t flags, int exit_signal) {
+    expect_child(*process_.area().slot(slot));
+    clone_args args = args_for(box, slot, flags);
+    args.exit_signal = static_cast<std::uint64_t>(exit_signal);
+    box.start_clone(args, slot);
+  }
+
+  Result<pid_t> finish_clone() {
+    Result<pid_t> child = box_.finish_clone();
+    busy_ = false;
+    return child;
+  }
+
+  Status end_helper() {
+    helper_->clear();
+    helper_->add(SYS_exit, 0);
+    helper_->start();
+    helper_.reset();
+    box_.clear();
+    box_.add(SYS_wait4, helper_id_, 0, __WALL, 0);
+    box_.start();
+    busy_ = true;
+    return {};
+  }
+
+  Status collect_helper() {
+    CK_TRY(box_.finish());
+    busy_ = false;
+    return box_.expect_all("collect the helper that made the copy");
+  }
+
+  FrozenProcess& process_;
+  Twin::Parent parent_;
+  unsigned slot_;
+  std::vector<Advice> advice_;
+  Mailbox box_;
+  bool busy_ = false;  // box_ has been told to do something
+  pid_t helper_id_ = 0;
+  std::optional<Mailbox> helper_;
+  std::optional<Mailbox> twin_box_;
+  std::unique_ptr<Twin> twin_;
+  bool done_ = false;
+};
+
+std::vector<Result<std::unique_ptr<Twin>>> Twin::fork(const std::vector<Wanted>& wanted) {
+  std::deque<TwinFork> forks;
+  std::vector<Status> outcomes(wanted.size());
+  for (const Wanted& one : wanted) forks.emplace_back(one);
+  for (int step = 0; step < TwinFork::kSteps; ++step)
+    for (std::size_t i = 0; i < forks.size(); ++i)
+      if (outcomes[i].ok()) outcomes[i] = forks[i].step(step);
+  std::vector<Result<std::unique_ptr<Twin>>> twins;
+  for (std::size_t i = 0; i < forks.size(); ++i) {
+    if (outcomes[i].ok())
+      twins.emplace_back(forks[i].take());
+    else
+      twins.emplace_back(outcomes[i].error());
+  }
+  return twins;
 }
 
 bool Twin::alive() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "runtime/capture/freeze.h"
 
@@ -10,12 +11,17 @@ namespace ck::capture {
 
 class Twin {
  public:
-  // Takes slots from process.slots_end() on. The process must be frozen. Memory that a fork would
-  // leave out or wipe (MADV_DONTFORK, MADV_WIPEONFORK) is made to come along for that moment.
-  // `parent`: of the process. One that runs the program must never see the twin: a helper in
+  // The parent of the process. One that runs the program must never see the twin: a helper in
   // between ends at once, and the twin goes to the job's reaper.
   enum class Parent { kReaper, kProgram };
-  static Result<std::unique_ptr<Twin>> fork(FrozenProcess& process, Parent parent);
+  struct Wanted {
+    FrozenProcess* process;
+    Parent parent;
+  };
+  // One of each, in their order, all forked at the same time. They take slots from
+  // process->slots_end() on. The processes must be frozen. Memory that a fork would leave out or
+  // wipe (MADV_DONTFORK, MADV_WIPEONFORK) is made to come along for that moment.
+  static std::vector<Result<std::unique_ptr<Twin>>> fork(const std::vector<Wanted>& wanted);
   ~Twin();  // ends it
 
   RealPid pid() const { return pid_; }
@@ -23,6 +29,7 @@ class Twin {
   bool alive() const;
 
  private:
+  friend class TwinFork;
   explicit Twin(RealPid pid) : pid_(pid) {}
   RealPid pid_;
 };

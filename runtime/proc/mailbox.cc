@@ -176,11 +176,20 @@ Result<std::int64_t> Mailbox::finish_single(const std::string& what, CallRef ref
 }
 
 Result<pid_t> Mailbox::clone(const clone_args& args, unsigned child_slot) {
+  start_clone(args, child_slot);
+  return finish_clone();
+}
+
+void Mailbox::start_clone(const clone_args& args, unsigned child_slot) {
   slot_->clone_args = put_value(args);
   slot_->clone_size = sizeof args;
   slot_->child_slot = slot_address(child_slot);
   finished_ = true;
-  CK_TRY(command(abi::kClone));
+  set_slot_state(*slot_, abi::kClone);
+}
+
+Result<pid_t> Mailbox::finish_clone() {
+  CK_TRY(wait_parked());
   if (is_error(slot_->clone_result))
     return sys_error("clone in process " + to_string(pid_), static_cast<int>(-slot_->clone_result));
   return static_cast<pid_t>(slot_->clone_result);

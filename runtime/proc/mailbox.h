@@ -94,6 +94,9 @@ class Mailbox {
 
   // clone3 in the process; the child serves `child_slot`. Returns its virtual tid.
   Result<pid_t> clone(const struct clone_args& args, unsigned child_slot);
+  // The same in two steps.
+  void start_clone(const struct clone_args& args, unsigned child_slot);
+  Result<pid_t> finish_clone();
   // The thread leaves its serve loop for another one, where the area is mapped at `area_there`;
   // returns once it is parked there.
   Status jump(Address serve, Address area_there);
