@@ -111,6 +111,11 @@ class Builder {
     return fd;
   }
 
+  static void unset_port_choice(int fd) {
+    for (int option : {IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT})
+      set_int_option(fd, IPPROTO_IP, option, 0);
+  }
+
   // From one address to the other; nothing if the address pair is in TIME_WAIT on this side.
   struct Ends {
     UniqueFd from, to;
@@ -124,8 +129,7 @@ class Builder {
     const int error = CK_TRY(try_connect(ends.from.get(), from.remote()));
     if (error == EADDRNOTAVAIL) return std::optional<Ends>();
     if (error != 0) return sys_error("connect a socket to " + address_text(from.remote()), error);
-    for (int option : {IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT})
-      set_int_option(ends.from.get(), IPPROTO_IP, option, 0);
+    unset_port_choice(ends.from.get());
     ends.to = CK_TRY(accept_from(listener.get(), from.local()));
     return std::optional(std::move(ends));
   }
@@ -180,7 +184,9 @@ class Builder {
 
   Status make(Socket& socket) {
     if (socket.state.phase() == InetState::RESET) return make_reset(socket);
-    socket.fd = CK_TRY(make_bound(socket.state));
+    const bool connects =
+        socket.state.phase() == InetState::WAITING || socket.state.phase() == InetState::CONNECTING;
+    socket.fd = CK_TRY(connects ? make_connecting(socket.state) : make_bound(socket.state));
     const std::string where = address_text(socket.state.local());
     switch (socket.state.phase()) {
       case InetState::LISTENING:
@@ -191,12 +197,14 @@ class Builder {
         if (int error = CK_TRY(try_connect(socket.fd.get(), socket.state.remote())); error != 0)
           return sys_error("connect " + where + " to " + address_text(socket.state.remote()),
                            error);
+        unset_port_choice(socket.fd.get());
         return {};
       case InetState::CONNECTING: {
         // Whatever comes of it, the program will be told.
         const sockaddr_storage to = to_sockaddr(socket.state.remote());
         ::connect(socket.fd.get(), reinterpret_cast<const sockaddr*>(&to),
                   static_cast<socklen_t>(socket.state.remote().size()));
+        unset_port_choice(socket.fd.get());
         return {};
       }
       default:
