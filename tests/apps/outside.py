@@ -5,6 +5,7 @@ import http.client
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import case  # noqa: E402
+from harness import case, processes  # noqa: E402
 from harness.job import Job  # noqa: E402
 from servers import free_port  # noqa: E402
 
@@ -81,7 +82,7 @@ class RedisClient:
         self.stream.write("".join(parts).encode())
         self.stream.flush()
         answer = self.stream.readline()
-        if not answer.endswith(b"\r\n"):
+        if not answer.endswith(b"\r\n") or answer.startswith(b"-LOADING"):
             raise ConnectionResetError("closed")
         if answer[:1] == b"$" and answer != b"$-1\r\n":
             return self.stream.read(int(answer[1:]) + 2)[:-2].decode()
@@ -173,16 +174,17 @@ class Outside(case.Case):
 
     def check_from_file(self, load, command):
         """A new server, which has read the append-only file."""
-        with subprocess.Popen(command, cwd=self.bench.work, env=self.bench.environment,
-                              **self.bench.identity()) as server:
-            checking = Load(lambda number: RedisClient(number + CLIENTS, self.port))
-            checking.wait_for_progress()
-            checking.stop()
-            for client in load.clients:
-                client.disconnect()
-            self.assertEqual(self.missing(load), [[]] * CLIENTS)
-            self.shut_redis_down(load)
-            self.assertEqual(server.wait(30), 0)
+        server = subprocess.Popen(command, cwd=self.bench.work, env=self.bench.environment,
+                                  **self.bench.identity())
+        self.addCleanup(server.kill)
+        checking = Load(lambda number: RedisClient(number + CLIENTS, self.port))
+        checking.wait_for_progress()
+        checking.stop()
+        for client in load.clients:
+            client.disconnect()
+        self.assertEqual(self.missing(load), [[]] * CLIENTS)
+        self.shut_redis_down(load)
+        self.assertEqual(server.wait(30), 0)
 
     def test_redis_stopped_by_its_checkpoint(self):
         """What was acknowledged is in the restarted server's memory, and in its file."""
@@ -228,7 +230,7 @@ class Outside(case.Case):
         load = Load(lambda number: HttpClient(number, self.port, pages))
         self.disturb(job, load)
         load.stop()
-        self.assertEqual(self.bench.run([*command, "-s", "quit"]).returncode, 0)
+        processes.kill(job.pid(), signal.SIGQUIT)
         self.assertEqual(job.finish(), 0, job.report())
 
 
