@@ -26,6 +26,9 @@ using std::chrono::steady_clock;
 
 namespace {
 
+// Else each nap of some microseconds takes 50 more.
+constexpr std::chrono::nanoseconds kTimerSlack{1000};
+
 void fill_ended(const EndedProcess& process, VirtualPid parent, image::EndedRecord& record) {
   const auto innermost = [](const std::vector<pid_t>& ids) { return ids.empty() ? 0 : ids.back(); };
   record.set_pid(process.virtual_pid.value);
@@ -123,8 +126,7 @@ class Checkpoint {
     job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_, options_.allow_uncontrolled));
     spdlog::debug("frozen after {} us", elapsed_us());
     *manifest_.mutable_job() = options_.job;
-    for (const auto& process : job_->processes)
-      CK_TRY(capture_process(*process, *manifest_.add_processes(), *manifest_.mutable_clocks()));
+    CK_TRY(capture_states());
     capture_ended();
     CK_TRY(capture_stop_reports(*job_, manifest_));
     spdlog::debug("state after {} us", elapsed_us());
@@ -136,6 +138,14 @@ class Checkpoint {
     CK_TRY(shared_.freeze());
     CK_TRY(fork_twins());
     spdlog::debug("twins after {} us", elapsed_us());
+    return {};
+  }
+
+  Status capture_states() {
+    std::deque<ProcessCapture> captures;
+    for (const auto& process : job_->processes) captures.emplace_back(*process).ask();
+    for (ProcessCapture& capture : captures)
+      CK_TRY(capture.capture(*manifest_.add_processes(), *manifest_.mutable_clocks()));
     return {};
   }
 
@@ -279,6 +289,7 @@ class Checkpoint {
 
 Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
                                     const CheckpointOptions& options) {
+  ::prctl(PR_SET_TIMERSLACK, kTimerSlack.count());
   Result<CheckpointReport> report = Checkpoint(root, area, options).run();
   if (report.ok() || proc::any_thread_alive(root)) return report;
   // Whatever failed, this is why.
