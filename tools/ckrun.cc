@@ -1,5 +1,7 @@
 // ckrun [options] [--] PROG ARGS…: runs a program so that it can be checkpointed and restarted.
+#include <limits.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 #include "runtime/base/log.h"
 #include "runtime/job/names.h"
@@ -23,6 +25,7 @@ ckpt --stop; 126 or 127 if the program cannot be executed or found; else as in c
 
 struct Options {
   std::string dir;
+  bool keep_hostname = false;
   job::StartRequest request;
 };
 
@@ -48,6 +51,8 @@ void declare(CLI::App& app, Options& options) {
              "TCP connections to outside of the job: reset (default) or refuse");
   add_parsed(app, "--stop-exit", settings.stop_exit, number_between(0, 255), "N",
              "Exit status after ckpt --stop (default: 85)");
+  app.add_flag("--keep-hostname", options.keep_hostname,
+               "The job sees this host's name wherever it is restarted");
   app.add_flag("--allow-uncontrolled", settings.allow_uncontrolled,
                "Leave processes that run without the agent out of images");
   add_parsed(app, "--max-threads", options.request.max_threads,
@@ -55,6 +60,12 @@ void declare(CLI::App& app, Options& options) {
              "Threads that the job may have at a checkpoint; each process counts as\n"
              "two more (default: 2048)");
   app.footer(kExamples);
+}
+
+std::string own_hostname() {
+  char name[HOST_NAME_MAX + 1] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
 }
 
 // As shells do, where the command itself is the trouble.
@@ -103,6 +114,7 @@ int run(const std::vector<std::string>& args) {
   Result<std::string> folder = job::jobs_folder(options.dir);
   if (!folder.ok()) return fail(kTool, folder.error());
   options.request.jobs_folder = *folder;
+  if (options.keep_hostname) options.request.settings.hostname = own_hostname();
   Result<int> status = job::start_job(options.request);
   return status.ok() ? *status : fail(kTool, status.error());
 }

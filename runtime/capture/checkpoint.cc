@@ -41,6 +41,9 @@ std::chrono::microseconds about(std::chrono::microseconds wait) {
   return wait / 2 + std::chrono::microseconds(random() % static_cast<unsigned>(wait.count()));
 }
 
+// Else each nap of some microseconds takes 50 more.
+constexpr std::chrono::nanoseconds kTimerSlack{1000};
+
 void fill_ended(const EndedProcess& process, VirtualPid parent, image::EndedRecord& record) {
   const auto innermost = [](const std::vector<pid_t>& ids) { return ids.empty() ? 0 : ids.back(); };
   record.set_pid(process.virtual_pid.value);
@@ -137,8 +140,7 @@ class Checkpoint {
     job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_, options_.allow_uncontrolled));
     spdlog::debug("frozen after {} us", elapsed_us());
     *manifest_.mutable_job() = options_.job;
-    for (const auto& process : job_->processes)
-      CK_TRY(capture_process(*process, *manifest_.add_processes(), *manifest_.mutable_clocks()));
+    CK_TRY(capture_states());
     capture_ended();
     CK_TRY(capture_stop_reports(*job_, manifest_));
     spdlog::debug("state after {} us", elapsed_us());
@@ -150,6 +152,14 @@ class Checkpoint {
     CK_TRY(shared_.freeze());
     CK_TRY(fork_twins());
     spdlog::debug("twins after {} us", elapsed_us());
+    return {};
+  }
+
+  Status capture_states() {
+    std::deque<ProcessCapture> captures;
+    for (const auto& process : job_->processes) captures.emplace_back(*process).ask();
+    for (ProcessCapture& capture : captures)
+      CK_TRY(capture.capture(*manifest_.add_processes(), *manifest_.mutable_clocks()));
     return {};
   }
 
@@ -295,6 +305,7 @@ class Checkpoint {
 Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
                                     const CheckpointOptions& options) {
   using std::chrono::duration_cast;
+  ::prctl(PR_SET_TIMERSLACK, kTimerSlack.count());
   const auto begin = steady_clock::now();
   const Deadline deadline = begin + options.timeout;
   for (auto between = kFirstWait;;

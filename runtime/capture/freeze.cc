@@ -63,6 +63,36 @@ const proc::Mapping* mapping_at(const std::vector<proc::Mapping>& mappings, std:
   return after->contains(address) ? &*after : nullptr;
 }
 
+// What of a stopped thread's memory is looked at, in one system call where all of it is readable.
+struct Glance {
+  std::uint64_t record = 0;        // address of the thread's TimedCall, or 0
+  std::uint64_t rseq_section = 0;  // address of the critical section that it is in, or 0
+  std::uint8_t code[7] = {};       // what stands before the next instruction
+
+  static constexpr std::uint64_t kSectionPointer = 8;  // offset of rseq_cs in struct rseq
+
+  static Glance of(RealPid pid, const user_regs_struct& registers, const RseqState& rseq,
+                   std::int64_t record_offset) {
+    Glance seen;
+    const auto remote = [](std::uint64_t at) { return reinterpret_cast<void*>(at); };
+    const iovec there[] = {
+        {remote(registers.fs_base + static_cast<std::uint64_t>(record_offset)), 8},
+        {remote(registers.rip - sizeof seen.code), sizeof seen.code},
+        {remote(rseq.address + kSectionPointer), 8}};
+    const iovec here[] = {
+        {&seen.record, 8}, {seen.code, sizeof seen.code}, {&seen.rseq_section, 8}};
+    const unsigned long count = rseq.address == 0 ? 2 : 3;
+    ssize_t wanted = 0;
+    for (unsigned long i = 0; i < count; ++i) wanted += static_cast<ssize_t>(here[i].iov_len);
+    if (::process_vm_readv(pid.value, here, count, there, count, 0) == wanted) return seen;
+    for (unsigned long i = 0; i < count; ++i)
+      if (::process_vm_readv(pid.value, &here[i], 1, &there[i], 1, 0) !=
+          static_cast<ssize_t>(here[i].iov_len))
+        std::memset(here[i].iov_base, 0, here[i].iov_len);
+    return seen;
+  }
+};
+
 // The record of the blocking call that the thread is in, if it is a true one (see timed_call.h).
 struct FoundRecord {
   std::uint64_t address = 0;
@@ -70,10 +100,9 @@ struct FoundRecord {
 };
 
 std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& registers,
-                                       std::int64_t tls_offset) {
-  FoundRecord found;
-  if (!peek(pid, registers.fs_base + static_cast<std::uint64_t>(tls_offset), found.address) ||
-      found.address < registers.rsp || !peek(pid, found.address, found.call) ||
+                                       std::uint64_t address) {
+  FoundRecord found{address, {}};
+  if (address < registers.rsp || !peek(pid, address, found.call) ||
       found.call.magic != abi::kTimedCallMagic)
     return std::nullopt;
   const auto number = static_cast<std::int64_t>(registers.orig_rax);
@@ -90,6 +119,11 @@ Result<RealPid> living_thread(RealPid pid) {
     if (status.ok() && status->vm_size != 0) return thread;
   }
   return pid;
+}
+
+bool is_busy(const abi::ThreadSlot& slot) {
+  const std::uint32_t state = __atomic_load_n(&slot.state, __ATOMIC_ACQUIRE);
+  return state == abi::kRunCalls || state == abi::kClone;
 }
 
 std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
@@ -127,18 +161,15 @@ void set_remaining_time(RealPid pid, const FoundRecord& record, std::int64_t now
 
 // A thread that the scheduler takes out of an rseq critical section goes to its abort handler; the
 // diversion hides the section from the kernel, so the same is done here (linux/rseq.h).
-void leave_rseq_section(RealPid pid, const RseqState& rseq, abi::SignalFrame& frame) {
-  constexpr std::uint64_t kSectionPointer = 8;  // offset of rseq_cs in struct rseq
+void leave_rseq_section(RealPid pid, const RseqState& rseq, std::uint64_t address,
+                        abi::SignalFrame& frame) {
   struct {
     std::uint32_t version, flags;
     std::uint64_t start, length, abort;
   } section{};
-  std::uint64_t pointer = 0;
-  if (rseq.address == 0 || !peek(pid, rseq.address + kSectionPointer, pointer) || pointer == 0 ||
-      !peek(pid, pointer, section))
-    return;
+  if (address == 0 || !peek(pid, address, section)) return;
   if (frame.rip - section.start < section.length) frame.rip = section.abort;
-  (void)poke(pid, rseq.address + kSectionPointer, std::uint64_t{0});
+  (void)poke(pid, rseq.address + Glance::kSectionPointer, std::uint64_t{0});
 }
 
 }  // namespace
@@ -203,11 +234,11 @@ Status FrozenProcess::await_parked() {
 // so.
 Status FrozenProcess::become_traceable() {
   struct stat folder {};
+  if (dumpable_was >= 0 || ::geteuid() == 0) return {};
   const Result<RealPid> found = living_thread(pid);
   if (!found.ok()) return {};  // it has just ended, which stop_all() tells
   const RealPid thread = *found;
-  if (dumpable_was >= 0 || ::geteuid() == 0 ||
-      ::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
+  if (::stat(("/proc/" + to_string(thread) + "/maps").c_str(), &folder) != 0 ||
       folder.st_uid == ::geteuid())
     return {};
   const Result<proc::ProcessStatus> now = proc::read_status(thread);
@@ -290,11 +321,10 @@ Result<FrozenProcess::Standing> FrozenProcess::stop_all(Deadline stop_by, std::s
 // goes on for a moment, while the rest stays stopped: of many threads that read clocks all the
 // time, no attempt from the beginning would find all outside.
 Result<bool> FrozenProcess::leave_vdso(std::string& obstacle) {
-  if (job_stopped) return true;
-  const std::vector<proc::Mapping> maps = CK_TRY(proc::read_maps(witness));
-  const auto vdso =
-      std::find_if(maps.begin(), maps.end(), [](const auto& m) { return m.path == "[vdso]"; });
-  if (vdso == maps.end()) return true;
+  mappings = CK_TRY(proc::read_maps(witness));
+  const auto vdso = std::find_if(mappings.begin(), mappings.end(),
+                                 [](const auto& m) { return m.path == "[vdso]"; });
+  if (job_stopped || vdso == mappings.end()) return true;
   const Deadline leave_by = std::min(deadline_, steady_clock::now() + kStopTime);
   bool moved = false;
   for (TracedThread& thread : traced_) {
@@ -310,16 +340,16 @@ Result<bool> FrozenProcess::leave_vdso(std::string& obstacle) {
       if (!stop.ok() || *stop != TracedThread::Stop::kTrapped) return false;
     }
   }
+  if (!moved) return true;
   obstacle = "a thread was started or ended meanwhile";
-  return !moved ||
-         CK_TRY(proc::read_threads(pid)).size() == traced_.size() + (leader_exited ? 1 : 0);
+  mappings = CK_TRY(proc::read_maps(witness));
+  return CK_TRY(proc::read_threads(pid)).size() == traced_.size() + (leader_exited ? 1 : 0);
 }
 
 // The page of the agent in the program that runs now (see abi::AgentPage).
 Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(witness));
   virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
-  mappings = CK_TRY(proc::read_maps(witness));
   const ino_t area_inode = CK_TRY(area_.inode());
   for (const proc::Mapping& mapping : mappings) {
     if (mapping.inode != area_inode || mapping.offset != 0 || !mapping.shared) continue;
@@ -413,6 +443,7 @@ Status FrozenProcess::prepare(std::size_t index, std::int64_t monotonic_now) {
   const std::vector<std::byte> xstate = CK_TRY(traced.xstate());
   FrozenThread thread;
   thread.real = traced.tid();
+  thread.name = of_thread.name;
   thread.slot = first_slot_ + static_cast<unsigned>(threads.size());
   thread.fs_base = registers.fs_base;
   thread.gs_base = registers.gs_base;
@@ -430,10 +461,9 @@ Status FrozenProcess::prepare(std::size_t index, std::int64_t monotonic_now) {
       agent.area + abi::kSlotsOffset + std::uint64_t{thread.slot} * abi::kSlotStride;
   CK_TRY(build_frame(slot, address, registers, xstate, CK_TRY(traced.signal_mask())));
 
-  const std::optional<FoundRecord> record = find_record(witness, registers, agent.timed_call);
-  std::uint8_t code[7] = {};
-  (void)peek(witness, registers.rip - sizeof code, code);
-  const InterruptedCall call = examine(registers, record ? &record->call : nullptr, code);
+  const Glance seen = Glance::of(witness, registers, thread.rseq, agent.timed_call);
+  const std::optional<FoundRecord> record = find_record(witness, registers, seen.record);
+  const InterruptedCall call = examine(registers, record ? &record->call : nullptr, seen.code);
   thread.restart = call.restart;
   const auto result = static_cast<std::int64_t>(registers.rax);
   if (call.restart != RestartClass::kNone) {
@@ -444,7 +474,7 @@ Status FrozenProcess::prepare(std::size_t index, std::int64_t monotonic_now) {
              result >= -516) {
     slot.frame.rax = static_cast<std::uint64_t>(-EINTR);
   }
-  leave_rseq_section(witness, thread.rseq, slot.frame);
+  leave_rseq_section(witness, thread.rseq, seen.rseq_section, slot.frame);
   threads.push_back(std::move(thread));
   return {};
 }
@@ -510,6 +540,7 @@ Status FrozenProcess::thaw() {
   if (!held_.empty()) CK_TRY(held_.stop(leave_by));
   for (std::size_t i = 0; i < threads.size(); ++i) {
     if (__atomic_load_n(&slot(i).state, __ATOMIC_ACQUIRE) == abi::kFree) continue;
+    if (is_busy(slot(i))) (void)mailbox(i).wait_parked();  // its answer would replace the release
     proc::set_slot_state(slot(i), abi::kRelease);
     if (!held_.empty()) CK_TRY(held_.leave(threads[i].real, leave_by));
   }

@@ -23,6 +23,7 @@ namespace ck::capture {
 struct FrozenThread {
   RealPid real;
   VirtualPid tid;
+  std::string name;
   unsigned slot = 0;
   std::uint64_t fs_base = 0;
   std::uint64_t gs_base = 0;

@@ -168,11 +168,14 @@ std::vector<RealPid> FrozenJob::unseen(const std::vector<RealPid>& pids) {
   return result;
 }
 
-// A subreaper among them inherits orphans even while it is stopped.
+// A subreaper among them inherits orphans even while it is stopped: its leader does, unless that
+// has exited (find_alive_thread() in the kernel's exit.c).
 Result<std::vector<RealPid>> FrozenJob::children_of_all() const {
   std::vector<RealPid> all;
   for (const auto& process : processes) {
-    const std::vector<RealPid> children = CK_TRY(proc::read_children(process->pid));
+    const std::vector<RealPid> children =
+        process->leader_exited ? CK_TRY(proc::read_children(process->pid))
+                               : CK_TRY(proc::read_children_of_thread(process->pid, process->pid));
     all.insert(all.end(), children.begin(), children.end());
   }
   return all;

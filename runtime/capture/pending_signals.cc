@@ -5,7 +5,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "runtime/abi/sigaction.h"
 #include "runtime/base/timespec.h"
@@ -34,12 +34,12 @@ std::uint64_t mask_of(const std::vector<QueuedSignal>& queued) {
 }
 
 struct TimerReading {
-  itimerval intervals[3];
+  IntervalTimers intervals{};
   std::vector<itimerspec> posix;
 
   // Between two readings a timer that did not fire only runs down.
   bool fired_since(const TimerReading& before) const {
-    for (int which = 0; which < 3; ++which) {
+    for (std::size_t which = 0; which < intervals.size(); ++which) {
       const std::int64_t then = microseconds(before.intervals[which].it_value);
       const std::int64_t now = microseconds(intervals[which].it_value);
       if (then != 0 && (now == 0 || now > then)) return true;
@@ -63,8 +63,7 @@ Result<TimerReading> read_timers(FrozenProcess& process,
             intervals + static_cast<std::uint64_t>(which) * sizeof(itimerval));
   CK_TRY(box.run());
   CK_TRY(box.expect_all("ask for interval timers"));
-  std::memcpy(reading.intervals, box.view(intervals, sizeof reading.intervals).data(),
-              sizeof reading.intervals);
+  reading.intervals = box.value_at<IntervalTimers>(intervals);
   for (const proc::PosixTimer& timer : timers) {
     box.clear();
     const Mailbox::Address setting = box.reserve(sizeof(itimerspec));
@@ -117,7 +116,7 @@ Status collect_new_signals(FrozenProcess& process) {
 void save(const FrozenProcess& process, const std::vector<proc::PosixTimer>& timers,
           const TimerReading& reading, image::ProcessRecord& record) {
   for (int which = 0; which < 3; ++which) {
-    const itimerval& value = reading.intervals[which];
+    const itimerval& value = reading.intervals[static_cast<std::size_t>(which)];
     if (microseconds(value.it_value) == 0 && microseconds(value.it_interval) == 0) continue;
     image::IntervalTimerRecord& saved = *record.add_interval_timers();
     saved.set_which(which);
@@ -139,10 +138,28 @@ void save(const FrozenProcess& process, const std::vector<proc::PosixTimer>& tim
   }
 }
 
+bool runs(const itimerval& timer) {
+  return microseconds(timer.it_value) != 0;
+}
+
+// Some signal that the freeze has not seen.
+bool has_new(const FrozenProcess& process, const std::vector<std::uint64_t>& pending) {
+  const std::uint64_t of_process = mask_of(process.pending);
+  for (std::size_t i = 0; i < pending.size(); ++i)
+    if (pending[i] & ~of_process & ~mask_of(process.threads[i].pending)) return true;
+  return false;
+}
+
 }  // namespace
 
-Status capture_timers_and_signals(FrozenProcess& process, image::ProcessRecord& record) {
+Status capture_timers_and_signals(FrozenProcess& process, const IntervalTimers& intervals,
+                                  const std::vector<std::uint64_t>& pending,
+                                  image::ProcessRecord& record) {
   const std::vector<proc::PosixTimer> timers = CK_TRY(proc::read_posix_timers(process.witness));
+  if (timers.empty() && std::none_of(intervals.begin(), intervals.end(), runs)) {
+    save(process, timers, {intervals, {}}, record);
+    return has_new(process, pending) ? collect_new_signals(process) : Status();
+  }
   TimerReading before = CK_TRY(read_timers(process, timers));
   for (int tries = 0; tries < kMaxTries; ++tries) {
     CK_TRY(collect_new_signals(process));

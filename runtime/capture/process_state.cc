@@ -9,7 +9,6 @@
 #include "runtime/abi/sigaction.h"
 #include "runtime/base/timespec.h"
 #include "runtime/capture/pending_signals.h"
-#include "runtime/capture/thread_state.h"
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/sched.h"
 #include "runtime/proc/stat.h"
@@ -23,28 +22,6 @@ using proc::Mailbox;
 namespace {
 
 constexpr std::uint64_t kSaRestart = 0x10000000;
-
-Status capture_signal_actions(FrozenProcess& process, image::ProcessRecord& record) {
-  Mailbox box = process.mailbox();
-  const Mailbox::Address table = box.reserve(kLastSignal * sizeof(KernelSigaction));
-  for (int number = 1; number <= kLastSignal; ++number)
-    box.add(SYS_rt_sigaction, number, 0,
-            table + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction), 8);
-  CK_TRY(box.run());
-  CK_TRY(box.expect_all("ask for signal dispositions"));
-  for (int number = 1; number <= kLastSignal; ++number) {
-    const auto action = box.value_at<KernelSigaction>(
-        table + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction));
-    if (action.handler == 0 && action.flags == 0 && action.mask == 0) continue;
-    image::SignalActionRecord& saved = *record.add_signal_actions();
-    saved.set_number(number);
-    saved.set_handler(action.handler);
-    saved.set_flags(action.flags);
-    saved.set_restorer(action.restorer);
-    saved.set_mask(action.mask);
-  }
-  return {};
-}
 
 // The request signal's own handler does not count: it restarts what it interrupts.
 void settle_restarts(FrozenProcess& process, const image::ProcessRecord& record) {
@@ -71,42 +48,6 @@ void settle_restarts(FrozenProcess& process, const image::ProcessRecord& record)
         process.slot(i).eintr_signals = 0;
     }
   }
-}
-
-Status capture_attributes(FrozenProcess& process, image::ProcessRecord& record,
-                          image::ClockRecord& clocks) {
-  Mailbox box = process.mailbox();
-  const Mailbox::Address subreaper = box.reserve(8);
-  const Mailbox::Address death = box.reserve(8);
-  const Mailbox::Address times = box.reserve(3 * sizeof(timespec));
-  const auto personality = box.add(SYS_personality, 0xffffffffu);
-  const auto dumpable = box.add(SYS_prctl, PR_GET_DUMPABLE);
-  box.add(SYS_prctl, PR_GET_CHILD_SUBREAPER, subreaper);
-  box.add(SYS_prctl, PR_GET_PDEATHSIG, death);
-  const auto thp = box.add(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
-  const auto securebits = box.add(SYS_prctl, PR_GET_SECUREBITS);
-  const auto brk = box.add(SYS_brk, 0);
-  box.add(SYS_clock_gettime, CLOCK_MONOTONIC, times);
-  box.add(SYS_clock_gettime, CLOCK_BOOTTIME, times + sizeof(timespec));
-  box.add(SYS_clock_gettime, CLOCK_REALTIME, times + 2 * sizeof(timespec));
-  CK_TRY(box.run());
-  CK_TRY(box.expect_all("ask for process attributes"));
-  record.set_personality(static_cast<std::uint32_t>(box.result(personality)));
-  record.set_dumpable(process.dumpable_was >= 0 ? process.dumpable_was
-                                                : static_cast<int>(box.result(dumpable)));
-  record.set_child_subreaper(box.value_at<int>(subreaper) != 0);
-  record.set_parent_death_signal(box.value_at<int>(death));
-  record.set_thp_disabled(box.result(thp) != 0);
-  record.mutable_credentials()->set_securebits(static_cast<std::uint32_t>(box.result(securebits)));
-  record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk)));
-  auto nanoseconds = [&](int index) {
-    return to_nanoseconds(
-        box.value_at<timespec>(times + static_cast<std::uint64_t>(index) * sizeof(timespec)));
-  };
-  clocks.set_monotonic_ns(nanoseconds(0));
-  clocks.set_boottime_ns(nanoseconds(1));
-  clocks.set_realtime_ns(nanoseconds(2));
-  return {};
 }
 
 void fill_credentials(const proc::ProcessStatus& status, image::CredentialsRecord& saved) {
@@ -161,8 +102,6 @@ Status fill_from_proc(FrozenProcess& process, image::ProcessRecord& record) {
     saved.set_soft(limit.soft);
     saved.set_hard(limit.hard);
   }
-  Mailbox box = process.mailbox();
-  record.set_ppid(static_cast<int>(CK_TRY(box.call("getppid", SYS_getppid))));
   return {};
 }
 
@@ -205,24 +144,117 @@ bool in_agent(const FrozenProcess& process, std::uint64_t address) {
          code->dev == there->dev;
 }
 
-Status capture_process(FrozenProcess& process, image::ProcessRecord& record,
-                       image::ClockRecord& clocks) {
-  CK_TRY(fill_from_proc(process, record));
-  CK_TRY(capture_attributes(process, record, clocks));
-  CK_TRY(capture_signal_actions(process, record));
-  CK_TRY(capture_timers_and_signals(process, record));
-  settle_restarts(process, record);
-  fill_agent(process, *record.mutable_agent());
-  fill_pending(process.pending, record, *record.mutable_pending());
-  CK_TRY(capture_threads(process, record));
-  for (std::size_t i = 0; i < process.threads.size(); ++i)
-    fill_pending(process.threads[i].pending, record,
+ProcessCapture::ProcessCapture(FrozenProcess& process)
+    : process_(process), questions_(process.threads.size()) {
+  for (std::size_t i = 0; i < process.threads.size(); ++i) boxes_.push_back(process.mailbox(i));
+}
+
+void ProcessCapture::ask() {
+  for (std::size_t i = 0; i < boxes_.size(); ++i) {
+    boxes_[i].clear();
+    questions_[i].add_to(boxes_[i]);
+    if (i == 0) ask_process(boxes_[i]);
+    boxes_[i].start();
+  }
+}
+
+void ProcessCapture::ask_process(Mailbox& box) {
+  actions_ = box.reserve(kLastSignal * sizeof(KernelSigaction));
+  timers_ = box.reserve(sizeof(IntervalTimers));
+  subreaper_ = box.reserve(8);
+  death_ = box.reserve(8);
+  times_ = box.reserve(3 * sizeof(timespec));
+  for (int number = 1; number <= kLastSignal; ++number)
+    box.add(SYS_rt_sigaction, number, 0,
+            actions_ + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction), 8);
+  for (std::uint64_t which = 0; which < 3; ++which)
+    box.add(SYS_getitimer, which, timers_ + which * sizeof(itimerval));
+  personality_ = box.add(SYS_personality, 0xffffffffu).index;
+  dumpable_ = box.add(SYS_prctl, PR_GET_DUMPABLE).index;
+  box.add(SYS_prctl, PR_GET_CHILD_SUBREAPER, subreaper_);
+  box.add(SYS_prctl, PR_GET_PDEATHSIG, death_);
+  thp_ = box.add(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0).index;
+  securebits_ = box.add(SYS_prctl, PR_GET_SECUREBITS).index;
+  brk_ = box.add(SYS_brk, 0).index;
+  parent_ = box.add(SYS_getppid).index;
+  box.add(SYS_clock_gettime, CLOCK_MONOTONIC, times_);
+  box.add(SYS_clock_gettime, CLOCK_BOOTTIME, times_ + sizeof(timespec));
+  box.add(SYS_clock_gettime, CLOCK_REALTIME, times_ + 2 * sizeof(timespec));
+}
+
+Status ProcessCapture::await_answers() {
+  for (Mailbox& box : boxes_) {
+    CK_TRY(box.finish());
+    CK_TRY(box.expect_all("ask a thread for its state"));
+  }
+  return {};
+}
+
+void ProcessCapture::read_signal_actions(image::ProcessRecord& record) const {
+  for (int number = 1; number <= kLastSignal; ++number) {
+    const auto action = boxes_[0].value_at<KernelSigaction>(
+        actions_ + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction));
+    if (action.handler == 0 && action.flags == 0 && action.mask == 0) continue;
+    image::SignalActionRecord& saved = *record.add_signal_actions();
+    saved.set_number(number);
+    saved.set_handler(action.handler);
+    saved.set_flags(action.flags);
+    saved.set_restorer(action.restorer);
+    saved.set_mask(action.mask);
+  }
+}
+
+void ProcessCapture::read_attributes(image::ProcessRecord& record,
+                                     image::ClockRecord& clocks) const {
+  const Mailbox& box = boxes_[0];
+  record.set_ppid(static_cast<int>(box.result(parent_)));
+  record.set_personality(static_cast<std::uint32_t>(box.result(personality_)));
+  record.set_dumpable(process_.dumpable_was >= 0 ? process_.dumpable_was
+                                                 : static_cast<int>(box.result(dumpable_)));
+  record.set_child_subreaper(box.value_at<int>(subreaper_) != 0);
+  record.set_parent_death_signal(box.value_at<int>(death_));
+  record.set_thp_disabled(box.result(thp_) != 0);
+  record.mutable_credentials()->set_securebits(static_cast<std::uint32_t>(box.result(securebits_)));
+  record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk_)));
+  auto nanoseconds = [&](std::uint64_t index) {
+    return to_nanoseconds(box.value_at<timespec>(times_ + index * sizeof(timespec)));
+  };
+  clocks.set_monotonic_ns(nanoseconds(0));
+  clocks.set_boottime_ns(nanoseconds(1));
+  clocks.set_realtime_ns(nanoseconds(2));
+}
+
+Status ProcessCapture::capture_threads(image::ProcessRecord& record) {
+  for (std::size_t i = 0; i < process_.threads.size(); ++i) {
+    image::ThreadRecord& thread = *record.add_threads();
+    questions_[i].read(boxes_[i], thread, process_.slot(i).frame);
+    CK_TRY(capture_thread(process_, i, thread));
+  }
+  return {};
+}
+
+Status ProcessCapture::capture(image::ProcessRecord& record, image::ClockRecord& clocks) {
+  CK_TRY(fill_from_proc(process_, record));
+  CK_TRY(await_answers());
+  read_attributes(record, clocks);
+  read_signal_actions(record);
+  const auto intervals = boxes_[0].value_at<IntervalTimers>(timers_);
+  std::vector<std::uint64_t> pending;
+  for (std::size_t i = 0; i < boxes_.size(); ++i)
+    pending.push_back(questions_[i].pending(boxes_[i]));
+  settle_restarts(process_, record);
+  CK_TRY(capture_threads(record));
+  CK_TRY(capture_timers_and_signals(process_, intervals, pending, record));
+  fill_agent(process_, *record.mutable_agent());
+  fill_pending(process_.pending, record, *record.mutable_pending());
+  for (std::size_t i = 0; i < process_.threads.size(); ++i)
+    fill_pending(process_.threads[i].pending, record,
                  *record.mutable_threads(static_cast<int>(i))->mutable_pending());
-  if (process.leader_exited) {
+  if (process_.leader_exited) {
     auto* leader = record.add_threads();
-    leader->set_tid(process.virtual_pid.value);
+    leader->set_tid(process_.virtual_pid.value);
     leader->set_exited(true);
-    leader->set_name(CK_TRY(proc::read_stat(process.pid)).name);
+    leader->set_name(CK_TRY(proc::read_stat(process_.pid)).name);
     for (int i = record.threads_size() - 1; i > 0; --i)
       record.mutable_threads()->SwapElements(i, i - 1);
   }

@@ -2,16 +2,40 @@
 // and asked of the process itself through the mailbox where only it can tell. Engine thread only.
 #pragma once
 
+#include <deque>
+#include <vector>
+
 #include "runtime/base/result.h"
 #include "runtime/capture/freeze.h"
+#include "runtime/capture/thread_state.h"
 #include "runtime/image/image.pb.h"
 
 namespace ck::capture {
 
-// Fills everything of `record` but mappings, descriptors and locks, and each thread's slot with
-// what the thread's release needs (alternate stack, eintr_signals).
-Status capture_process(FrozenProcess& process, image::ProcessRecord& record,
-                       image::ClockRecord& clocks);
+class ProcessCapture {
+ public:
+  explicit ProcessCapture(FrozenProcess& process);
+  // Asks the process and its threads, and returns at once: the processes of a job answer at the
+  // same time.
+  void ask();
+  // Waits for the answers. Fills everything of `record` but mappings, descriptors and locks, and
+  // each thread's slot with what the thread's release needs (alternate stack, eintr_signals).
+  Status capture(image::ProcessRecord& record, image::ClockRecord& clocks);
+
+ private:
+  void ask_process(proc::Mailbox& box);
+  Status await_answers();
+  void read_attributes(image::ProcessRecord& record, image::ClockRecord& clocks) const;
+  void read_signal_actions(image::ProcessRecord& record) const;
+  Status capture_threads(image::ProcessRecord& record);
+
+  FrozenProcess& process_;
+  std::deque<proc::Mailbox> boxes_;         // of its threads
+  std::vector<ThreadQuestions> questions_;  // the same
+  proc::Mailbox::Address actions_ = 0, timers_ = 0, subreaper_ = 0, death_ = 0, times_ = 0;
+  // Numbers of calls.
+  unsigned personality_ = 0, dumpable_ = 0, thp_ = 0, securebits_ = 0, brk_ = 0, parent_ = 0;
+};
 
 image::HostRecord describe_host();
 

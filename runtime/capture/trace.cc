@@ -71,13 +71,15 @@ TracedThread::TracedThread(TracedThread&& other) noexcept
     : tid_(std::exchange(other.tid_, RealPid())),
       process_(other.process_),
       own_child_(other.own_child_),
-      stopped_(other.stopped_) {}
+      stopped_(other.stopped_),
+      registers_(other.registers_) {}
 
 TracedThread& TracedThread::operator=(TracedThread&& other) noexcept {
   std::swap(tid_, other.tid_);
   std::swap(process_, other.process_);
   std::swap(own_child_, other.own_child_);
   std::swap(stopped_, other.stopped_);
+  std::swap(registers_, other.registers_);
   return *this;
 }
 
@@ -142,13 +144,16 @@ Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
 }
 
 Result<user_regs_struct> TracedThread::registers() const {
+  if (registers_) return *registers_;
   user_regs_struct registers{};
   if (trace(PTRACE_GETREGS, tid_, 0, raw(&registers)) != 0) return failed("PTRACE_GETREGS");
+  registers_ = registers;
   return registers;
 }
 
 Status TracedThread::set_registers(const user_regs_struct& registers) const {
   if (trace(PTRACE_SETREGS, tid_, 0, raw(&registers)) != 0) return failed("PTRACE_SETREGS");
+  registers_.reset();
   return {};
 }
 
@@ -206,6 +211,7 @@ Result<std::vector<QueuedSignal>> TracedThread::queued_signals(bool of_process) 
 Status TracedThread::resume() {
   if (trace(PTRACE_CONT, tid_) != 0) return failed("PTRACE_CONT");
   stopped_ = false;
+  registers_.reset();
   return {};
 }
 
@@ -227,6 +233,7 @@ bool TracedThread::enters_sigreturn() const {
 Status TracedThread::run_to_sigreturn(Deadline deadline) {
   if (trace(PTRACE_SETOPTIONS, tid_, 0, PTRACE_O_TRACESYSGOOD) != 0)
     return failed("PTRACE_SETOPTIONS");
+  registers_.reset();
   unsigned long signal = 0;
   for (bool returning = false;;) {
     if (trace(PTRACE_SYSCALL, tid_, 0, signal) != 0) return failed("PTRACE_SYSCALL");

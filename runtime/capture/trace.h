@@ -74,6 +74,7 @@ class TracedThread {
   RealPid process_;
   bool own_child_ = false;
   bool stopped_ = false;
+  mutable std::optional<user_regs_struct> registers_;  // while it stands still
 };
 
 }  // namespace ck::capture

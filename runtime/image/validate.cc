@@ -24,6 +24,7 @@ Status validate_job(const JobRecord& job) {
   CK_TRY(check_text(job.name(), "the job's name", 255));
   for (const std::string& argument : job.command())
     CK_TRY(check_text(argument, "the job's command"));
+  CK_TRY(check_text(job.hostname(), "the hostname that the job keeps", 64));
   return check_text(job.request_signal(), "the request signal", 64);
 }
 

@@ -106,6 +106,7 @@ Result<restore::Restarted> restore_from(const image::Reader& reader, ControlArea
 Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
                    const RestartRequest& request, bool* restored) {
   Settings settings = with_changes(job.info().settings, request);
+  settings.hostname = reader->manifest().job().hostname();
   Installation installation = CK_TRY(find_installation());
   CK_TRY(block_supervised_signals());
   UniqueFd control_socket = CK_TRY(open_own_control_socket());

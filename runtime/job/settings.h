@@ -31,6 +31,7 @@ struct Settings {
   resources::TcpPolicy tcp = resources::TcpPolicy::kReset;  // connections to outside of the job
   int stop_exit = kDefaultStopExit;  // the supervisor's exit status after ckpt --stop
   bool allow_uncontrolled = false;   // processes without the agent are left out of images
+  std::string hostname;              // that the job sees wherever it runs; empty: the host's own
 };
 
 // "90s", "10m", "1h30m", "2d", "500ms"; a plain number is seconds. At most 10 years.

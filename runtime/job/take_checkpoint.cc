@@ -8,7 +8,8 @@
 namespace ck::job {
 namespace {
 
-image::JobRecord job_record(const JobInfo& info, std::uint64_t generation) {
+image::JobRecord job_record(const JobInfo& info, const Settings& settings,
+                            std::uint64_t generation) {
   image::JobRecord record;
   record.set_id(info.id);
   record.set_name(info.name);
@@ -18,6 +19,7 @@ image::JobRecord job_record(const JobInfo& info, std::uint64_t generation) {
   record.set_gid(getgid());
   record.set_captured_unix_ns(unix_now_ns());
   record.set_request_signal(format_signal(info.settings.request_signal));
+  record.set_hostname(settings.hostname);
   return record;
 }
 
@@ -44,7 +46,7 @@ Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ow
   options.writer.codec = settings.compression.codec;
   options.writer.level = settings.compression.level;
   options.writer.threads = settings.threads;
-  options.job = job_record(job.info(), outcome.generation);
+  options.job = job_record(job.info(), settings, outcome.generation);
   options.timeout = settings.timeout;
   options.allow_uncontrolled = settings.allow_uncontrolled;
   options.before_rename = still_mine;

@@ -152,8 +152,8 @@ Status Mailbox::finish() {
   return wait_parked();
 }
 
-std::int64_t Mailbox::result(CallRef ref) const {
-  return slot_->calls[ref.index].result;
+std::int64_t Mailbox::result(unsigned call) const {
+  return slot_->calls[call].result;
 }
 
 Status Mailbox::expect_all(const std::string& what) const {

@@ -82,7 +82,8 @@ class Mailbox {
   // thread is only started.
   void start();
   Status finish();
-  std::int64_t result(CallRef ref) const;            // as the kernel returned it; -errno
+  std::int64_t result(CallRef ref) const { return result(ref.index); }
+  std::int64_t result(unsigned call) const;          // as the kernel returned it; -errno
   Status expect_all(const std::string& what) const;  // an Error for the first call that failed
 
   // One call: clears nothing that was put, adds, runs, clears. `what` for the message.

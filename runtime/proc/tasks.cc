@@ -15,18 +15,25 @@ Result<std::vector<RealPid>> read_threads(RealPid pid) {
   return threads;
 }
 
+Result<std::vector<RealPid>> read_children_of_thread(RealPid pid, RealPid tid) {
+  std::vector<RealPid> children;
+  Result<std::string> text = read_proc(pid, "task/" + to_string(tid) + "/children");
+  if (!text.ok()) {
+    if (text.error().errnum == ENOENT || text.error().errnum == ESRCH)
+      return children;  // has ended
+    return std::move(text).error();
+  }
+  TextCursor cursor(*text);
+  for (cursor.blanks(); !cursor.at_end() && !cursor.failed(); cursor.blanks())
+    children.emplace_back(cursor.number<pid_t>());
+  return children;
+}
+
 Result<std::vector<RealPid>> read_children(RealPid pid) {
   std::vector<RealPid> children;
   for (RealPid tid : CK_TRY(read_threads(pid))) {
-    Result<std::string> text = read_proc(pid, "task/" + to_string(tid) + "/children");
-    if (!text.ok()) {
-      if (text.error().errnum == ENOENT || text.error().errnum == ESRCH) continue;  // has ended
-      return std::move(text).error();
-    }
-    TextCursor cursor(*text);
-    for (cursor.blanks(); !cursor.at_end() && !cursor.failed(); cursor.blanks()) {
-      children.emplace_back(cursor.number<pid_t>());
-    }
+    const std::vector<RealPid> own = CK_TRY(read_children_of_thread(pid, tid));
+    children.insert(children.end(), own.begin(), own.end());
   }
   return children;
 }

@@ -11,6 +11,7 @@ namespace ck::proc {
 
 Result<std::vector<RealPid>> read_threads(RealPid pid);   // by number
 Result<std::vector<RealPid>> read_children(RealPid pid);  // of all its threads, zombies included
+Result<std::vector<RealPid>> read_children_of_thread(RealPid pid, RealPid tid);
 
 // Of one thread, or of a process's first: false once it is a zombie, which kill(2) still reaches.
 bool is_alive(RealPid task);

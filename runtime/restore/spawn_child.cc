@@ -1,6 +1,7 @@
 #include "runtime/restore/spawn_child.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -90,6 +91,9 @@ Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea&
                       "the job's descriptors reach " + std::to_string(highest) +
                           ", the limit here is " + std::to_string(limit.rlim_max),
                       "raise it with ulimit -Hn");
+  char here[HOST_NAME_MAX + 1] = {};
+  ::gethostname(here, sizeof here - 1);
+  if (manifest.job().hostname() != here) plan.hostname = manifest.job().hostname();
   std::snprintf(plan.slot_text, sizeof plan.slot_text, "%u", slot);
   std::snprintf(plan.area_text, sizeof plan.area_text, "%d", plan.helpers.area());
   return plan;
@@ -101,6 +105,9 @@ void become_restorer(const ChildPlan& plan) {
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   process::SignalState{}.apply();
+  if (!plan.hostname.empty() &&
+      ::syscall(SYS_sethostname, plan.hostname.c_str(), plan.hostname.size()) != 0)
+    ::_exit(248);
   if (plan.keep_capabilities) make_capabilities_ambient();
   for (int stream = 0; stream < 3; ++stream) ::dup3(stream, plan.helpers.base + stream, 0);
   ::dup3(plan.area_fd, plan.helpers.area(), 0);
@@ -115,6 +122,10 @@ void become_restorer(const ChildPlan& plan) {
   char* const envp[] = {nullptr};
   ::syscall(SYS_execveat, restorer, "", argv, envp, AT_EMPTY_PATH);
   ::_exit(249);
+}
+
+std::uint64_t clone_flags(const ChildPlan& plan) {
+  return plan.hostname.empty() ? 0 : CLONE_NEWUTS;
 }
 
 bool has_terminal() {

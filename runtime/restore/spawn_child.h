@@ -16,6 +16,7 @@ struct ChildPlan {
   int restorer_fd = -1;
   HelperDescriptors helpers;
   bool keep_capabilities = false;  // an ordinary user's, inside a user namespace
+  std::string hostname;            // that the job keeps, where it is not this host's
   char slot_text[16] = {};
   char area_text[16] = {};
 };
@@ -28,6 +29,9 @@ Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea&
 
 // clone3 with the id that the child shall have (0: any). Returns as fork(2) does.
 pid_t clone_with_id(std::uint64_t flags, pid_t wanted);
+
+// Of the namespaces that the job must have whatever becomes of its ids.
+std::uint64_t clone_flags(const ChildPlan& plan);
 
 // Whether this process has a controlling terminal.
 bool has_terminal();

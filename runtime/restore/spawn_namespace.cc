@@ -325,7 +325,8 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   spawned->helpers = plan.child.helpers;
   spawned->own_time_namespace = true;
 
-  const pid_t init = clone_with_id(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS, 0);
+  const pid_t init =
+      clone_with_id(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | clone_flags(plan.child), 0);
   if (init < 0) {
     Error error = sys_error("make a user namespace");
     error.kind = ErrorKind::kRefused;

@@ -32,6 +32,14 @@ Error cannot_clone(pid_t wanted, int errnum) {
   return std::move(error).with_hint("needs root or CAP_CHECKPOINT_RESTORE; try --pids namespace");
 }
 
+Error cannot_keep(const std::string& hostname) {
+  return make_error(ErrorKind::kRefused,
+                    "keep the hostname " + hostname +
+                        " (ckrun --keep-hostname) in a process of "
+                        "this pid namespace",
+                    "needs root; try --pids namespace");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
@@ -50,7 +58,8 @@ Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
   spawned->group_of_restart = has_terminal();
   spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
   const pid_t wanted = manifest.processes(0).pid();
-  const pid_t pid = clone_with_id(0, wanted);
+  const pid_t pid = clone_with_id(clone_flags(plan), wanted);
+  if (pid < 0 && errno == EPERM && !plan.hostname.empty()) return cannot_keep(plan.hostname);
   if (pid < 0) return cannot_clone(wanted, errno);
   if (pid == 0) become_restorer(plan);
   spawned->root = CK_TRY(process::ChildProcess::watch(RealPid(pid)));

@@ -2,12 +2,15 @@
 """Figures: pause, checkpoint time, image size, restart time for memory of three kinds; what system
 calls cost under ckrun. Medians, with the machine's facts. Nothing here passes or fails.
 
-  bench.py [--build build/release] [--megabytes 1024] [--runs 5] [--part memory|calls|launch]
+  bench.py [--build build/release] [--megabytes 1024] [--runs 5]
+           [--part calls|modes|launch|freeze|memory]
 """
 import argparse
+import json
 import mmap
 import os
 import platform
+import re
 import statistics
 import struct
 import subprocess
@@ -135,9 +138,9 @@ def memory(options):
 class Caller:
     """The program that times calls, on one CPU; asked for one pass of one call at a time."""
 
-    def __init__(self, bench, prefix, program, cpu):
-        self.popen = subprocess.Popen([*prefix, program, str(cpu)], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True, cwd=bench.work,
+    def __init__(self, bench, arguments):
+        self.popen = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, cwd=bench.work,
                                       env=bench.environment, **bench.identity())
 
     def time(self, name):
@@ -150,27 +153,105 @@ class Caller:
         self.popen.wait()
 
 
-def calls(options):
-    """Bare and under ckrun in turns, pass by pass, so that drift and load hit both alike. A second
-    bare program shows what noise alone makes of a ratio."""
-    bench = Bench(options.build)
-    program = os.path.join(bench.build, "tests", "bench", "syscalls")
-    cpu = max(os.sched_getaffinity(0))
-    passes = options.runs * 20
-    print(f"\nnanoseconds a call on CPU {cpu}, medians of {passes} passes")
-    print(f"{'call':22} {'bare':>10} {'ckrun':>10} {'ratio':>7} {'bare/bare':>10}")
-    callers = [Caller(bench, prefix, program, cpu)
-               for prefix in ([], [bench.tool("ckrun"), "--"], [])]
-    try:
-        for name in bench.run([program]).stdout.splitlines():
-            times = [[caller.time(name) for caller in callers] for _ in range(passes)]
-            bare, under, _ = (statistics.median(column) for column in zip(*times))
-            ratio, noise = (statistics.median(row[i] / row[0] for row in times) for i in (1, 2))
-            print(f"{name:22} {bare:10.1f} {under:10.1f} {ratio:7.3f} {noise:10.3f}", flush=True)
-    finally:
-        for caller in callers:
+class Calls:
+    """Ways to run the program in turns, pass by pass, so that drift and load hit all alike."""
+
+    def __init__(self, options, as_root=False):
+        self.bench = Bench(options.build, as_root)
+        self.passes = options.runs * 20
+        self.cpu = str(max(os.sched_getaffinity(0)))
+        self.program = os.path.join(self.bench.build, "tests", "bench", "syscalls")
+        self.callers = {}
+
+    def add(self, way, *prefix):
+        self.callers[way] = Caller(self.bench, [*prefix, self.program, self.cpu])
+
+    def add_restarted(self, way, *options):
+        """Checkpointed and restarted; false, with the reason printed, where that is refused."""
+        name = f"calls-{way}"
+        first = Caller(self.bench, [self.bench.tool("ckrun"), "--name", name, "--", self.program,
+                                    self.cpu])
+        first.time("getpid")
+        stopped = self.bench.ckpt("--stop", name)
+        first.end()
+        if stopped.returncode != 0:
+            raise AssertionError(stopped.stderr)
+        caller = Caller(self.bench, [self.bench.tool("ckpt"), "restart", *options, name])
+        try:
+            caller.time("getpid")
+        except (ValueError, BrokenPipeError):
+            print(f"{way}: {caller.popen.stderr.read().strip()}")
+            return
+        self.callers[way] = caller
+
+    def compare(self):
+        names = list(self.callers)
+        print(f"\nnanoseconds a call on CPU {self.cpu}, medians of {self.passes} passes; ratios to "
+              f"{names[0]}")
+        print(f"{'call':22} {names[0]:>10}", *(f"{name:>11}" for name in names[1:]))
+        for call in self.bench.run([self.program]).stdout.splitlines():
+            times = [[caller.time(call) for caller in self.callers.values()]
+                     for _ in range(self.passes)]
+            ratios = [statistics.median(row[i] / row[0] for row in times)
+                      for i in range(1, len(names))]
+            print(f"{call:22} {statistics.median(row[0] for row in times):10.1f}",
+                  *(f"{ratio:11.3f}" for ratio in ratios), flush=True)
+
+    def close(self):
+        for caller in self.callers.values():
             caller.end()
-        bench.close()
+        self.bench.close()
+
+
+def calls(options):
+    """A second bare program shows what noise alone makes of a ratio."""
+    table = Calls(options)
+    try:
+        table.add("bare")
+        table.add("ckrun", table.bench.tool("ckrun"), "--")
+        table.add("bare again")
+        table.compare()
+    finally:
+        table.close()
+
+
+def modes(options):
+    """What calls cost after a restart, by the way in which ids are kept."""
+    table = Calls(options, as_root=True)
+    try:
+        table.add("bare")
+        for mode in ("real", "namespace", "virtual"):
+            table.add_restarted(mode, "--pids", mode)
+        table.compare()
+    finally:
+        table.close()
+
+
+def freeze(options):
+    """How long a job of so many processes and threads takes to be frozen, and its whole pause."""
+    print(f"\nmedians of {options.runs} checkpoints, milliseconds; the aim is 1 + 0.02 a thread")
+    print(f"{'processes':>10} {'threads each':>13} {'freeze':>8} {'aim':>8} {'pause':>8}")
+    for processes_, threads in ((1, 1), (10, 1), (100, 1), (500, 1), (1, 100), (1, 1000)):
+        bench = Bench(options.build)
+        try:
+            crowd = [os.path.join(bench.build, "tests", "bench", "crowd")]
+            job = Job(bench, [*crowd, str(processes_), str(threads)], env={"CKRUN_LOG": "debug"},
+                      options=["--compress", "none", "--max-threads",
+                               str(processes_ * (threads + 3) + 10)])
+            job.start()
+            job.wait_started()
+            pauses = []
+            for _ in range(options.runs + 1):
+                facts = json.loads(bench.ckpt("inspect", "--json", job.checkpoint()).stdout)
+                pauses.append(facts["pause_ns"] / 1e6)
+            job.kill()
+            log = "\n".join(job.errors.lines())
+            freezes = [int(us) / 1e3 for us in re.findall(r"frozen after (\d+) us", log)]
+            print(f"{processes_:10} {threads:13} {statistics.median(freezes[1:]):8.2f} "
+                  f"{1 + 0.02 * processes_ * threads:8.2f} {statistics.median(pauses[1:]):8.2f}",
+                  flush=True)
+        finally:
+            bench.close()
 
 
 def launch(options):
@@ -195,10 +276,10 @@ def main():
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--part", choices=["memory", "calls", "launch"])
+    parser.add_argument("--part", choices=["calls", "modes", "launch", "freeze", "memory"])
     options = parser.parse_args()
     machine()
-    for part in (calls, launch, memory):
+    for part in (calls, modes, launch, freeze, memory):
         if options.part in (None, part.__name__):
             part(options)
     return 0

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import case  # noqa: E402
-from harness.job import Job  # noqa: E402
+from harness.job import Bench, Job  # noqa: E402
 
 BAD_IMAGE, REFUSED = 65, 69
 
@@ -36,6 +36,56 @@ class OtherHost(case.Case):
         done = self.bench.run([tool, image, path, edit])
         self.assertEqual(done.returncode, 0, done.stderr)
         return path
+
+
+HOSTNAME_PROGRAM = """
+import os, socket, sys
+first = socket.gethostname()
+print("ready", flush=True)
+sys.stdin.readline()
+same = first == socket.gethostname() == os.uname().nodename
+print("same" if same else socket.gethostname(), os.popen("hostname").read().strip(), flush=True)
+"""
+
+
+class Hostname(case.Case):
+    """The host of the restart is a UTS namespace with a name of its own."""
+
+    def setUp(self):
+        super().setUp()
+        if not self.bench.am_root:
+            self.skipTest("a host of another name needs root")
+        self.bench.close()
+        self.bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(self.bench.close)
+
+    def restarted_elsewhere(self, pids, *options):
+        """What the program says there, after a second checkpoint on that host."""
+        job = Job(self.bench, [sys.executable, "-c", HOSTNAME_PROGRAM], stdin=subprocess.PIPE,
+                  options=options)
+        job.start()
+        job.wait_started()
+        for _ in range(2):
+            job.checkpoint()
+            job.kill()
+            job.spawn(["unshare", "--uts", "sh", "-c", 'hostname elsewhere; exec "$@"', "sh",
+                       self.bench.tool("ckpt"), "restart", "--pids", pids, job.image])
+            job.wait_restarted()
+        job.popen.stdin.write(b"\n")
+        job.popen.stdin.close()
+        self.assertEqual(job.finish(), 0, job.report())
+        return job.output.lines()
+
+    def test_is_kept_in_a_namespace(self):
+        self.assertEqual(self.restarted_elsewhere("namespace", "--keep-hostname"),
+                         [f"same {os.uname().nodename}"])
+
+    def test_is_kept_with_real_pids(self):
+        self.assertEqual(self.restarted_elsewhere("real", "--keep-hostname"),
+                         [f"same {os.uname().nodename}"])
+
+    def test_is_that_of_the_new_host_else(self):
+        self.assertEqual(self.restarted_elsewhere("namespace"), ["elsewhere elsewhere"])
 
 
 class Vdso(OtherHost):

@@ -70,7 +70,7 @@ _ckrun()
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
-            --threads --timeout --tcp --stop-exit --max-threads --allow-uncontrolled --help --version' -- "$current")
+            --threads --timeout --tcp --stop-exit --max-threads --keep-hostname --allow-uncontrolled --help --version' -- "$current")
     else
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
