@@ -8,6 +8,7 @@ packages=(
   libboost1.81-dev libboost-test1.81-dev libboost-json1.81-dev libunwind-dev
   zstd xz-utils gzip python3 python3-numpy nodejs default-jdk-headless golang-go perl gawk mawk
   sqlite3 redis libjemalloc2 git make strace gdb util-linux man-db
+  iproute2 libnftables1
 )
 
 missing=()

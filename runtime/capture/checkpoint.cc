@@ -19,6 +19,7 @@
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
 #include "runtime/resources/system_v.h"
+#include "runtime/resources/tcp_repair.h"
 
 namespace ck::capture {
 
@@ -79,7 +80,8 @@ class Checkpoint {
         objects_(options.stop ? memory::ObjectTable::Purpose::kEnded
                               : memory::ObjectTable::Purpose::kLive,
                  manifest_, std::filesystem::path(options.image_path).parent_path().string()),
-        shared_(objects_) {}
+        shared_(objects_),
+        held_(options.job.id()) {}
 
   Result<CheckpointReport> run() {
     Result<CheckpointReport> report = capture_and_write();
@@ -102,6 +104,7 @@ class Checkpoint {
     CheckpointReport report;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
     if (options_.stop) {
+      held_.keep();
       job_->kill();
       pause_ = steady_clock::now() - frozen_since_;
     }
@@ -171,7 +174,7 @@ class Checkpoint {
   Status capture_descriptors() {
     std::deque<proc::Mailbox> boxes;
     return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_,
-                                          options_.tcp);
+                                          options_.tcp, &held_);
   }
 
   Status capture_system_v() {
@@ -221,6 +224,7 @@ class Checkpoint {
   }
 
   Status thaw() {
+    held_.release();
     CK_TRY(job_->thaw());
     note_pause();
     return {};
@@ -275,6 +279,7 @@ class Checkpoint {
   image::Manifest manifest_;
   memory::ObjectTable objects_;
   SharedMemory shared_;
+  resources::HeldConnections held_;
   std::map<pid_t, std::vector<proc::Mapping>> scans_;
   std::unique_ptr<FrozenJob> job_;
   // One for each process, as are the next. Null: there was no room for one, and the process itself
