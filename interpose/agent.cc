@@ -79,6 +79,7 @@ void enter(abi::AreaHeader* header) {
 __attribute__((constructor)) void start(int, char**, char** environment) {
   look_up_timed_calls();
   look_up_exec();
+  look_up_shells();
   const char* path = find_variable(environment, abi::kAreaVariable);
   if (path == nullptr) return;
   abi::AreaHeader* header = map_area(path);

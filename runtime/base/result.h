@@ -35,11 +35,16 @@ struct Error {
   std::string message;  // one line, no newline: what failed, on what, why
   std::string hint;     // what the user can do; may be empty
   int errnum = 0;       // errno of the failed system call, or 0
+  bool passes = false;  // the program ends this state by going on: worth waiting for
 
   // "message (hint)".
   std::string text() const;
   Error with_hint(std::string advice) && {
     hint = std::move(advice);
+    return std::move(*this);
+  }
+  Error that_passes() && {
+    passes = true;
     return std::move(*this);
   }
   // Puts "context: " before the message.

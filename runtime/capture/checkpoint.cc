@@ -2,12 +2,15 @@
 
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <random>
 #include <set>
+#include <thread>
 
 #include "runtime/base/log.h"
 #include "runtime/capture/frozen_job.h"
@@ -26,6 +29,18 @@ namespace ck::capture {
 using std::chrono::steady_clock;
 
 namespace {
+
+// Between attempts, on average; the job has most of the time for itself.
+constexpr std::chrono::microseconds kFirstWait{1000};
+constexpr std::chrono::microseconds kLongestWait{50000};
+constexpr int kShareOfJob = 5;
+
+// Anything between half and one and a half: each attempt starts the program's own pauses anew, and
+// equal steps would find it in the same place again and again.
+std::chrono::microseconds about(std::chrono::microseconds wait) {
+  static std::minstd_rand random(static_cast<unsigned>(::getpid()));
+  return wait / 2 + std::chrono::microseconds(random() % static_cast<unsigned>(wait.count()));
+}
 
 // Else each nap of some microseconds takes 50 more.
 constexpr std::chrono::nanoseconds kTimerSlack{1000};
@@ -72,11 +87,11 @@ class NoSubreapers {
 // Holds what a checkpoint goes through, in order; every early return thaws the program.
 class Checkpoint {
  public:
-  Checkpoint(RealPid root, ControlArea& area, const CheckpointOptions& options)
+  Checkpoint(RealPid root, ControlArea& area, const CheckpointOptions& options, Deadline deadline)
       : root_(root),
         area_(area),
         options_(options),
-        deadline_(steady_clock::now() + options.timeout),
+        deadline_(deadline),
         objects_(options.stop ? memory::ObjectTable::Purpose::kEnded
                               : memory::ObjectTable::Purpose::kLive,
                  manifest_, std::filesystem::path(options.image_path).parent_path().string()),
@@ -86,13 +101,13 @@ class Checkpoint {
   Result<CheckpointReport> run() {
     Result<CheckpointReport> report = capture_and_write();
     if (report.ok() || !job_ || !job_->lost_one(report.error())) return report;
-    return make_error(ErrorKind::kTryAgain, "a process of the job ended during the checkpoint: " +
-                                                report.error().message);
+    return make_error(ErrorKind::kTryAgain,
+                      "a process of the job ended during the checkpoint: " + report.error().message)
+        .that_passes();
   }
 
  private:
   Result<CheckpointReport> capture_and_write() {
-    const auto begin = steady_clock::now();
     writer_ =
         CK_TRY(image::Writer::create(options_.image_path, options_.writer, options_.progress));
     CK_TRY(capture_frozen());
@@ -111,7 +126,6 @@ class Checkpoint {
     report.pause = pause_;
     for (const Error& reason : job_->left_out)
       report.left_out.push_back(reason.message + ": left out of the image");
-    report.total = steady_clock::now() - begin;
     return report;
   }
 
@@ -292,14 +306,29 @@ class Checkpoint {
 
 }  // namespace
 
+// What passes is waited for: the job goes on in between, longer each time.
 Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
                                     const CheckpointOptions& options) {
+  using std::chrono::duration_cast;
   ::prctl(PR_SET_TIMERSLACK, kTimerSlack.count());
-  Result<CheckpointReport> report = Checkpoint(root, area, options).run();
-  if (report.ok() || proc::any_thread_alive(root)) return report;
-  // Whatever failed, this is why.
-  return make_error(ErrorKind::kNotFound,
-                    "process " + to_string(root) + " ended during the checkpoint");
+  const auto begin = steady_clock::now();
+  const Deadline deadline = begin + options.timeout;
+  for (auto between = kFirstWait;;
+       between = std::min<std::chrono::microseconds>(2 * between, kLongestWait)) {
+    const auto attempt = steady_clock::now();
+    Result<CheckpointReport> report = Checkpoint(root, area, options, deadline).run();
+    if (report.ok()) report->total = steady_clock::now() - begin;
+    if (report.ok()) return report;
+    // Whatever failed, this is why.
+    if (!proc::any_thread_alive(root))
+      return make_error(ErrorKind::kNotFound,
+                        "process " + to_string(root) + " ended during the checkpoint");
+    const auto took = duration_cast<std::chrono::microseconds>(steady_clock::now() - attempt);
+    const auto wait = about(std::max(between, kShareOfJob * took));
+    if (!report.error().passes || steady_clock::now() + wait >= deadline) return report;
+    spdlog::debug("checkpoint of {}: {}; again", root.value, report.error().message);
+    std::this_thread::sleep_for(wait);
+  }
 }
 
 }  // namespace ck::capture

@@ -19,7 +19,7 @@ struct CheckpointOptions {
   std::string image_path;  // must not exist
   image::WriterOptions writer;
   image::JobRecord job;                      // copied into the manifest
-  std::chrono::milliseconds timeout{30000};  // for the freeze
+  std::chrono::milliseconds timeout{30000};  // for the freeze, and for what passes
   std::function<Status()> before_rename;     // the incarnation check; see Writer::commit
   // ckpt --stop: after the freeze the job never runs again; it is killed when the image is safe,
   // and goes on if the checkpoint fails.

@@ -83,7 +83,8 @@ Status MemoryCapture::check_twin(RealPid twin) const {
       if (part == there.end() || part->begin > at || (part->vm_flags & proc::kVmWipeOnFork))
         return make_error(ErrorKind::kTryAgain,
                           where(process_.pid, area.mapping) +
-                              ": was advised not to be forked just before the checkpoint");
+                              ": was advised not to be forked just before the checkpoint")
+            .that_passes();
       at = part->end;
     }
   }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 
+#include <cstdint>
 #include <cstring>
 
 #include "runtime/resources/socket_name.h"
@@ -10,17 +11,22 @@
 namespace ck::resources {
 namespace {
 
-constexpr int kLocalPortRange = 51;  // IP_LOCAL_PORT_RANGE
-
 constexpr OptionRow kIp[] = {
-    {IPPROTO_IP, IP_TOS, sizeof(int)},          {IPPROTO_IP, IP_TTL, sizeof(int)},
-    {IPPROTO_IP, IP_MTU_DISCOVER, sizeof(int)}, {IPPROTO_IP, IP_RECVERR, sizeof(int)},
-    {IPPROTO_IP, IP_PKTINFO, sizeof(int)},      {IPPROTO_IP, IP_RECVTOS, sizeof(int)},
-    {IPPROTO_IP, IP_RECVTTL, sizeof(int)},      {IPPROTO_IP, IP_RECVOPTS, sizeof(int)},
-    {IPPROTO_IP, IP_RETOPTS, sizeof(int)},      {IPPROTO_IP, IP_RECVORIGDSTADDR, sizeof(int)},
-    {IPPROTO_IP, IP_FREEBIND, sizeof(int)},     {IPPROTO_IP, IP_TRANSPARENT, sizeof(int)},
-    {IPPROTO_IP, IP_MINTTL, sizeof(int)},       {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, sizeof(int)},
-    {IPPROTO_IP, kLocalPortRange, sizeof(int)},
+    {IPPROTO_IP, IP_TOS, sizeof(int)},
+    {IPPROTO_IP, IP_TTL, sizeof(int)},
+    {IPPROTO_IP, IP_MTU_DISCOVER, sizeof(int)},
+    {IPPROTO_IP, IP_RECVERR, sizeof(int)},
+    {IPPROTO_IP, IP_PKTINFO, sizeof(int)},
+    {IPPROTO_IP, IP_RECVTOS, sizeof(int)},
+    {IPPROTO_IP, IP_RECVTTL, sizeof(int)},
+    {IPPROTO_IP, IP_RECVOPTS, sizeof(int)},
+    {IPPROTO_IP, IP_RETOPTS, sizeof(int)},
+    {IPPROTO_IP, IP_RECVORIGDSTADDR, sizeof(int)},
+    {IPPROTO_IP, IP_FREEBIND, sizeof(int)},
+    {IPPROTO_IP, IP_TRANSPARENT, sizeof(int)},
+    {IPPROTO_IP, IP_MINTTL, sizeof(int)},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, sizeof(int)},
+    {IPPROTO_IP, IP_LOCAL_PORT_RANGE, sizeof(int)},
 };
 
 constexpr OptionRow kIpv6[] = {
@@ -177,10 +183,21 @@ Status bind_inet(int fd, const std::string& address) {
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage),
              static_cast<socklen_t>(address.size())) == 0)
     return {};
-  if (errno == EADDRINUSE)
-    return make_error(ErrorKind::kRefused, address_text(address) + " is in use",
-                      "end the program that uses it");
+  if (errno == EADDRINUSE) {
+    Error error = make_error(ErrorKind::kRefused, address_text(address) + " is in use",
+                             "end the program that uses it; if none does, a connection there has "
+                             "just ended: try again after a minute");
+    error.errnum = EADDRINUSE;
+    return error;
+  }
   return sys_error("bind a socket to " + address_text(address));
+}
+
+Status bind_when_connected(int fd, const std::string& address) {
+  const std::uint16_t port = ntohs(parts(address).second);
+  set_int_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  set_int_option(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, port << 16 | port);
+  return bind_inet(fd, with_port_of(address, loopback(AF_INET)));
 }
 
 Status check_inet(const OpenFile& file) {

@@ -13,6 +13,10 @@
 #include "runtime/resources/socket_options.h"
 #include "runtime/resources/states.pb.h"
 
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
 namespace ck::resources {
 
 // The bytes of a sockaddr; empty: none.
@@ -36,7 +40,11 @@ void capture_ip_options(int fd, SocketOptions& options);
 
 // A new socket with the record's options. Non-blocking.
 Result<UniqueFd> make_inet_socket(RestoreSession& session, const InetState& state);
+// An Error with EADDRINUSE: another socket there forbids it, perhaps one in TIME_WAIT.
 Status bind_inet(int fd, const std::string& address);
+// The same for a socket that is about to connect: it gets the port then, which only a connection
+// of the same two addresses forbids. Before Linux 6.3 it gets any port.
+Status bind_when_connected(int fd, const std::string& address);
 
 // Filters, and what else makes a socket more than its kind tells.
 Status check_inet(const OpenFile& file);

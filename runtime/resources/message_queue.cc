@@ -104,7 +104,8 @@ class Told {
     const proc::ProcessStatus status = CK_TRY(proc::read_status(pid_));
     const std::uint64_t pending = status.pending | status.shared_pending;
     if ((pending >> (registration_.signal - 1) & 1) == 0) return {};
-    return make_error(ErrorKind::kTryAgain, "the signal that tells of its messages is pending");
+    return make_error(ErrorKind::kTryAgain, "the signal that tells of its messages is pending")
+        .that_passes();
   }
 
   Result<std::uint64_t> take_value() const {

@@ -55,7 +55,8 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   if (::poll(&unread, 1, 0) != 0)
     return make_error(ErrorKind::kTryAgain,
                       "the kernel's answers are unread in this netlink socket",
-                      "try again when the program has read them");
+                      "try again when the program has read them")
+        .that_passes();
   NetlinkState state;
   state.set_protocol(NETLINK_ROUTE);
   state.set_type(int_option(fd, SOL_SOCKET, SO_TYPE));

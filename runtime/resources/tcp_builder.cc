@@ -102,6 +102,21 @@ class Builder {
     return fd;
   }
 
+  // The program may have closed a connection from that port without having set SO_REUSEADDR: that
+  // connection, in TIME_WAIT, keeps a socket from being bound there.
+  Result<UniqueFd> make_connecting(const InetState& state) {
+    Result<UniqueFd> bound = make_bound(state);
+    if (bound.ok() || bound.error().errnum != EADDRINUSE) return bound;
+    UniqueFd fd = CK_TRY(make_inet_socket(session_, state));
+    CK_TRY(bind_when_connected(fd.get(), state.local()));
+    return fd;
+  }
+
+  static void unset_port_choice(int fd) {
+    for (int option : {IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT})
+      set_int_option(fd, IPPROTO_IP, option, 0);
+  }
+
   // From one address to the other; nothing if the address pair is in TIME_WAIT on this side.
   struct Ends {
     UniqueFd from, to;
@@ -111,22 +126,33 @@ class Builder {
     if (::listen(listener.get(), 16) != 0)
       return sys_error("listen at " + address_text(to.local()));
     Ends ends;
-    ends.from = CK_TRY(make_bound(from));
+    ends.from = CK_TRY(make_connecting(from));
     const int error = CK_TRY(try_connect(ends.from.get(), from.remote()));
     if (error == EADDRNOTAVAIL) return std::optional<Ends>();
     if (error != 0) return sys_error("connect a socket to " + address_text(from.remote()), error);
+    unset_port_choice(ends.from.get());
     ends.to = CK_TRY(accept_from(listener.get(), from.local()));
     return std::optional(std::move(ends));
   }
 
-  // The end that was closed first is in TIME_WAIT; the other one can connect at once.
+  using MaybeEnds = Result<std::optional<Ends>>;
+  static bool is_not_yet(const MaybeEnds& ends) {
+    return ends.ok() ? !*ends : ends.error().errnum == EADDRINUSE;
+  }
+
+  // The end that was closed first is in TIME_WAIT; the other one can connect at once, unless that
+  // end's address cannot be listened at.
   Result<Ends> join_any_way(const InetState& one, const InetState& other) {
     const auto deadline = steady_clock::now() + kTimeWait;
     for (;;) {
-      std::optional<Ends> ends = CK_TRY(join(one, other));
-      if (ends) return *std::move(ends);
-      ends = CK_TRY(join(other, one));
-      if (ends) return Ends{std::move(ends->to), std::move(ends->from)};
+      MaybeEnds forth = join(one, other);
+      if (!is_not_yet(forth)) return *CK_TRY(std::move(forth));
+      MaybeEnds back = join(other, one);
+      if (!is_not_yet(back)) {
+        Ends ends = *CK_TRY(std::move(back));
+        return Ends{std::move(ends.to), std::move(ends.from)};
+      }
+      if (!forth.ok() && !back.ok()) return std::move(forth).error();
       if (steady_clock::now() > deadline)
         return make_error(ErrorKind::kTryAgain,
                           "the addresses " + address_text(one.local()) + " and " +
@@ -160,7 +186,9 @@ class Builder {
   Status make(Socket& socket) {
     if (socket.state.phase() == InetState::RESET) return make_reset(socket);
     if (socket.state.phase() == InetState::REPAIR) return make_repaired(socket);
-    socket.fd = CK_TRY(make_bound(socket.state));
+    const bool connects =
+        socket.state.phase() == InetState::WAITING || socket.state.phase() == InetState::CONNECTING;
+    socket.fd = CK_TRY(connects ? make_connecting(socket.state) : make_bound(socket.state));
     const std::string where = address_text(socket.state.local());
     switch (socket.state.phase()) {
       case InetState::LISTENING:
@@ -171,12 +199,14 @@ class Builder {
         if (int error = CK_TRY(try_connect(socket.fd.get(), socket.state.remote())); error != 0)
           return sys_error("connect " + where + " to " + address_text(socket.state.remote()),
                            error);
+        unset_port_choice(socket.fd.get());
         return {};
       case InetState::CONNECTING: {
         // Whatever comes of it, the program will be told.
         const sockaddr_storage to = to_sockaddr(socket.state.remote());
         ::connect(socket.fd.get(), reinterpret_cast<const sockaddr*>(&to),
                   static_cast<socklen_t>(socket.state.remote().size()));
+        unset_port_choice(socket.fd.get());
         return {};
       }
       default:

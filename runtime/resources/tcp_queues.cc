@@ -28,7 +28,7 @@ std::size_t count(int fd, unsigned long what) {
 }
 
 Error stuck() {
-  return make_error(ErrorKind::kTryAgain, "what was sent through it does not arrive");
+  return make_error(ErrorKind::kTryAgain, "what was sent through it does not arrive").that_passes();
 }
 
 // All that was given to the kernel has been sent once, if only the receiver's window let it.
@@ -102,7 +102,8 @@ Result<std::string> peek_unread(int fd) {
   pollfd urgent{fd, POLLPRI, 0};
   if (::poll(&urgent, 1, 0) > 0 && (urgent.revents & POLLPRI) != 0)
     return make_error(ErrorKind::kTryAgain, "urgent data is unread in it",
-                      "try again when the program has read it");
+                      "try again when the program has read it")
+        .that_passes();
   std::string bytes(count(fd, SIOCINQ), '\0');
   if (bytes.empty()) return bytes;
   ssize_t got = ::recv(fd, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
@@ -119,7 +120,8 @@ Result<std::string> read_connection(int sender, int reader) {
   if (is_ended(sender))
     return make_error(ErrorKind::kTryAgain,
                       "its other end was shut down, and more was sent than "
-                      "arrives before the program reads");
+                      "arrives before the program reads")
+        .that_passes();
   std::string bytes;
   Status drained = drain(sender, reader, bytes);
   CK_TRY(send_all(sender, reader, bytes));

@@ -118,7 +118,8 @@ Result<InetState::Phase> phase_alone(const CaptureSession& session, const OpenFi
   if (accepted_later && is_listened_to(session, remote)) return InetState::WAITING;
   if (got_end(state) && (nobodys || (!other && is_local(remote)))) return InetState::CONNECTED;
   if (nobodys && !accepted_later)
-    return refused(file, ", whose other end was closed before all was read", ErrorKind::kTryAgain);
+    return refused(file, ", whose other end was closed before all was read", ErrorKind::kTryAgain)
+        .that_passes();
   return InetState::RESET;
 }
 
@@ -158,7 +159,8 @@ Status check_waiting(const CaptureSession& session, const OpenFile& file) {
   if (session.survey || (info.tcpi_bytes_sent == 0 && info.tcpi_notsent_bytes == 0)) return {};
   return make_error(ErrorKind::kTryAgain,
                     "something was sent through this connection, which is not accepted yet",
-                    "try again when the program has accepted it");
+                    "try again when the program has accepted it")
+      .that_passes();
 }
 
 Status check_protocol(const OpenFile& file) {

@@ -76,7 +76,8 @@ Status check_peer(const CaptureSession& session, const OpenFile& file,
   if (sent == 0) return {};
   return make_error(ErrorKind::kTryAgain,
                     "something was sent through this socket, and the other end is not accepted yet",
-                    "try again when the program has accepted the connection");
+                    "try again when the program has accepted the connection")
+      .that_passes();
 }
 
 // The process of the job whose credentials the other end is told (SO_PEERCRED): the one that made

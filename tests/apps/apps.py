@@ -8,7 +8,6 @@ restarts at random instants. The outputs must be equal.
 import argparse
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import processes  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
+from servers import SERVERS  # noqa: E402
 from trees import TREES, need, source  # noqa: E402
 
 LIMIT_SECONDS = 200
@@ -112,15 +112,14 @@ def sort(bench):
     return [need("sort"), "-S", "500M", "--parallel=2", big_file(bench, 40)], {"LC_ALL": "C.UTF-8"}
 
 
-def redis(bench):
-    need("redis-server")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    return [need("bash"), source("redis_job.sh"), str(port), "40000"], {}
-
-
 APPS = {app.__name__: app for app in (pipeline, jemalloc, numpy, perl, gawk, mawk, node, java, go,
-                                      bash, sqlite, xz, zstd, gzip, sort, redis, *TREES)}
+                                      bash, sqlite, xz, zstd, gzip, sort, *TREES, *SERVERS)}
+
+
+def bench_for(name, build):
+    """As the user that the program wants."""
+    user = getattr(APPS[name], "user", None)
+    return Bench(build, user=user and user())
 
 
 def undisturbed(bench, command, extra):
@@ -195,8 +194,9 @@ def main():
         print("\n".join(APPS))
         return 0
     print(f"seed {options.seed}")
-    bench = Bench(options.build)
+    bench = None
     try:
+        bench = bench_for(options.app, options.build)
         check(bench, options.app, options.rounds, random.Random(options.seed))
     except Skipped as reason:
         print(f"SKIP: {reason}")
@@ -205,7 +205,8 @@ def main():
         print(f"FAILED: {options.app}: {failure}")
         return 1
     finally:
-        bench.close()
+        if bench:
+            bench.close()
     print("passed")
     return 0
 

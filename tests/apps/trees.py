@@ -56,4 +56,35 @@ def git(_):
     return [need("bash"), source("repository.sh"), "60"], {}
 
 
-TREES = (pipelines, make, pool, subprocesses, perl_forks, git)
+def mpich(bench):
+    program = os.path.join(bench.work, "heat")
+    done = bench.run([need("mpicc"), "-O2", "-o", program, source("heat.c"), "-lm"])
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return [need("mpiexec"), "-n", "4", program, "800"], {}
+
+
+def tclsh(_):
+    return [need("tclsh"), source("events.tcl"), "150"], {}
+
+
+@changes_files
+def gcc(bench):
+    path = os.path.join(bench.work, "many.c")
+    with open(path, "w", encoding="ascii") as file:
+        subprocess.run([need("python3"), source("many_functions.py"), "250"], stdout=file, check=True)
+    bench.give(path)
+    return [need("sh", "gcc"), "-c",
+            "gcc -pipe -O2 -o many many.c && cksum many && exec ./many"], {}
+
+
+def gdb(bench):
+    program = os.path.join(bench.build, "tests", "apps", "pipeline")
+    return [need("gdb"), "-nx", "-batch", "-x", source("symbols.py"), program], {}
+
+
+def node_cluster(_):
+    return [need("node"), source("cluster.js"), "4000"], {}
+
+
+TREES = (pipelines, make, pool, subprocesses, perl_forks, git, mpich, tclsh, gcc, gdb, node_cluster)

@@ -56,10 +56,10 @@ class Lines:
 class Bench:
     """Where a test works: the commands under test, a user, a folder, the environment."""
 
-    def __init__(self, build, as_root=False):
+    def __init__(self, build, as_root=False, user=None):
         self.build = os.path.abspath(build)
         self.am_root = os.geteuid() == 0
-        self.user = USER_ID if self.am_root and not as_root else os.geteuid()
+        self.user = os.geteuid() if as_root or not self.am_root else user or USER_ID
         base = os.environ.get("CKRUN_TEST_TMP", "/tmp")
         self.folder = tempfile.mkdtemp(prefix="ckrun-test-", dir=base)
         os.chmod(self.folder, 0o755)

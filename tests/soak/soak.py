@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Checkpoint, SIGKILL and restart at random instants (200 by default) of a mix of programs, from
-the first instruction of their start on. Guests check themselves at their end; real programs'
+"""Checkpoint, SIGKILL and restart at random instants (300 by default) of a mix of programs, of one
+process and of many, from the first instruction of their start on. Guests check themselves at their end; real programs'
 outputs must equal an undisturbed run's.
 
   soak.py --build DIR [--instants N] [--seed N] [--only NAME]
@@ -20,11 +20,17 @@ from harness.job import Bench, Job, Skipped  # noqa: E402
 GUESTS = ("counter", "threads_condvar", "malloc_threads", "thread_churn", "signal_storm",
           "pipe_threads", "raw_syscalls", "exceptions", "rseq_section", "monotonic",
           "alarm_during_checkpoint", "timer_thread", "thread_local", "itimer_real",
-          "short_children", "stack_growth")
-APPS = ("perl", "mawk", "node", "bash", "sqlite", "java", "go", "pipeline")
-HAVE_CHILDREN_AT_FIRST = ("short_children",)  # jobs of several processes are refused
+          "short_children", "stack_growth",
+          "accept_late", "children_churn", "cow_workers", "daemon", "descriptors_in_flight",
+          "exec_chain", "fork_children", "fork_storm", "hundred_processes", "orphan",
+          "pipes_between", "shared_futex", "shared_mutex", "shell_groups", "spawned_later",
+          "spawned_programs", "subreaper_with_orphans", "sysv_sem", "threads_in_processes",
+          "vfork_in_progress", "waits_in_progress", "workers_respawned", "zombies")
+APPS = ("perl", "mawk", "node", "bash", "sqlite", "java", "go", "pipeline",
+        "pipelines", "make", "pool", "subprocesses", "perl_forks", "mpich", "tclsh", "node_cluster",
+        "redis", "database", "memcached", "nginx", "nginx_reuseport", "postgres")
 INSTANTS_A_JOB = 8
-LIMIT_SECONDS = 480
+LIMIT_SECONDS = 1400
 
 
 class Soak:
@@ -37,13 +43,13 @@ class Soak:
     def over(self):
         return self.done >= self.wanted or time.monotonic() - self.start > LIMIT_SECONDS - 40
 
-    def disturb(self, job, longest):
+    def disturb(self, job, longest, *options):
         """Random instants, one after the other, each the end of one life of the job."""
         for _ in range(INSTANTS_A_JOB):
             if self.over():
                 return
             time.sleep(self.chance.choice((0, 0.002, 0.02, longest)) * self.chance.random())
-            if not self.checkpoint(job):
+            if not self.checkpoint(job, *options):
                 return
             time.sleep(0.02 * self.chance.random())
             job.kill()
@@ -51,11 +57,11 @@ class Soak:
             job.wait_restarted()
             self.done += 1
 
-    def checkpoint(self, job):
+    def checkpoint(self, job, *options):
         """False if the program has come to its end before the checkpoint; how it ended, and what it
         has printed, is checked then."""
         try:
-            job.checkpoint()
+            job.checkpoint(*options)
         except AssertionError:
             time.sleep(1)
             if job.popen.poll() != 0:
@@ -68,10 +74,7 @@ class Soak:
         job = Job(bench, [os.path.join(bench.build, "tests", "guests", name)],
                   env={"GUEST_GO": go}, restart_options=["--pids", "namespace"])
         job.start()
-        if name in HAVE_CHILDREN_AT_FIRST:
-            job.wait_started()
-        else:
-            job.note_pid()
+        job.note_pid()
         self.disturb(job, 0.2)
         with open(go, "w", encoding="ascii"):
             pass
@@ -85,10 +88,13 @@ class Soak:
         if name not in self.expected:
             self.expected[name] = apps.undisturbed(bench, command, extra)[0]
         path = os.path.join(bench.work, "output")
-        job = Job(bench, command, env=extra, stdout=path, restart_options=["--pids", "namespace"])
+        job = Job(bench, command, env=extra, stdout=path,
+                  restart_options=["--pids", "namespace", "--rollback-files"])
         job.start()
         job.note_pid()
-        self.disturb(job, 0.2)
+        # What it changed in files after a checkpoint would stay changed.
+        changes_files = getattr(apps.APPS[name], "changes_files", False)
+        self.disturb(job, 0.6, *(["--stop"] if changes_files else []))
         status = job.finish(120)
         with open(path, "rb") as file:
             output = file.read()
@@ -98,7 +104,7 @@ class Soak:
         return job
 
     def one(self, name):
-        bench = Bench(self.build)
+        bench = apps.bench_for(name, self.build) if name in APPS else Bench(self.build)
         before = self.done
         try:
             job = self.app(name, bench) if name in APPS else self.guest(name, bench)
@@ -124,7 +130,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
-    parser.add_argument("--instants", type=int, default=200)
+    parser.add_argument("--instants", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--only", choices=GUESTS + APPS)
     options = parser.parse_args()
