@@ -7,5 +7,6 @@ jobs=$(nproc)
 ./tools/setup.sh
 cmake --preset release
 cmake --build --preset release -j "$jobs"
-# No pipe here: ctest's closing line must be the last one, and its status this script's.
-ctest --preset release -j "$jobs" --no-tests=error "$@"
+# Most tests wait most of the time. No pipe here: ctest's closing line must be the last one, and its
+# status this script's.
+ctest --preset release -j "$((2 * jobs))" --no-tests=error "$@"

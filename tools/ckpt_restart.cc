@@ -58,7 +58,7 @@ void declare_restart(CLI::App& app, Action& action) {
   add_parsed(*sub, "--compress", request.compression, job::parse_compression, "HOW",
              "none, zstd or zstd:LEVEL");
   add_parsed(*sub, "--tcp", request.tcp, job::parse_tcp, "HOW",
-             "TCP connections to outside of the job, from now on: reset or refuse");
+             "TCP connections to outside of the job, from now on: reset, refuse or repair");
   add_parsed(*sub, "--timeout", request.timeout, job::parse_duration, "TIME",
              "How long a checkpoint may wait for the job to stand still");
   add_parsed(*sub, "--stop-exit", request.stop_exit, number_between(0, 255), "N",

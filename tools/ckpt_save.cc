@@ -136,7 +136,7 @@ void declare_save(CLI::App& app, Action& action) {
   add_parsed(*sub, "--compress", options->compression, job::parse_compression, "HOW",
              "none, zstd or zstd:LEVEL, for this image");
   add_parsed(*sub, "--tcp", options->tcp, job::parse_tcp, "HOW",
-             "TCP connections to outside of the job: reset or refuse");
+             "TCP connections to outside of the job: reset, refuse or repair");
   add_parsed(*sub, "--threads", options->threads, number_between(0, 1024), "N",
              "Threads that compress and write");
   add_parsed(*sub, "--timeout", options->timeout, job::parse_duration, "TIME",

@@ -48,7 +48,7 @@ void declare(CLI::App& app, Options& options) {
   add_parsed(app, "--timeout", settings.timeout, job::parse_duration, "TIME",
              "How long a checkpoint may wait for the job to stand still (default: 30s)");
   add_parsed(app, "--tcp", settings.tcp, job::parse_tcp, "HOW",
-             "TCP connections to outside of the job: reset (default) or refuse");
+             "TCP connections to outside of the job: reset (default), refuse or repair");
   add_parsed(app, "--stop-exit", settings.stop_exit, number_between(0, 255), "N",
              "Exit status after ckpt --stop (default: 85)");
   app.add_flag("--keep-hostname", options.keep_hostname,

@@ -9,6 +9,7 @@ packages=(
   zstd xz-utils gzip python3 python3-numpy nodejs default-jdk-headless golang-go perl gawk mawk
   sqlite3 redis libjemalloc2 git make strace gdb util-linux man-db
   postgresql-15 nginx-light memcached mpich libmpich-dev tcl
+  iproute2 libnftables1
 )
 
 missing=()

@@ -22,6 +22,7 @@
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
 #include "runtime/resources/system_v.h"
+#include "runtime/resources/tcp_repair.h"
 
 namespace ck::capture {
 
@@ -94,7 +95,8 @@ class Checkpoint {
         objects_(options.stop ? memory::ObjectTable::Purpose::kEnded
                               : memory::ObjectTable::Purpose::kLive,
                  manifest_, std::filesystem::path(options.image_path).parent_path().string()),
-        shared_(objects_) {}
+        shared_(objects_),
+        held_(options.job.id()) {}
 
   Result<CheckpointReport> run() {
     Result<CheckpointReport> report = capture_and_write();
@@ -117,6 +119,7 @@ class Checkpoint {
     CheckpointReport report;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
     if (options_.stop) {
+      held_.keep();
       job_->kill();
       pause_ = steady_clock::now() - frozen_since_;
     }
@@ -185,7 +188,7 @@ class Checkpoint {
   Status capture_descriptors() {
     std::deque<proc::Mailbox> boxes;
     return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_,
-                                          options_.tcp);
+                                          options_.tcp, &held_);
   }
 
   Status capture_system_v() {
@@ -235,6 +238,7 @@ class Checkpoint {
   }
 
   Status thaw() {
+    held_.release();
     CK_TRY(job_->thaw());
     note_pause();
     return {};
@@ -289,6 +293,7 @@ class Checkpoint {
   image::Manifest manifest_;
   memory::ObjectTable objects_;
   SharedMemory shared_;
+  resources::HeldConnections held_;
   std::map<pid_t, std::vector<proc::Mapping>> scans_;
   std::unique_ptr<FrozenJob> job_;
   // One for each process, as are the next. Null: there was no room for one, and the process itself

@@ -95,15 +95,23 @@ std::string format_compression(const Compression& compression) {
 }
 
 Result<resources::TcpPolicy> parse_tcp(std::string_view text) {
-  for (auto policy : {resources::TcpPolicy::kReset, resources::TcpPolicy::kRefuse})
+  for (auto policy :
+       {resources::TcpPolicy::kReset, resources::TcpPolicy::kRefuse, resources::TcpPolicy::kRepair})
     if (text == format_tcp(policy)) return policy;
   return make_error(ErrorKind::kUsage,
                     "'" + std::string(text) + "' is not a way to treat TCP connections",
-                    "write reset or refuse");
+                    "write reset, refuse or repair");
 }
 
 std::string format_tcp(resources::TcpPolicy policy) {
-  return policy == resources::TcpPolicy::kRefuse ? "refuse" : "reset";
+  switch (policy) {
+    case resources::TcpPolicy::kRefuse:
+      return "refuse";
+    case resources::TcpPolicy::kRepair:
+      return "repair";
+    default:
+      return "reset";
+  }
 }
 
 Result<int> parse_signal(std::string_view text) {

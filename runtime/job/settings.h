@@ -42,7 +42,7 @@ std::string format_duration(std::chrono::milliseconds duration);
 Result<Compression> parse_compression(std::string_view text);
 std::string format_compression(const Compression& compression);
 
-// "reset", "refuse".
+// "reset", "refuse", "repair".
 Result<resources::TcpPolicy> parse_tcp(std::string_view text);
 std::string format_tcp(resources::TcpPolicy policy);
 

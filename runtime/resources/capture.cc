@@ -98,8 +98,8 @@ void add_descriptors(const CaptureSession& session) {
 }  // namespace
 
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
-                           memory::ObjectTable& objects, TcpPolicy tcp) {
-  CaptureSession session(processes, objects, false, tcp);
+                           memory::ObjectTable& objects, TcpPolicy tcp, HeldConnections* held) {
+  CaptureSession session(processes, objects, false, tcp, held);
   CK_TRY(session.collect(static_cast<std::uint32_t>(manifest.open_files_size())));
   CK_TRY(collect_unread(session));
   for (const OpenFile& file : session.files) *manifest.add_open_files() = common_record(file);

@@ -23,6 +23,8 @@
 
 namespace ck::resources {
 
+class HeldConnections;  // tcp_repair.h
+
 struct CaptureProcess {
   RealPid pid;                             // a living thread
   proc::Mailbox* mailbox = nullptr;        // of a parked thread; null in a survey
@@ -34,8 +36,10 @@ struct CaptureProcess {
 // contents to `objects`. The job's first process comes first: its standard streams tell what leads
 // outside. Before mappings are captured: contents of unlinked files are found by descriptor here.
 // The first thing that cannot be kept is an Error of kind kRefused.
+// `held`: takes the connections that TcpPolicy::kRepair keeps; may be null with the others.
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
-                           memory::ObjectTable& objects, TcpPolicy tcp = TcpPolicy::kReset);
+                           memory::ObjectTable& objects, TcpPolicy tcp = TcpPolicy::kReset,
+                           HeldConnections* held = nullptr);
 
 // What would be refused, or not come back as it was, told from outside while the job runs.
 struct Objection {
@@ -51,11 +55,13 @@ Result<std::vector<Objection>> classify(std::span<const RealPid> pids);
 class CaptureSession {
  public:
   CaptureSession(std::span<const CaptureProcess> job, memory::ObjectTable& object_table,
-                 bool is_survey, TcpPolicy policy = TcpPolicy::kReset)
+                 bool is_survey, TcpPolicy policy = TcpPolicy::kReset,
+                 HeldConnections* connections = nullptr)
       : processes(job),
         objects(object_table),
         survey(is_survey),
         tcp(policy),
+        held(connections),
         descriptors(job.size()) {}
 
   Status collect(std::uint32_t first_index);  // fills files, descriptors, locks
@@ -75,6 +81,7 @@ class CaptureSession {
   memory::ObjectTable& objects;
   const bool survey;
   const TcpPolicy tcp;
+  HeldConnections* const held;
   std::vector<OpenFile> files;
   struct Descriptor {
     int fd = -1;

@@ -22,6 +22,8 @@
 
 namespace ck::resources {
 
+class RepairedConnections;  // tcp_repair.h
+
 struct RestoreProcess {
   proc::Mailbox* mailbox = nullptr;
   const image::ProcessRecord* record = nullptr;
@@ -40,6 +42,7 @@ struct RestoreContext {
   unsigned spare_slot = 0;
   bool rollback_files = false;
   std::vector<std::string>* warnings = nullptr;
+  RepairedConnections* repaired = nullptr;  // gets those that revive() is to bring to life
 };
 
 // All descriptors below context.base, of all processes. Those from base on that this makes are

@@ -10,6 +10,7 @@
 #include "runtime/resources/inet_socket.h"
 #include "runtime/resources/table.h"
 #include "runtime/resources/tcp_queues.h"
+#include "runtime/resources/tcp_repair.h"
 
 namespace ck::resources {
 namespace {
@@ -72,7 +73,7 @@ class Builder {
       if (socket.state.phase() == InetState::CONNECTED && !socket.fd)
         CK_TRY(make_connection(socket));
     for (auto phase : {InetState::LISTENING, InetState::WAITING, InetState::UNCONNECTED,
-                       InetState::CONNECTING, InetState::RESET}) {
+                       InetState::CONNECTING, InetState::RESET, InetState::REPAIR}) {
       for (auto& [id, socket] : sockets_)
         if (socket.state.phase() == phase) CK_TRY(make(socket));
     }
@@ -184,6 +185,7 @@ class Builder {
 
   Status make(Socket& socket) {
     if (socket.state.phase() == InetState::RESET) return make_reset(socket);
+    if (socket.state.phase() == InetState::REPAIR) return make_repaired(socket);
     const bool connects =
         socket.state.phase() == InetState::WAITING || socket.state.phase() == InetState::CONNECTING;
     socket.fd = CK_TRY(connects ? make_connecting(socket.state) : make_bound(socket.state));
@@ -229,6 +231,12 @@ class Builder {
     if (error != 0) return sys_error("connect a socket to a loopback address", error);
     alone_[socket.state.id()] = CK_TRY(accept_from(listener.get(), local_address(socket.fd.get())));
     return {};
+  }
+
+  Status make_repaired(Socket& socket) {
+    CK_CHECK(session_.context.repaired != nullptr);
+    socket.fd = CK_TRY(make_inet_socket(session_, socket.state));
+    return session_.context.repaired->add(socket.fd.get(), socket.state);
   }
 
   Status set_final_options(const Socket& socket) {

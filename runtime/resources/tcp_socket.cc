@@ -1,5 +1,6 @@
 // TCP sockets over IPv4 and IPv6. A connection with both ends in the job is made anew, with the
-// same ports; one that leads outside is reset at a restart, or refused, as the user chose.
+// same ports; one that leads outside is reset at a restart, refused or kept alive, as the user
+// chose.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -16,6 +17,7 @@
 #include "runtime/resources/table.h"
 #include "runtime/resources/tcp_builder.h"
 #include "runtime/resources/tcp_queues.h"
+#include "runtime/resources/tcp_repair.h"
 
 namespace ck::resources {
 namespace {
@@ -130,12 +132,16 @@ Result<InetState::Phase> phase_of(const CaptureSession& session, const OpenFile&
     return (poll.revents & POLLRDHUP) != 0 ? InetState::RESET : InetState::UNCONNECTED;
   }
   if (peer_in_job(session, file) != nullptr) return InetState::CONNECTED;
-  return phase_alone(session, file, state);
+  const InetState::Phase alone = CK_TRY(phase_alone(session, file, state));
+  if (alone != InetState::RESET || session.tcp != TcpPolicy::kRepair) return alone;
+  if (state == TCP_ESTABLISHED) return InetState::REPAIR;
+  return refused(file, " that leads outside of the job and was shut down by one of its ends")
+      .with_hint("try again when it has ended, or use --tcp=reset");
 }
 
 // Not one that is over anyway.
 Status apply_policy(const CaptureSession& session, const OpenFile& file, int state) {
-  if (state == TCP_CLOSE || session.tcp == TcpPolicy::kReset) return {};
+  if (state == TCP_CLOSE || session.tcp != TcpPolicy::kRefuse) return {};
   return refused(file, " that leads outside of the job")
       .with_hint("--tcp=reset resets it at a restart");
 }
@@ -201,6 +207,11 @@ Status capture_content(const CaptureSession& session, const OpenFile& file, int 
   return {};
 }
 
+Status hold(const CaptureSession& session, int fd, InetState& state) {
+  CK_CHECK(session.held != nullptr);
+  return session.held->hold(fd, state);
+}
+
 bool has_error(int fd) {
   pollfd poll{fd, 0, 0};
   ::poll(&poll, 1, 0);
@@ -230,6 +241,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   if (phase == InetState::RESET && info.tcpi_state == TCP_CLOSE)
     state.set_error_seen(!has_error(fd));
   capture_tcp_options(fd, phase, *state.mutable_options());
+  if (phase == InetState::REPAIR) CK_TRY(hold(session, fd, state));
   CK_TRY(capture_content(session, file, info.tcpi_state, state));
   if (phase == InetState::CONNECTING) {
     auto to = CK_TRY(proc::find_connecting(file.status.st_ino, state.family()));
@@ -237,7 +249,8 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
       state.set_remote(reinterpret_cast<const char*>(&*to),
                        state.family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
   }
-  if (phase != InetState::UNCONNECTED && phase != InetState::RESET) allow_reuse(fd);
+  if (phase != InetState::UNCONNECTED && phase != InetState::RESET && phase != InetState::REPAIR)
+    allow_reuse(fd);
   record.set_state(state.SerializeAsString());
   return {};
 }

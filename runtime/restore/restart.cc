@@ -14,6 +14,7 @@
 #include "runtime/proc/slot_state.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/system_v.h"
+#include "runtime/resources/tcp_repair.h"
 #include "runtime/restore/bootstrap.h"
 #include "runtime/restore/build_tree.h"
 #include "runtime/restore/inherited_memory.h"
@@ -112,6 +113,7 @@ class Restart {
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
+    CK_TRY(repaired_.revive());
     CK_TRY(release());
     done_ = true;
     Restarted restarted;
@@ -271,6 +273,7 @@ class Restart {
     context.spare_slot = kFirstSlot + static_cast<unsigned>(Tree::slots(manifest_)) - 1;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
+    context.repaired = &repaired_;
     CK_TRY(resources::restore_descriptors(context, manifest_));
     for (Process& process : processes_)
       CK_TRY(process.box.call("close the restorer's descriptors", SYS_close_range, context.base,
@@ -376,6 +379,7 @@ class Restart {
   std::optional<MappedFiles> files_;
   PidsMode mode_ = PidsMode::kReal;
   std::vector<std::string> warnings_;
+  resources::RepairedConnections repaired_;
   bool done_ = false;
 };
 
