@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import processes, snapshot  # noqa: E402
+from harness import namespaces, processes, snapshot  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
 
 ROUNDS = {"restart": 1, "twice": 2, "ten": 10, "real": 2}
@@ -139,19 +139,6 @@ class RoundTrip:
         self.check_end()
 
 
-def with_namespaces_of_our_own(scenario):
-    """System V objects and message queues outlive a job that is killed: in an IPC namespace of the
-    test they go with it. Real pids must be free when the job comes back; on a busy host others take
-    them. So that test moves into a pid namespace too, in which nobody else lives."""
-    if os.environ.get("CK_OWN_NAMESPACES") or os.geteuid() != 0:
-        return
-    environment = {**os.environ, "CK_OWN_NAMESPACES": "1"}
-    unshare = ["unshare", "--ipc"]
-    if scenario == "real" and os.getpid() != 1:
-        unshare += ["--pid", "--fork", "--kill-child", "--mount-proc"]
-    os.execvpe("unshare", [*unshare, sys.executable, *sys.argv], environment)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -162,7 +149,7 @@ def main():
     if options.scenario == "real" and os.geteuid() != 0:
         print("SKIP: --pids real needs root here")
         return 77
-    with_namespaces_of_our_own(options.scenario)
+    namespaces.enter_own(options.scenario == "real")
     bench = Bench(options.build, as_root=options.scenario == "real")
     try:
         RoundTrip(bench, options.guest, options.scenario).run()
