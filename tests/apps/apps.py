@@ -132,11 +132,11 @@ def undisturbed(bench, command, extra):
     return output, popen.returncode, time.monotonic() - start
 
 
-def disturbed(bench, command, extra, instants, changes_files):
+def disturbed(bench, command, extra, instants, changes_files, pids):
     """The same under ckrun, killed and restarted at these times of its own running time."""
     path = os.path.join(bench.work, "output")
     job = Job(bench, command, env=extra, stdout=path,
-              restart_options=["--pids", "namespace", "--rollback-files"])
+              restart_options=["--pids", pids, "--rollback-files"])
     job.start()
     job.note_pid()
     passed = 0.0
@@ -164,7 +164,7 @@ def disturbed(bench, command, extra, instants, changes_files):
         return file.read(), status, job
 
 
-def check(bench, name, rounds, chance):
+def check(bench, name, rounds, chance, pids):
     command, extra = APPS[name](bench)
     expected, status, duration = undisturbed(bench, command, extra)
     if status != 0:
@@ -175,7 +175,7 @@ def check(bench, name, rounds, chance):
     print(f"{name}: {duration:.2f} s undisturbed, instants "
           + ", ".join(f"{instant:.3f}" for instant in instants), flush=True)
     output, status, job = disturbed(bench, command, extra, instants,
-                                    getattr(APPS[name], "changes_files", False))
+                                    getattr(APPS[name], "changes_files", False), pids)
     if status != 0 or output != expected:
         raise AssertionError(f"status {status}; {len(output)} bytes, expected {len(expected)}:\n"
                              f"{output[-300:]!r}\nexpected\n{expected[-300:]!r}\n{job.report()}")
@@ -188,6 +188,7 @@ def main():
     parser.add_argument("--app", choices=list(APPS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--pids", default="namespace", choices=["namespace", "virtual"])
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
@@ -197,7 +198,7 @@ def main():
     bench = None
     try:
         bench = bench_for(options.app, options.build)
-        check(bench, options.app, options.rounds, random.Random(options.seed))
+        check(bench, options.app, options.rounds, random.Random(options.seed), options.pids)
     except Skipped as reason:
         print(f"SKIP: {reason}")
         return 77
