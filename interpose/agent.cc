@@ -1,10 +1,11 @@
-// The constructor: maps the control area and tells the engine where the serve loop is. Raw system calls only, so
-// that it neither disturbs errno nor depends on what libc has set up so far.
+// The constructor: maps the control area and tells the engine where the serve loop is. Raw system
+// calls only, so that it neither disturbs errno nor depends on what libc has set up so far.
 #include "interpose/agent.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "interpose/ids.h"
 #include "runtime/abi/gate.h"
 #include "runtime/abi/serve.h"
 
@@ -28,10 +29,6 @@ const char* find_variable(char** environment, const char* name) {
   return nullptr;
 }
 
-bool failed(int64_t result) {
-  return result < 0 && result > -4096;
-}
-
 // The area, with room for the agent's page below it; what was mapped for another version stays.
 abi::AreaHeader* map_area(const char* path) {
   const int64_t fd = gate(__NR_openat, static_cast<uint64_t>(AT_FDCWD), address_of(path),
@@ -46,9 +43,9 @@ abi::AreaHeader* map_area(const char* path) {
                 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                 static_cast<uint64_t>(-1), 0);
   if (!failed(page))
-    where = gate(__NR_mmap, static_cast<uint64_t>(page) + abi::kAgentPageBytes,
-                 static_cast<uint64_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
-                 0);
+    where =
+        gate(__NR_mmap, static_cast<uint64_t>(page) + abi::kAgentPageBytes,
+             static_cast<uint64_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0);
   gate(__NR_close, file);
   if (failed(where)) return nullptr;
   abi::AreaHeader* header = reinterpret_cast<abi::AreaHeader*>(where);
@@ -72,20 +69,21 @@ void enter(abi::AreaHeader* header) {
   page->code_begin = address_of(__start_ckserve);
   page->code_end = address_of(__stop_ckserve);
   page->timed_call = timed_call_offset();
+  describe_virtual_ids(page);
   area = header;
+  begin_virtual_ids();
   __atomic_store_n(&page->ready, 1u, __ATOMIC_RELEASE);
 }
 
 __attribute__((constructor)) void start(int, char**, char** environment) {
+  const char* path = find_variable(environment, abi::kAreaVariable);
+  abi::AreaHeader* header = path != nullptr ? map_area(path) : nullptr;
+  if (header != nullptr) enter(header);
   look_up_timed_calls();
   look_up_exec();
+  look_up_paths();
   look_up_shells();
-  const char* path = find_variable(environment, abi::kAreaVariable);
-  if (path == nullptr) return;
-  abi::AreaHeader* header = map_area(path);
-  if (header == nullptr) return;
-  enter(header);
-  arm_request_signal();
+  if (header != nullptr) arm_request_signal();
 }
 
 }  // namespace

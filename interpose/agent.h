@@ -16,6 +16,7 @@ extern __thread abi::TimedCall* timed_call __attribute__((tls_model("initial-exe
 // Finds the functions behind the wrappers.
 void look_up_timed_calls();
 void look_up_exec();
+void look_up_paths();
 void look_up_shells();
 
 // Installs the handler of the request signal, where the program has left it at its default.

@@ -19,8 +19,9 @@ Result<restore::PidsMode> parse_pids(std::string_view text) {
   if (text == "auto") return restore::PidsMode::kAuto;
   if (text == "real") return restore::PidsMode::kReal;
   if (text == "namespace") return restore::PidsMode::kNamespace;
+  if (text == "virtual") return restore::PidsMode::kVirtual;
   return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a way to keep pids",
-                    "write auto, real or namespace");
+                    "write auto, real, namespace or virtual");
 }
 
 Result<int> restart(Options& options) {
@@ -42,7 +43,7 @@ void declare_restart(CLI::App& app, Action& action) {
       ->required();
   sub->add_option("--as", request.as, "Start a new job of this name, a clone")->type_name("NAME");
   add_parsed(*sub, "--pids", request.pids, parse_pids, "HOW",
-             "How pids stay what they were: auto, real or namespace");
+             "How pids stay what they were: auto, real, namespace or virtual");
   sub->add_flag("--rollback-files", request.rollback_files,
                 "Truncate files that have grown since the checkpoint");
   sub->add_flag("--force", request.force,

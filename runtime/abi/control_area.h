@@ -12,10 +12,13 @@
 #include <linux/futex.h>
 #include <stdint.h>
 
+#include "runtime/abi/ids.h"
+#include "runtime/abi/sigaction.h"
+
 namespace ck::abi {
 
 inline constexpr uint64_t kMagic = 0x6165726174726b63;  // "ckrtarea"
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 
 inline constexpr uint32_t kMaxCalls = 96;
 inline constexpr uint32_t kDataBytes = 8192;
@@ -111,7 +114,26 @@ struct AgentPage {
   uint64_t code_begin;  // the serve loop's code: a thread stopped here is not diverted
   uint64_t code_end;
   int64_t timed_call;  // offset from the fs base of the thread-local TimedCall* (timed_call.h)
+
+  // For --pids virtual (ids.h). Addresses are of the library, offsets of the gate page.
+  uint64_t gate;  // the gate page, once there is one; `serve` is then in it
+  uint64_t gate_code_begin, gate_code_end;    // what is copied to its beginning,
+  uint64_t serve_code_begin, serve_code_end;  // and to kGateServe
+  uint64_t serve_entry;                       // offset within serve_code
+  uint64_t on_sigsys, sigsys_return;          // handler of SIGSYS, and its restorer
+  uint64_t deliver;                           // handler of all signals that the program handles
+  uint32_t plain_call, plain_end;      // offsets: syscall instruction of the stub that returns to
+                                       //   the program by itself, and the end of that stub
+  uint32_t checked_call, checked_end;  // the same of the stub that comes back to on_sigsys
+  int64_t believes_blocked;  // offset from the fs base: thread-local uint32_t, whether the thread
+                             //   believes that it blocks SIGSYS
+  uint32_t no_new_privs;     // the program's own, in this process
+  uint32_t pad32;
+  char exe[kPathBytes];  // the program, where /proc/self/exe does not lead to it; else empty
+  KernelSigaction actions[kLastSignal + 1];  // the program's, where the kernel has `deliver` or
+                                             //   on_sigsys. By signal number
 };
+static_assert(sizeof(AgentPage) <= kAgentPageBytes);
 
 struct AreaHeader {
   uint64_t magic;
@@ -138,6 +160,8 @@ struct AreaHeader {
   char path[kPathBytes];    // of the area file, for programs started by exec
   char agent[kPathBytes];   // path of the agent library, for the same
   uint8_t owner_mutex[64];  // supervisor only: the pthread_mutex_t
+
+  IdTable ids;
 };
 
 inline constexpr uint64_t kSlotsOffset = (sizeof(AreaHeader) + 4095) / 4096 * 4096;

@@ -46,11 +46,10 @@ std::chrono::microseconds about(std::chrono::microseconds wait) {
 constexpr std::chrono::nanoseconds kTimerSlack{1000};
 
 void fill_ended(const EndedProcess& process, VirtualPid parent, image::EndedRecord& record) {
-  const auto innermost = [](const std::vector<pid_t>& ids) { return ids.empty() ? 0 : ids.back(); };
   record.set_pid(process.virtual_pid.value);
   record.set_ppid(parent.value);
-  record.set_pgid(innermost(process.status.ns_pgid));
-  record.set_sid(innermost(process.status.ns_sid));
+  record.set_pgid(process.group.value);
+  record.set_sid(process.session.value);
   record.set_wait_status(process.stat.exit_code);
   record.set_exit_signal(process.stat.exit_signal);
   record.set_name(process.stat.name);

@@ -15,6 +15,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/capture/frame.h"
+#include "runtime/capture/id_calls.h"
 #include "runtime/capture/seccomp.h"
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/slot_state.h"
@@ -158,6 +159,15 @@ void set_remaining_time(RealPid pid, const FoundRecord& record, std::int64_t now
   }
 }
 
+// "mov $number, %eax; syscall", as examine() looks for it.
+void write_call(std::int64_t number, std::uint8_t (&code)[7]) {
+  const auto value = static_cast<std::int32_t>(number);
+  code[0] = 0xb8;
+  std::memcpy(code + 1, &value, sizeof value);
+  code[5] = 0x0f;
+  code[6] = 0x05;
+}
+
 // A thread that the scheduler takes out of an rseq critical section goes to its abort handler; the
 // diversion hides the section from the kernel, so the same is done here (linux/rseq.h).
 void leave_rseq_section(RealPid pid, const RseqState& rseq, std::uint64_t address,
@@ -200,9 +210,12 @@ Result<FrozenProcess::Standing> FrozenProcess::stop(std::string& obstacle) {
     const Standing standing = CK_TRY(stop_all(stop_by, obstacle));
     if (standing == Standing::kEnded) return standing;
     if (standing == Standing::kStopped && CK_TRY(leave_vdso(obstacle)) &&
-        CK_TRY(find_agent(obstacle)) && CK_TRY(can_park(obstacle))) {
-      CK_TRY(read_statuses());
-      return Standing::kStopped;
+        CK_TRY(find_agent(obstacle))) {
+      CK_TRY(leave_id_handlers());
+      if (CK_TRY(can_park(obstacle))) {
+        CK_TRY(read_statuses());
+        return Standing::kStopped;
+      }
     }
     if (standing == Standing::kNotYet && steady_clock::now() >= stop_by) return Standing::kStuck;
     let_go();
@@ -256,7 +269,8 @@ Status FrozenProcess::become_traceable() {
   if (request == 0 || !(now->caught & bit) || (now->blocked & bit)) return refusal;
   abi::AreaHeader& header = *area_.header();
   header.dumpable_was = 0;
-  __atomic_store_n(&header.dumpable_wanted, now->ns_tgid.back(), __ATOMIC_RELEASE);
+  __atomic_store_n(&header.dumpable_wanted, area_.virtual_id(now->ns_tgid.back()),
+                   __ATOMIC_RELEASE);
   if (::kill(pid.value, request) != 0) return sys_error("signal process " + to_string(pid));
   const Deadline answer_by = std::min(deadline_, steady_clock::now() + kAnswerTime);
   while (__atomic_load_n(&header.dumpable_was, __ATOMIC_ACQUIRE) == 0) {
@@ -374,7 +388,8 @@ Result<bool> FrozenProcess::leave_vdso(std::string& obstacle) {
 // The page of the agent in the program that runs now (see abi::AgentPage).
 Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   status = CK_TRY(proc::read_status(witness));
-  virtual_pid = VirtualPid(status.ns_tgid.empty() ? pid.value : status.ns_tgid.back());
+  inner_pid = status.ns_tgid.empty() ? pid.value : status.ns_tgid.back();
+  virtual_pid = VirtualPid(area_.virtual_id(inner_pid));
   const ino_t area_inode = CK_TRY(area_.inode());
   for (const proc::Mapping& mapping : mappings) {
     if (mapping.inode != area_inode || mapping.offset != 0 || !mapping.shared) continue;
@@ -387,6 +402,19 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   CK_TRY(refuse_uncontrolled());
   obstacle = "its agent is not ready (the program is being started)";
   return false;
+}
+
+// All of them before can_park() looks where they are.
+Status FrozenProcess::leave_id_handlers() {
+  if (!area_.has_virtual_ids()) return {};
+  bool moved = false;
+  for (TracedThread& thread : traced_) {
+    if (in_serve_loop(CK_TRY(thread.registers()))) continue;
+    moved |= CK_TRY(
+        leave_id_handler(thread, agent, std::min(deadline_, steady_clock::now() + kStopTime)));
+  }
+  if (moved) mappings = CK_TRY(proc::read_maps(witness));  // its stack may have grown
+  return {};
 }
 
 // Without the agent, and not because it is just being started.
@@ -455,7 +483,7 @@ Status FrozenProcess::read_statuses() {
 Status FrozenProcess::refuse_seccomp(const proc::ProcessStatus& of_thread) const {
   static const Result<proc::ProcessStatus> own = proc::read_status(RealPid(::getpid()));
   if (!own.ok()) return own.error();
-  if (!has_own_seccomp(of_thread, *own)) return {};
+  if (!has_own_seccomp(of_thread, *own, area_.has_virtual_ids())) return {};
   return make_error(ErrorKind::kRefused, "thread " + to_string(of_thread.pid) + " of process " +
                                              to_string(pid) + " " + kSeccompReason);
 }
@@ -475,7 +503,8 @@ Status FrozenProcess::prepare(std::size_t index, std::int64_t monotonic_now) {
   thread.xstate_size = static_cast<std::uint32_t>(xstate.size());
   thread.rseq = CK_TRY(traced.rseq());
   thread.pending = CK_TRY(traced.queued_signals(false));
-  thread.tid = VirtualPid(of_thread.ns_pid.empty() ? thread.real.value : of_thread.ns_pid.back());
+  thread.inner = of_thread.ns_pid.empty() ? thread.real.value : of_thread.ns_pid.back();
+  thread.tid = VirtualPid(area_.virtual_id(thread.inner));
 
   abi::ThreadSlot& slot = *area_.slot(thread.slot);
   slot.tid = thread.tid.value;
@@ -484,14 +513,23 @@ Status FrozenProcess::prepare(std::size_t index, std::int64_t monotonic_now) {
   slot.eintr_signals = 0;
   const std::uint64_t address =
       agent.area + abi::kSlotsOffset + std::uint64_t{thread.slot} * abi::kSlotStride;
-  CK_TRY(build_frame(slot, address, registers, xstate, CK_TRY(traced.signal_mask())));
-
-  const Glance seen = Glance::of(witness, registers, thread.rseq, agent.timed_call);
+  Glance seen = Glance::of(witness, registers, thread.rseq, agent.timed_call);
   const std::optional<FoundRecord> record = find_record(witness, registers, seen.record);
+  std::optional<StubCall> stub;
+  if (area_.has_virtual_ids()) stub = find_stub_call(witness, registers, agent);
+  if (stub) write_call(stub->record.number, seen.code);
   const InterruptedCall call = examine(registers, record ? &record->call : nullptr, seen.code);
   thread.restart = call.restart;
+  // The program's own call is made again, with ids as they are then.
+  user_regs_struct own = registers;
+  std::uint64_t mask = CK_TRY(traced.signal_mask());
+  if (stub && (!stub->begun || call.restart != RestartClass::kNone))
+    leave_stub(witness, stub->record, own, mask);
+  CK_TRY(build_frame(slot, address, own, xstate, mask));
   const auto result = static_cast<std::int64_t>(registers.rax);
-  if (call.restart != RestartClass::kNone) {
+  if (stub && !stub->begun) {
+    restart_call(slot.frame, stub->record.number);
+  } else if (call.restart != RestartClass::kNone) {
     restart_call(slot.frame, call.number);
     if (record && record->call.number == call.number)
       set_remaining_time(witness, *record, monotonic_now, slot.frame);

@@ -22,7 +22,8 @@ namespace ck::capture {
 
 struct FrozenThread {
   RealPid real;
-  VirtualPid tid;
+  pid_t inner = 0;  // in its own pid namespace: what its system calls say
+  VirtualPid tid;   // what the program knows
   std::string name;
   unsigned slot = 0;
   std::uint64_t fs_base = 0;
@@ -68,7 +69,8 @@ class FrozenProcess {
   bool frozen() const { return frozen_; }  // parked, or on its way there
 
   RealPid pid;
-  RealPid witness;  // a living thread, for /proc: a leader that has exited shows nothing there
+  RealPid witness;      // a living thread, for /proc: a leader that has exited shows nothing there
+  pid_t inner_pid = 0;  // as FrozenThread::inner
   VirtualPid virtual_pid;
   abi::AgentPage agent{};
   proc::ProcessStatus status;
@@ -88,6 +90,7 @@ class FrozenProcess {
   Status become_traceable();
   Result<bool> leave_vdso(std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
+  Status leave_id_handlers();
   Status refuse_uncontrolled();
   bool in_serve_loop(const user_regs_struct& registers) const;
   Result<bool> can_park(std::string& obstacle);

@@ -237,7 +237,12 @@ Status FrozenJob::note_ended(RealPid pid) {
   // Collected meanwhile: by its parent, before that was stopped, or by the supervisor.
   if (!status.ok() || !stat.ok() || status->state != 'Z') return {};
   if (status->ppid == RealPid(::getpid())) return {};
-  process.virtual_pid = VirtualPid(status->ns_tgid.empty() ? pid.value : status->ns_tgid.back());
+  const auto known = [this](const std::vector<pid_t>& ids, RealPid outer) {
+    return VirtualPid(area_.virtual_id(ids.empty() ? outer.value : ids.back()));
+  };
+  process.virtual_pid = known(status->ns_tgid, pid);
+  process.group = known(status->ns_pgid, stat->pgrp);
+  process.session = known(status->ns_sid, stat->session);
   process.status = std::move(*status);
   process.stat = std::move(*stat);
   ended.push_back(std::move(process));

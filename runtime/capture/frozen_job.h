@@ -21,7 +21,7 @@ namespace ck::capture {
 struct EndedProcess {
   proc::ProcessStatus status;
   proc::ProcessStat stat;
-  VirtualPid virtual_pid;
+  VirtualPid virtual_pid, group, session;
 };
 
 class FrozenJob {

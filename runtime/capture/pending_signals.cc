@@ -87,11 +87,11 @@ Status take_and_queue_again(FrozenProcess& process, std::size_t thread, std::uin
     const Mailbox::Address at_once = box.put_value(timespec{});
     const auto taken = box.add(SYS_rt_sigtimedwait, set, info, at_once, 8);
     taken.stop_on_error();
-    const pid_t pid = process.virtual_pid.value;
+    const pid_t pid = process.inner_pid;
     if (of_process)
       box.add(SYS_rt_sigqueueinfo, pid, number, info);
     else
-      box.add(SYS_rt_tgsigqueueinfo, pid, process.threads[thread].tid.value, number, info);
+      box.add(SYS_rt_tgsigqueueinfo, pid, process.threads[thread].inner, number, info);
     CK_TRY(box.run());
     if (box.result(taken) != number) continue;
     const std::span<std::byte> bytes = box.view(info, sizeof(siginfo_t));
@@ -133,7 +133,7 @@ void save(const FrozenProcess& process, const std::vector<proc::PosixTimer>& tim
     saved.set_interval_ns(to_nanoseconds(reading.posix[i].it_interval));
     saved.set_remaining_ns(to_nanoseconds(reading.posix[i].it_value));
     for (const FrozenThread& thread : process.threads)
-      if (thread.real == timers[i].target || thread.tid.value == timers[i].target.value)
+      if (thread.real == timers[i].target || thread.inner == timers[i].target.value)
         saved.set_tid(thread.tid.value);
   }
 }

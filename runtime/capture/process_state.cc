@@ -12,6 +12,7 @@
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/sched.h"
 #include "runtime/proc/stat.h"
+#include "runtime/proc/virtual_ids.h"
 
 namespace ck::capture {
 
@@ -22,6 +23,12 @@ using proc::Mailbox;
 namespace {
 
 constexpr std::uint64_t kSaRestart = 0x10000000;
+
+// Under virtual ids the agent stands before all handlers of the program (abi::AgentPage::actions).
+KernelSigaction programs_own(const abi::AgentPage& agent, int number, KernelSigaction action) {
+  const bool ours = action.handler == agent.deliver || action.handler == agent.on_sigsys;
+  return ours ? agent.actions[number] : action;
+}
 
 // The request signal's own handler does not count: it restarts what it interrupts.
 void settle_restarts(FrozenProcess& process, const image::ProcessRecord& record) {
@@ -80,19 +87,24 @@ Status fill_from_proc(FrozenProcess& process, image::ProcessRecord& record) {
   const RealPid pid = process.witness;
   const proc::ProcessStat stat = CK_TRY(proc::read_stat(pid));
   const proc::ProcessStatus& status = process.status;
-  auto innermost = [](const std::vector<pid_t>& ids, RealPid outer) {
-    return ids.empty() ? outer.value : ids.back();
+  const ControlArea& area = process.area();
+  const auto known = [&area](const std::vector<pid_t>& ids, RealPid outer) {
+    return area.virtual_id(ids.empty() ? outer.value : ids.back());
   };
   record.set_pid(process.virtual_pid.value);
-  record.set_pgid(innermost(status.ns_pgid, stat.pgrp));
-  record.set_sid(innermost(status.ns_sid, stat.session));
+  record.set_pgid(known(status.ns_pgid, stat.pgrp));
+  record.set_sid(known(status.ns_sid, stat.session));
   record.set_exit_signal(CK_TRY(proc::read_stat(process.pid)).exit_signal);
   record.set_umask(status.umask);
-  record.set_no_new_privs(status.no_new_privs);
+  // The filter of virtual ids has needed it.
+  record.set_no_new_privs(area.has_virtual_ids() ? process.agent.no_new_privs != 0
+                                                 : status.no_new_privs);
   record.set_stopped(process.job_stopped);
   record.set_cwd(CK_TRY(proc::read_proc_link(pid, "cwd")));
   record.set_root(CK_TRY(proc::read_proc_link(pid, "root")));
-  record.set_exe(CK_TRY(proc::read_proc_link(pid, "exe")));
+  record.set_exe(area.has_virtual_ids() && process.agent.exe[0] != '\0'
+                     ? process.agent.exe
+                     : CK_TRY(proc::read_proc_link(pid, "exe")));
   record.set_oom_score_adj(std::atoi(CK_TRY(proc::read_proc(pid, "oom_score_adj")).c_str()));
   fill_credentials(status, *record.mutable_credentials());
   CK_TRY(fill_layout(pid, stat, *record.mutable_layout()));
@@ -117,7 +129,8 @@ void fill_agent(const FrozenProcess& process, image::AgentRecord& agent) {
 
 // A SIGSTOP on its way cannot be queued by a restart, for nothing blocks it: there the process has
 // stopped already.
-void fill_pending(const std::vector<QueuedSignal>& queued, image::ProcessRecord& process,
+void fill_pending(const ControlArea& area, const std::vector<QueuedSignal>& queued,
+                  image::ProcessRecord& process,
                   google::protobuf::RepeatedPtrField<image::SignalRecord>& saved) {
   for (const QueuedSignal& signal : queued) {
     if (signal.number == SIGSTOP) {
@@ -126,8 +139,10 @@ void fill_pending(const std::vector<QueuedSignal>& queued, image::ProcessRecord&
       continue;
     }
     image::SignalRecord& record = *saved.Add();
+    std::vector<std::byte> siginfo = signal.siginfo;
+    proc::make_virtual(area, siginfo);
     record.set_number(signal.number);
-    record.set_siginfo(signal.siginfo.data(), signal.siginfo.size());
+    record.set_siginfo(siginfo.data(), siginfo.size());
   }
 }
 
@@ -137,7 +152,7 @@ bool in_agent(const FrozenProcess& process, std::uint64_t address) {
   const proc::Mapping* code = nullptr;
   const proc::Mapping* there = nullptr;
   for (const proc::Mapping& mapping : process.mappings) {
-    if (mapping.contains(process.agent.serve)) code = &mapping;
+    if (mapping.contains(process.agent.serve_code_begin)) code = &mapping;
     if (mapping.contains(address)) there = &mapping;
   }
   return code != nullptr && there != nullptr && code->inode == there->inode &&
@@ -192,8 +207,9 @@ Status ProcessCapture::await_answers() {
 
 void ProcessCapture::read_signal_actions(image::ProcessRecord& record) const {
   for (int number = 1; number <= kLastSignal; ++number) {
-    const auto action = boxes_[0].value_at<KernelSigaction>(
+    auto action = boxes_[0].value_at<KernelSigaction>(
         actions_ + static_cast<std::uint64_t>(number - 1) * sizeof(KernelSigaction));
+    if (process_.area().has_virtual_ids()) action = programs_own(process_.agent, number, action);
     if (action.handler == 0 && action.flags == 0 && action.mask == 0) continue;
     image::SignalActionRecord& saved = *record.add_signal_actions();
     saved.set_number(number);
@@ -207,7 +223,7 @@ void ProcessCapture::read_signal_actions(image::ProcessRecord& record) const {
 void ProcessCapture::read_attributes(image::ProcessRecord& record,
                                      image::ClockRecord& clocks) const {
   const Mailbox& box = boxes_[0];
-  record.set_ppid(static_cast<int>(box.result(parent_)));
+  record.set_ppid(process_.area().virtual_id(static_cast<int>(box.result(parent_))));
   record.set_personality(static_cast<std::uint32_t>(box.result(personality_)));
   record.set_dumpable(process_.dumpable_was >= 0 ? process_.dumpable_was
                                                  : static_cast<int>(box.result(dumpable_)));
@@ -246,9 +262,9 @@ Status ProcessCapture::capture(image::ProcessRecord& record, image::ClockRecord&
   CK_TRY(capture_threads(record));
   CK_TRY(capture_timers_and_signals(process_, intervals, pending, record));
   fill_agent(process_, *record.mutable_agent());
-  fill_pending(process_.pending, record, *record.mutable_pending());
+  fill_pending(process_.area(), process_.pending, record, *record.mutable_pending());
   for (std::size_t i = 0; i < process_.threads.size(); ++i)
-    fill_pending(process_.threads[i].pending, record,
+    fill_pending(process_.area(), process_.threads[i].pending, record,
                  *record.mutable_threads(static_cast<int>(i))->mutable_pending());
   if (process_.leader_exited) {
     auto* leader = record.add_threads();

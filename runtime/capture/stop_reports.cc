@@ -15,10 +15,10 @@ int wait_status(const siginfo_t& info) {
   return info.si_code == CLD_CONTINUED ? kContinued : W_STOPCODE(info.si_status);
 }
 
-Status ask(proc::Mailbox& parent, image::ProcessRecord& child) {
+Status ask(proc::Mailbox& parent, pid_t pid, image::ProcessRecord& child) {
   parent.clear();
   const proc::Mailbox::Address info = parent.reserve(sizeof(siginfo_t));
-  CK_TRY(parent.call("ask whether a child has stopped", SYS_waitid, P_PID, child.pid(), info,
+  CK_TRY(parent.call("ask whether a child has stopped", SYS_waitid, P_PID, pid, info,
                      WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL, 0));
   const int status = wait_status(parent.value_at<siginfo_t>(info));
   if (status != 0) child.set_unreported(status);
@@ -32,7 +32,8 @@ Status capture_stop_reports(FrozenJob& job, image::Manifest& manifest) {
     for (const auto& parent : job.processes) {
       if (parent->pid != job.processes[i]->status.ppid) continue;
       proc::Mailbox box = parent->mailbox();
-      CK_TRY(ask(box, *manifest.mutable_processes(static_cast<int>(i))));
+      CK_TRY(
+          ask(box, job.processes[i]->inner_pid, *manifest.mutable_processes(static_cast<int>(i))));
     }
   }
   return {};

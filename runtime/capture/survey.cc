@@ -1,8 +1,12 @@
 // `ckpt check`: what would be refused, or be different after a restart, told from outside.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "runtime/abi/control_area.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/capture/checkpoint.h"
 #include "runtime/capture/frozen_job.h"
 #include "runtime/capture/seccomp.h"
@@ -44,21 +48,30 @@ void survey_status(RealPid pid, const proc::ProcessStatus& status, std::vector<F
 }
 
 // The control area that a process has mapped, if any.
-ino_t area_of(RealPid pid) {
+std::optional<proc::Mapping> area_of(RealPid pid) {
   const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(pid);
-  if (!mappings.ok()) return 0;
+  if (!mappings.ok()) return std::nullopt;
   for (const proc::Mapping& mapping : *mappings)
-    if (mapping.shared && mapping.path.find("/ckrun-") != std::string::npos) return mapping.inode;
-  return 0;
+    if (mapping.shared && mapping.path.find("/ckrun-") != std::string::npos) return mapping;
+  return std::nullopt;
+}
+
+bool has_virtual_ids(const proc::Mapping& area) {
+  const UniqueFd file(::open(area.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  std::uint32_t on = 0;
+  const auto place =
+      static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
+  return file.valid() && ::pread(file.get(), &on, sizeof on, place) == sizeof on && on != 0;
 }
 
 // The supervisor is the job's parent. A process that is not under ckrun is judged by its own
 // parent.
-Status survey_seccomp(RealPid pid, RealPid supervisor, std::vector<Finding>& findings) {
+Status survey_seccomp(RealPid pid, RealPid supervisor, bool virtual_ids,
+                      std::vector<Finding>& findings) {
   const proc::ProcessStatus outer = CK_TRY(proc::read_status(supervisor));
   for (RealPid thread : CK_TRY(proc::read_threads(pid))) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (!status.ok() || !has_own_seccomp(*status, outer)) continue;
+    if (!status.ok() || !has_own_seccomp(*status, outer, virtual_ids)) continue;
     findings.push_back({pid, "thread " + to_string(thread), kSeccompReason, "", true});
     break;
   }
@@ -71,13 +84,15 @@ Result<std::vector<Finding>> survey(RealPid root) {
   std::vector<Finding> findings;
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
   std::vector<RealPid> living;
-  for (RealPid pid : CK_TRY(job_members(root, area_of(root)))) {
+  const std::optional<proc::Mapping> area = area_of(root);
+  const bool virtual_ids = area && has_virtual_ids(*area);
+  for (RealPid pid : CK_TRY(job_members(root, area ? area->inode : 0))) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);
     if (!now.ok() || !proc::any_thread_alive(pid)) continue;
     living.push_back(pid);
     survey_status(pid, *now, findings);
     Status surveyed =
-        survey_seccomp(pid, status.ppid ? status.ppid : RealPid(::getpid()), findings);
+        survey_seccomp(pid, status.ppid ? status.ppid : RealPid(::getpid()), virtual_ids, findings);
     if (surveyed.ok()) surveyed = survey_mappings(pid, findings);
     // A child may have ended, or be out of reach, which the status has told.
     if (!surveyed.ok() && pid == root) return std::move(surveyed).error();

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/proc/mem.h"
 #include "runtime/proc/sched.h"
 #include "runtime/proc/xstate.h"
 
@@ -60,6 +61,14 @@ Status fill_scheduling(RealPid tid, image::SchedulingRecord& saved) {
   return {};
 }
 
+// Under virtual ids it never is.
+Result<bool> believes_sigsys_blocked(const FrozenProcess& process, const FrozenThread& thread) {
+  if (!process.area().has_virtual_ids()) return false;
+  const proc::ProcMem memory = CK_TRY(proc::ProcMem::open(process.witness));
+  const auto offset = static_cast<std::uint64_t>(process.agent.believes_blocked);
+  return CK_TRY(memory.read_value<std::uint32_t>(thread.fs_base + offset)) != 0;
+}
+
 }  // namespace
 
 Status capture_thread(FrozenProcess& process, std::size_t index, image::ThreadRecord& record) {
@@ -73,7 +82,10 @@ Status capture_thread(FrozenProcess& process, std::size_t index, image::ThreadRe
   record.set_rseq_size(thread.rseq.size);
   record.set_rseq_signature(thread.rseq.signature);
   const abi::ThreadSlot& slot = process.slot(index);
-  record.set_frame(&slot.frame, sizeof slot.frame);
+  abi::SignalFrame frame = slot.frame;
+  if (CK_TRY(believes_sigsys_blocked(process, thread)))
+    frame.sigmask |= std::uint64_t{1} << (SIGSYS - 1);
+  record.set_frame(&frame, sizeof frame);
   record.set_xstate(slot.xstate, thread.xstate_size + proc::kXstateTailBytes);
   record.set_eintr_signals(slot.eintr_signals);
   return {};

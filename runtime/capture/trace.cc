@@ -268,6 +268,31 @@ Status TracedThread::run_to_sigreturn(Deadline deadline) {
   }
 }
 
+bool TracedThread::leaves_call() const {
+  __ptrace_syscall_info info{};
+  return trace(PTRACE_GET_SYSCALL_INFO, tid_, sizeof info, raw(&info)) > 0 &&
+         info.op == PTRACE_SYSCALL_INFO_EXIT;
+}
+
+Status TracedThread::run_until(Deadline deadline, const std::function<Result<bool>()>& enough) {
+  if (trace(PTRACE_SETOPTIONS, tid_, 0, PTRACE_O_TRACESYSGOOD) != 0)
+    return failed("PTRACE_SETOPTIONS");
+  unsigned long signal = 0;
+  for (;;) {
+    if (trace(PTRACE_SYSCALL, tid_, 0, signal) != 0) return failed("PTRACE_SYSCALL");
+    stopped_ = false;
+    registers_.reset();
+    const siginfo_t info = CK_TRY(next_stop(deadline));
+    stopped_ = true;
+    signal = 0;
+    if (info.si_status != kSyscallStop) {
+      signal = signal_to_deliver(info);
+      continue;
+    }
+    if (leaves_call() && CK_TRY(enough())) return {};
+  }
+}
+
 Status TracedThread::interrupt() {
   if (trace(PTRACE_INTERRUPT, tid_) != 0) return failed("PTRACE_INTERRUPT");
   return {};

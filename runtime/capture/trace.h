@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +67,9 @@ class TracedThread {
   // Stopped in the serve loop, or on its way into it, and told to leave it: goes on until
   // rt_sigreturn(2) has set its registers, and stops there before the program's next instruction.
   Status run_to_sigreturn(Deadline deadline);
+  // Goes on until, at the end of a system call, `enough` says so, and stops there. Signals are
+  // delivered meanwhile.
+  Status run_until(Deadline deadline, const std::function<Result<bool>()>& enough);
 
  private:
   TracedThread(RealPid tid, RealPid process, bool own_child)
@@ -74,6 +78,7 @@ class TracedThread {
   Error gone();
   Result<siginfo_t> next_stop(Deadline deadline);  // of any kind; kNotFound: the thread has ended
   bool enters_sigreturn() const;
+  bool leaves_call() const;
 
   RealPid tid_;
   RealPid process_;

@@ -68,7 +68,7 @@ clone_args args_for(const Mailbox& box, unsigned slot, std::uint64_t flags) {
 
 // The kernel told the process the child's pid in its own namespace; we need ours.
 Result<RealPid> real_child(const FrozenProcess& process, RealPid parent, pid_t innermost) {
-  const bool same_ids = process.virtual_pid.value == process.pid.value;
+  const bool same_ids = process.inner_pid == process.pid.value;
   const RealPid pid = same_ids ? RealPid(innermost) : proc::find_child(parent, innermost);
   if (pid) return pid;
   return make_error(ErrorKind::kTryAgain, "the copy of the process died at once",

@@ -18,9 +18,9 @@ std::set<pid_t> children_of_this_thread() {
   return children;
 }
 
-void reap_orphans(const std::set<pid_t>& spared) {
+void reap_orphans(const std::set<pid_t>& spared, const std::function<void(pid_t)>& reaped) {
   for (pid_t pid : children_of_this_thread()) {
-    if (!spared.contains(pid)) waitpid(pid, nullptr, WNOHANG | __WNOTHREAD);
+    if (!spared.contains(pid) && waitpid(pid, nullptr, WNOHANG | __WNOTHREAD) == pid) reaped(pid);
   }
 }
 

@@ -5,15 +5,16 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <set>
 
 namespace ck::job {
 
 std::set<pid_t> children_of_this_thread();
 
-// Reaps those that have ended, other than `spared`. Helpers made by clone() without an exit signal
-// are never touched.
-void reap_orphans(const std::set<pid_t>& spared);
+// Reaps those that have ended, other than `spared`, and tells which. Helpers made by clone()
+// without an exit signal are never touched.
+void reap_orphans(const std::set<pid_t>& spared, const std::function<void(pid_t)>& reaped);
 
 // The stop signal of a child that is stopped by job control, or 0; consumes nothing.
 int stop_signal_of(pid_t child);

@@ -13,6 +13,7 @@
 #include "runtime/job/orphans.h"
 #include "runtime/job/signals.h"
 #include "runtime/proc/stat.h"
+#include "runtime/proc/virtual_ids.h"
 #include "runtime/process/adopted_process.h"
 
 namespace ck::job {
@@ -188,7 +189,7 @@ void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
 void Supervisor::on_child_change() {
   // The engine's own helper processes may be among the children while it works.
   if (runner_->busy()) return;
-  reap_orphans(helpers_);
+  reap_orphans(helpers_, [this](pid_t pid) { proc::forget_id(*parts_.area, pid); });
   if (!root_ended_) stop_with_program_.on_child_change();
 }
 

@@ -36,6 +36,11 @@ class ControlArea {
   // The slots of an area of that size, as an image records it; 0: no area is that large.
   static unsigned slots_of_size(std::uint64_t size);
   unsigned slot_count() const { return header_->slot_count; }
+  // What the job's processes call each other in system calls, against what their program knows.
+  // The same, unless ids are virtual (abi/ids.h).
+  pid_t real_id(pid_t known_as) const { return abi::signed_to_real(&header_->ids, known_as); }
+  pid_t virtual_id(pid_t real) const { return abi::signed_to_virtual(&header_->ids, real); }
+  bool has_virtual_ids() const { return header_->ids.on != 0; }
   int fd() const { return fd_.get(); }
   Result<ino_t> inode() const;  // of the file, as lists of mappings show it
   const std::string& path() const { return path_; }

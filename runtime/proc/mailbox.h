@@ -104,6 +104,7 @@ class Mailbox {
 
   void clear();
   RealPid pid() const { return pid_; }
+  const ControlArea& area() const { return *area_; }
   unsigned slot_index() const { return slot_index_; }
   abi::ThreadSlot* slot() const { return slot_; }
   Address slot_address(unsigned index) const;  // in the process

@@ -66,7 +66,7 @@ Status capture_owner(const CaptureSession& session, const OpenFile& file,
   if (box.result(asked) >= 0) {
     auto owner = box.value_at<f_owner_ex>(address);
     record.set_owner_type(owner.pid != 0 ? owner.type : 0);
-    record.set_owner(owner.pid);
+    record.set_owner(box.area().virtual_id(owner.pid));
   }
   box.clear();
   return {};

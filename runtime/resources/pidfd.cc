@@ -40,7 +40,8 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
                                                  ", which is not one of the job");
     if (process->tgid != process->pid)
       return make_error(ErrorKind::kRefused, "it is a pidfd of a thread");
-    state.set_pid(process->ns_pid.empty() ? pid : process->ns_pid.back());
+    const pid_t inner = process->ns_pid.empty() ? pid : process->ns_pid.back();
+    state.set_pid(session.processes[0].mailbox->area().virtual_id(inner));
   }
   record.set_state(state.SerializeAsString());
   return {};
@@ -75,9 +76,9 @@ Result<Restored> of_collected(RestoreSession& session) {
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
   const PidState state = CK_TRY(parse_state<PidState>(record));
   if (state.pid() == 0) return of_collected(session);
-  const long fd = CK_TRY(
-      session.box().call("open a pidfd of process " + std::to_string(state.pid()), SYS_pidfd_open,
-                         state.pid(), record.flags() & (O_NONBLOCK | kThread)));
+  const long fd = CK_TRY(session.box().call(
+      "open a pidfd of process " + std::to_string(state.pid()), SYS_pidfd_open,
+      session.box().area().real_id(state.pid()), record.flags() & (O_NONBLOCK | kThread)));
   return Restored::in_process(CK_TRY(session.move_up(static_cast<int>(fd))));
 }
 

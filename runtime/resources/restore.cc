@@ -97,7 +97,7 @@ Status set_owner(RestoreSession& session, const image::OpenFileRecord& record, i
   if (record.owner() != 0) {
     f_owner_ex owner{};
     owner.type = static_cast<decltype(owner.type)>(record.owner_type());
-    owner.pid = record.owner();
+    owner.pid = box.area().real_id(record.owner());
     auto address = box.put_value(owner);
     CK_TRY(box.call("set the owner of " + file_text(record), SYS_fcntl, fd, F_SETOWN_EX, address));
   }

@@ -78,7 +78,9 @@ Result<Job> Job::look_at(std::span<const CaptureProcess> processes) {
 
 bool Job::has(pid_t pid) const {
   return std::any_of(processes_.begin(), processes_.end(),
-                     [pid](const CaptureProcess& process) { return process.record->pid() == pid; });
+                     [known = box().area().virtual_id(pid)](const CaptureProcess& process) {
+                       return process.record->pid() == known;
+                     });
 }
 
 Result<bool> Job::is_alive(pid_t pid) const {

@@ -14,6 +14,7 @@
 #include "runtime/base/log.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
+#include "runtime/proc/virtual_ids.h"
 
 namespace ck::restore {
 
@@ -94,8 +95,8 @@ Status Tree::carry_out(const TreeStep& step) {
       CK_TRY(box.call("begin a session", SYS_setsid));
       return {};
     case Kind::kSetGroup:
-      CK_TRY(
-          box.call("join process group " + std::to_string(step.group), SYS_setpgid, 0, step.group));
+      CK_TRY(box.call("join process group " + std::to_string(step.group), SYS_setpgid, 0,
+                      area_.real_id(step.group)));
       return {};
     case Kind::kReaper:
     case Kind::kNoReaper:
@@ -131,7 +132,7 @@ Status Tree::start(const TreeStep& step) {
   args.exit_signal = beside ? 0 : static_cast<std::uint64_t>(std::max(node.exit_signal, 0));
   args.stack = parent.slot_address(live.slot) + offsetof(abi::ThreadSlot, stack);
   args.stack_size = abi::kStackBytes;
-  if (node.pid != 0) {
+  if (node.pid != 0 && !area_.has_virtual_ids()) {
     args.set_tid = parent.put_value<std::int32_t>(node.pid);
     args.set_tid_size = 1;
   }
@@ -142,6 +143,7 @@ Status Tree::start(const TreeStep& step) {
         .within("start process " + std::to_string(node.pid))
         .with_hint("its id is in use; try --pids namespace");
   live.inner = *made;
+  if (area_.has_virtual_ids()) CK_TRY(proc::bind_id(area_, node.pid, RealPid(live.inner)));
   live.pid = same_ids_ ? RealPid(*made)
                        : proc::find_child(beside ? reaper_ : live_[step.actor].pid, *made);
   if (!live.pid)
@@ -183,7 +185,7 @@ Status Tree::end_as(std::size_t node, const image::EndedRecord& record) {
     const rlimit64 no_core{0, 0};
     (void)::prlimit64(pid.value, RLIMIT_CORE, &no_core, nullptr);
     const Mailbox::Address none = box.put_value<std::uint64_t>(0);
-    box.add(SYS_kill, record.pid(), WTERMSIG(status));
+    box.add(SYS_kill, area_.real_id(record.pid()), WTERMSIG(status));
     box.add(SYS_rt_sigprocmask, SIG_SETMASK, none, 0, 8);
   }
   box.add(SYS_exit_group, WEXITSTATUS(status));

@@ -12,6 +12,7 @@
 #include "runtime/memory/restored_objects.h"
 #include "runtime/proc/cpu.h"
 #include "runtime/proc/slot_state.h"
+#include "runtime/proc/virtual_ids.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/system_v.h"
 #include "runtime/resources/tcp_repair.h"
@@ -23,6 +24,7 @@
 #include "runtime/restore/restore_threads.h"
 #include "runtime/restore/spawn.h"
 #include "runtime/restore/stop_process.h"
+#include "runtime/restore/virtual_process.h"
 
 namespace ck::restore {
 
@@ -101,19 +103,22 @@ class Restart {
     CK_TRY(root.wait_parked().ok() ? Status() : restorer_died());
     const Camp camp = CK_TRY(move_to_camp(root, area_, spawned_->helpers.area(), manifest_));
     const auto system_v =
-        CK_TRY(resources::SystemVRestore::plan(reader_, mode_ == PidsMode::kReal, warnings_));
+        CK_TRY(resources::SystemVRestore::plan(reader_, mode_ != PidsMode::kNamespace, warnings_));
     CK_TRY(system_v.begin(root));
     CK_TRY(build_tree(root));
     CK_TRY(system_v.make(resource_processes()));
     CK_TRY(restore_memory(camp));
+    if (mode_ == PidsMode::kVirtual) CK_TRY(enter_gates());
     CK_TRY(system_v.finish(processes_[0].box));
     CK_TRY(restore_descriptors());
     CK_TRY(tree_->end_ended());
-    for (Process& process : processes_) CK_TRY(set_attributes(process.box, *process.record));
+    for (Process& process : processes_)
+      CK_TRY(set_attributes(process.box, *process.record, process.page()));
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
     CK_TRY(repaired_.revive());
+    if (mode_ == PidsMode::kVirtual) CK_TRY(proc::add_spare_ids(area_));
     CK_TRY(release());
     done_ = true;
     Restarted restarted;
@@ -132,6 +137,8 @@ class Restart {
     std::vector<MapStep> steps;  // once its memory is there
     std::optional<MappedFiles> files;
     capture::HeldThreads held;  // where it is stopped
+    std::optional<abi::AgentPage> virtual_ids;
+    const abi::AgentPage* page() const { return virtual_ids ? &*virtual_ids : nullptr; }
   };
 
   Status restorer_died() const {
@@ -144,21 +151,36 @@ class Restart {
     slot.state = abi::kArriving;
     slot.orphan_exits = 1;
     slot.self_released = 0;
-    if (options_.pids != PidsMode::kNamespace) {
+    area_.header()->ids.on = 0;
+    if (options_.pids == PidsMode::kAuto || options_.pids == PidsMode::kReal) {
       auto real = spawn_real(manifest_, area_, options_.restorer_path, kFirstSlot);
       if (real.ok() || options_.pids == PidsMode::kReal) {
         mode_ = PidsMode::kReal;
         spawned_ = CK_TRY(std::move(real));
-        if (!spawned_->own_time_namespace)
-          warnings_.push_back(
-              "CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
+        tell_of_clocks();
         return {};
       }
       spdlog::debug("not the real way: {}", real.error().text());
     }
-    mode_ = PidsMode::kNamespace;
-    spawned_ = CK_TRY(spawn_in_namespace(manifest_, area_, options_.restorer_path, kFirstSlot));
+    if (options_.pids != PidsMode::kVirtual) {
+      auto apart = spawn_in_namespace(manifest_, area_, options_.restorer_path, kFirstSlot);
+      if (apart.ok() || options_.pids == PidsMode::kNamespace) {
+        mode_ = PidsMode::kNamespace;
+        spawned_ = CK_TRY(std::move(apart));
+        return {};
+      }
+      warnings_.push_back("the job's ids are virtual: " + apart.error().text());
+      slot.state = abi::kArriving;
+    }
+    mode_ = PidsMode::kVirtual;
+    spawned_ = CK_TRY(spawn_virtual(manifest_, area_, options_.restorer_path, kFirstSlot));
+    tell_of_clocks();
     return {};
+  }
+
+  void tell_of_clocks() {
+    if (!spawned_->own_time_namespace)
+      warnings_.push_back("CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
   }
 
   Status build_tree(const Mailbox& root) {
@@ -166,12 +188,13 @@ class Restart {
     options.group_of_restart = spawned_->group_of_restart;
     TreePlan plan = CK_TRY(plan_tree(manifest_, options));
     if (!plan.steps.empty()) spdlog::debug("process tree:\n{}", describe(plan));
-    tree_.emplace(manifest_, std::move(plan), area_, root, mode_ == PidsMode::kReal);
+    tree_.emplace(manifest_, std::move(plan), area_, root, mode_ != PidsMode::kNamespace);
     objects_.emplace(CK_TRY(memory::RestoredObjects::create(manifest_)));
     CK_TRY(objects_->fill(reader_));
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
     for (int i = 0; i < manifest_.processes_size(); ++i)
-      processes_.push_back({&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}, {}});
+      processes_.push_back(
+          {&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}, {}, {}});
     CK_TRY(tree_->build([this](int starter, int process) {
       // A fork shares what the starter has: its memory comes first where the child's is alike. But
       // System V segments come before any memory, and need all processes.
@@ -235,6 +258,17 @@ class Restart {
     return {};
   }
 
+  Status enter_gates() {
+    std::vector<VirtualProcess> all;
+    for (Process& process : processes_) all.push_back({&process.box, process.record});
+    for (const VirtualProcess& process : all) CK_TRY(refuse_robust_mutexes(process));
+    CK_TRY(bind_outer_ids(area_, all));
+    CK_TRY(choose_gate(area_, all));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      processes_[i].virtual_ids = CK_TRY(enter_gate(all[i]));
+    return {};
+  }
+
   std::uint64_t memory_bytes() const {
     std::uint64_t total = 0;
     for (const image::ChunkRecord& chunk : manifest_.chunks())
@@ -283,9 +317,10 @@ class Restart {
 
   Status restore_threads(Process& process) {
     const image::ProcessRecord& record = *process.record;
-    CK_TRY(discard_pending(process.box, record, notices_to(record)));
+    CK_TRY(discard_pending(process.box, record, notices_to(record), process.page()));
+    if (process.page() != nullptr) CK_TRY(install_filter({&process.box, &record}, *process.page()));
     CK_TRY(make_threads(process.box, area_, process.first_slot, record));
-    if (continues_unheard(record)) CK_TRY(continue_again(process.box, record));
+    if (continues_unheard(record)) CK_TRY(continue_again(process.box, record, process.page()));
     CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_.host(),
                             warnings_));
     set_limits(process.box.pid(), record, warnings_);

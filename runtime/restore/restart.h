@@ -13,7 +13,7 @@
 
 namespace ck::restore {
 
-enum class PidsMode { kAuto, kReal, kNamespace };
+enum class PidsMode { kAuto, kReal, kNamespace, kVirtual };
 
 struct RestartOptions {
   PidsMode pids = PidsMode::kAuto;

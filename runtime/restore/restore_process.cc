@@ -15,6 +15,8 @@
 #include "runtime/abi/sigaction.h"
 #include "runtime/base/timespec.h"
 #include "runtime/proc/proc_file.h"
+#include "runtime/proc/virtual_ids.h"
+#include "runtime/restore/virtual_process.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
 #define PR_TIMER_CREATE_RESTORE_IDS 77
@@ -30,15 +32,20 @@ namespace {
 
 constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
 
-abi::KernelSigaction kernel_action(const image::SignalActionRecord& action) {
-  return {action.handler(), action.flags(), action.restorer(), action.mask()};
+abi::KernelSigaction kernel_action(const image::SignalActionRecord& action,
+                                   const abi::AgentPage* page) {
+  const abi::KernelSigaction own{action.handler(), action.flags(), action.restorer(),
+                                 action.mask()};
+  return page == nullptr ? own : stand_before(*page, own);
 }
 
-Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process) {
+Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process,
+                          const abi::AgentPage* page) {
   box.clear();
   for (const image::SignalActionRecord& action : process.signal_actions()) {
     if (action.number() == SIGKILL || action.number() == SIGSTOP) continue;
-    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel_action(action)), 0, 8);
+    if (page != nullptr && action.number() == SIGSYS) continue;  // ours
+    box.add(SYS_rt_sigaction, action.number(), box.put_value(kernel_action(action, page)), 0, 8);
   }
   CK_TRY(box.run());
   return box.expect_all("set signal dispositions");
@@ -54,12 +61,12 @@ Status set_folders(Mailbox& box, const image::ProcessRecord& process) {
   return {};
 }
 
-sigevent event_of(const image::PosixTimerRecord& timer) {
+sigevent event_of(const image::PosixTimerRecord& timer, const ControlArea& area) {
   sigevent event{};
   event.sigev_notify = timer.notify();
   event.sigev_signo = timer.signal();
   event.sigev_value.sival_ptr = reinterpret_cast<void*>(timer.value());
-  event._sigev_un._tid = timer.tid();
+  event._sigev_un._tid = area.real_id(timer.tid());
   return event;
 }
 
@@ -67,7 +74,7 @@ sigevent event_of(const image::PosixTimerRecord& timer) {
 Status create_timer(Mailbox& box, const image::PosixTimerRecord& timer) {
   box.clear();
   const Mailbox::Address id = box.put_value<std::int32_t>(timer.id());
-  const Mailbox::Address event = box.put_value(event_of(timer));
+  const Mailbox::Address event = box.put_value(event_of(timer, box.area()));
   const auto told =
       box.add(SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0);
   told.stop_on_error();
@@ -82,7 +89,7 @@ Status create_timer(Mailbox& box, const image::PosixTimerRecord& timer) {
   for (int tries = 0; tries < kMaxTimerId; ++tries) {
     box.clear();
     const Mailbox::Address next_id = box.reserve(4);
-    const Mailbox::Address next_event = box.put_value(event_of(timer));
+    const Mailbox::Address next_event = box.put_value(event_of(timer, box.area()));
     CK_TRY(box.call("create a POSIX timer", SYS_timer_create, timer.clock(), next_event, next_id));
     const int got = box.value_at<std::int32_t>(next_id);
     if (got == timer.id()) return {};
@@ -146,9 +153,11 @@ Status drop_bounding(Mailbox& box, std::uint64_t bounding) {
 Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
   for (const image::SignalRecord& signal : process.pending()) {
     box.clear();
+    std::string siginfo = signal.siginfo();
+    proc::make_real(box.area(), std::as_writable_bytes(std::span(siginfo)));
     CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_sigqueueinfo,
-                    process.pid(), signal.number(),
-                    box.put(std::as_bytes(std::span(signal.siginfo())))));
+                    box.area().real_id(process.pid()), signal.number(),
+                    box.put(std::as_bytes(std::span(siginfo)))));
   }
   return {};
 }
@@ -171,8 +180,9 @@ Status set_memory_layout(Mailbox& box, const image::ProcessRecord& process, int 
   return {};
 }
 
-Status set_attributes(Mailbox& box, const image::ProcessRecord& process) {
-  CK_TRY(set_signal_actions(box, process));
+Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
+                      const abi::AgentPage* page) {
+  CK_TRY(set_signal_actions(box, process, page));
   CK_TRY(set_folders(box, process));
   box.clear();
   box.add(SYS_umask, process.umask());
@@ -207,12 +217,12 @@ void set_limits(RealPid pid, const image::ProcessRecord& process,
 // Blocked signals are queued even where nobody wants them; to ignore one discards it
 // (sigaction(2)).
 Status discard_pending(Mailbox& box, const image::ProcessRecord& process,
-                       const std::set<int>& numbers) {
+                       const std::set<int>& numbers, const abi::AgentPage* page) {
   for (int number : numbers) {
     const abi::KernelSigaction ignore{1 /* SIG_IGN */, 0, 0, 0};
     abi::KernelSigaction own{};
     for (const image::SignalActionRecord& action : process.signal_actions())
-      if (action.number() == number) own = kernel_action(action);
+      if (action.number() == number) own = kernel_action(action, page);
     box.clear();
     box.add(SYS_rt_sigaction, number, box.put_value(ignore), 0, 8);
     box.add(SYS_rt_sigaction, number, box.put_value(own), 0, 8);

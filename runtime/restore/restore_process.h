@@ -16,8 +16,10 @@ namespace ck::restore {
 Status set_memory_layout(proc::Mailbox& box, const image::ProcessRecord& process, int exe_fd,
                          std::vector<std::string>& warnings);
 
-// Signal dispositions, umask, folders, personality and the like.
-Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process);
+// Signal dispositions, umask, folders, personality and the like. `page`: where the agent stands
+// before the program's handlers (virtual ids), else null.
+Status set_attributes(proc::Mailbox& box, const image::ProcessRecord& process,
+                      const abi::AgentPage* page);
 
 // Resource limits. When all threads are there: the limit of processes counts them.
 void set_limits(RealPid pid, const image::ProcessRecord& process,
@@ -26,7 +28,7 @@ void set_limits(RealPid pid, const image::ProcessRecord& process,
 // Discards signals that the restart itself has queued (it blocks all), and sets their dispositions
 // again. Before the job's own are queued.
 Status discard_pending(proc::Mailbox& box, const image::ProcessRecord& process,
-                       const std::set<int>& numbers);
+                       const std::set<int>& numbers, const abi::AgentPage* page);
 
 // What starts to run: timers, pending signals.
 Status start_clocks(proc::Mailbox& box, const image::ProcessRecord& process,

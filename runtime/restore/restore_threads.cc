@@ -10,8 +10,10 @@
 #include <cstring>
 #include <map>
 
+#include "runtime/proc/mem.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
+#include "runtime/proc/virtual_ids.h"
 #include "runtime/restore/xstate_layout.h"
 
 namespace ck::restore {
@@ -56,9 +58,11 @@ Status queue_signals(Mailbox& box, const image::ProcessRecord& process,
                      const image::ThreadRecord& thread) {
   for (const image::SignalRecord& signal : thread.pending()) {
     box.clear();
+    std::string siginfo = signal.siginfo();
+    proc::make_real(box.area(), std::as_writable_bytes(std::span(siginfo)));
     CK_TRY(box.call("queue signal " + std::to_string(signal.number()), SYS_rt_tgsigqueueinfo,
-                    process.pid(), thread.tid(), signal.number(),
-                    box.put(std::as_bytes(std::span(signal.siginfo())))));
+                    box.area().real_id(process.pid()), box.area().real_id(thread.tid()),
+                    signal.number(), box.put(std::as_bytes(std::span(siginfo)))));
   }
   return {};
 }
@@ -86,6 +90,19 @@ void set_scheduling(RealPid tid, const image::SchedulingRecord& saved,
     (void)::syscall(SYS_ioprio_set, kIoprioProcess, tid.value, saved.io_priority());
 }
 
+// It is never blocked there; the agent remembers what the program believes.
+Status unblock_sigsys(const Mailbox& box, const image::ThreadRecord& thread,
+                      abi::SignalFrame& frame) {
+  constexpr std::uint64_t kSigsys = std::uint64_t{1} << (SIGSYS - 1);
+  const std::uint32_t believes = (frame.sigmask & kSigsys) != 0;
+  frame.sigmask &= ~kSigsys;
+  const proc::ProcMem memory = CK_TRY(proc::ProcMem::open(box.pid()));
+  const auto page =
+      CK_TRY(memory.read_value<abi::AgentPage>(box.area_address() - abi::kAgentPageBytes));
+  const auto place = thread.fs_base() + static_cast<std::uint64_t>(page.believes_blocked);
+  return memory.write(place, std::as_bytes(std::span(&believes, 1)));
+}
+
 Status fill_slot(const ControlArea& area, unsigned index, const Mailbox& box,
                  const image::ThreadRecord& thread, const image::HostRecord& host) {
   abi::ThreadSlot& slot = *area.slot(index);
@@ -94,6 +111,7 @@ Status fill_slot(const ControlArea& area, unsigned index, const Mailbox& box,
                       "the frame of thread " + std::to_string(thread.tid()) + " is damaged");
   std::memcpy(&slot.frame, thread.frame().data(), sizeof slot.frame);
   CK_TRY(lay_out_xstate(thread.xstate(), host, std::as_writable_bytes(std::span(slot.xstate))));
+  if (area.has_virtual_ids()) CK_TRY(unblock_sigsys(box, thread, slot.frame));
   slot.frame.fpstate = box.slot_address(index) + offsetof(abi::ThreadSlot, xstate);
   slot.eintr_signals = thread.eintr_signals();
   slot.tid = thread.tid();
@@ -115,14 +133,18 @@ Status make_threads(Mailbox& leader, const ControlArea& area, unsigned first_slo
     args.flags = kThreadFlags;
     args.stack = leader.slot_address(index) + offsetof(abi::ThreadSlot, stack);
     args.stack_size = abi::kStackBytes;
-    args.set_tid = leader.put_value<std::int32_t>(process.threads(i).tid());
-    args.set_tid_size = 1;
+    if (!area.has_virtual_ids()) {
+      args.set_tid = leader.put_value<std::int32_t>(process.threads(i).tid());
+      args.set_tid_size = 1;
+    }
     Result<pid_t> made = leader.clone(args, index);
     if (!made.ok())
       return std::move(made)
           .error()
           .within("thread " + std::to_string(process.threads(i).tid()))
           .with_hint("its id is in use; try --pids namespace");
+    if (area.has_virtual_ids())
+      CK_TRY(proc::bind_id(area, process.threads(i).tid(), RealPid(*made)));
     Mailbox box(area, index, leader.area_address(), leader.pid());
     CK_TRY(box.wait_parked());
   }
@@ -144,7 +166,7 @@ Status set_thread_state(const ControlArea& area, unsigned first_slot,
     Mailbox box(area, index, area_address, pid);
     CK_TRY(set_own_state(box, thread));
     CK_TRY(queue_signals(box, process, thread));
-    set_scheduling(real[thread.tid()], thread.scheduling(), warnings);
+    set_scheduling(real[area.real_id(thread.tid())], thread.scheduling(), warnings);
     CK_TRY(fill_slot(area, index, box, thread, host));
   }
   return {};

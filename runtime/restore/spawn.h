@@ -1,5 +1,6 @@
 // Starts the restorer with the pid that the program believes to have: in the host's own pid
-// namespace, or inside user, pid, mount and time namespaces of the job's own. Main thread only.
+// namespace, or inside user, pid, mount and time namespaces of the job's own. Or with any pid,
+// where ids are virtual. Main thread only.
 #pragma once
 
 #include <memory>
@@ -34,6 +35,10 @@ struct Spawned {
 Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
                                             const ControlArea& area, const std::string& restorer,
                                             unsigned slot);
+// Any pid; the area's table of ids begins.
+Result<std::unique_ptr<Spawned>> spawn_virtual(const image::Manifest& manifest,
+                                               const ControlArea& area, const std::string& restorer,
+                                               unsigned slot);
 Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manifest,
                                                     const ControlArea& area,
                                                     const std::string& restorer, unsigned slot);

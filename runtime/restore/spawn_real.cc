@@ -1,4 +1,5 @@
-// The real way: the host's own pid namespace. Needs CAP_CHECKPOINT_RESTORE, and the ids free.
+// The real way, in the host's own pid namespace: needs CAP_CHECKPOINT_RESTORE, and the ids free.
+// And the virtual one: there too, with any ids.
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -8,6 +9,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/proc/proc_file.h"
+#include "runtime/proc/virtual_ids.h"
 #include "runtime/process/child_process.h"
 #include "runtime/restore/spawn_child.h"
 
@@ -40,11 +42,10 @@ Error cannot_keep(const std::string& hostname) {
                     "needs root; try --pids namespace");
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
+// `wanted`: 0 for any pid.
+Result<std::unique_ptr<Spawned>> spawn_here(const image::Manifest& manifest,
                                             const ControlArea& area, const std::string& restorer,
-                                            unsigned slot) {
+                                            unsigned slot, pid_t wanted) {
   auto spawned = std::make_unique<Spawned>();
   UniqueFd program(::open(restorer.c_str(), O_RDONLY | O_CLOEXEC));
   if (!program) return sys_error("open restorer " + restorer);
@@ -57,12 +58,28 @@ Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
   spawned->helpers = plan.helpers;
   spawned->group_of_restart = has_terminal();
   spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
-  const pid_t wanted = manifest.processes(0).pid();
   const pid_t pid = clone_with_id(clone_flags(plan), wanted);
   if (pid < 0 && errno == EPERM && !plan.hostname.empty()) return cannot_keep(plan.hostname);
   if (pid < 0) return cannot_clone(wanted, errno);
   if (pid == 0) become_restorer(plan);
   spawned->root = CK_TRY(process::ChildProcess::watch(RealPid(pid)));
+  return spawned;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
+                                            const ControlArea& area, const std::string& restorer,
+                                            unsigned slot) {
+  return spawn_here(manifest, area, restorer, slot, manifest.processes(0).pid());
+}
+
+Result<std::unique_ptr<Spawned>> spawn_virtual(const image::Manifest& manifest,
+                                               const ControlArea& area, const std::string& restorer,
+                                               unsigned slot) {
+  auto spawned = CK_TRY(spawn_here(manifest, area, restorer, slot, 0));
+  proc::begin_virtual_ids(area);
+  CK_TRY(proc::bind_id(area, manifest.processes(0).pid(), spawned->root->pid()));
   return spawned;
 }
 

@@ -34,7 +34,7 @@ Status signal_itself(Mailbox& leader, const image::ProcessRecord& process, int n
   const Mailbox::Address set = leader.put_value<std::uint64_t>(std::uint64_t{1} << (number - 1));
   const Mailbox::Address all = leader.put_value(~std::uint64_t{0});
   leader.add(SYS_rt_sigprocmask, SIG_UNBLOCK, set, 0, 8);
-  leader.add(SYS_kill, process.pid(), number);
+  leader.add(SYS_kill, leader.area().real_id(process.pid()), number);
   leader.add(SYS_rt_sigprocmask, SIG_SETMASK, all, 0, 8);
   CK_TRY(leader.run());
   return leader.expect_all("stop");
@@ -57,7 +57,8 @@ bool continues_unheard(const image::ProcessRecord& process) {
   return WIFCONTINUED(process.unreported());
 }
 
-Status continue_again(Mailbox& leader, const image::ProcessRecord& process) {
+Status continue_again(Mailbox& leader, const image::ProcessRecord& process,
+                      const abi::AgentPage* page) {
   const auto deadline = steady_clock::now() + kStopTime;
   ::kill(leader.pid().value, SIGSTOP);
   while (CK_TRY(proc::read_stat(leader.pid())).state != 'T') {
@@ -67,13 +68,13 @@ Status continue_again(Mailbox& leader, const image::ProcessRecord& process) {
     std::this_thread::sleep_for(kBetweenLooks);
   }
   ::kill(leader.pid().value, SIGCONT);
-  return discard_pending(leader, process, {SIGCONT});
+  return discard_pending(leader, process, {SIGCONT}, page);
 }
 
 Status hear_of_stop(Mailbox& parent, const image::ProcessRecord& child) {
   parent.clear();
-  CK_TRY(parent.call("hear of a child's stop", SYS_waitid, P_PID, child.pid(), 0,
-                     WSTOPPED | WNOHANG | __WALL, 0));
+  CK_TRY(parent.call("hear of a child's stop", SYS_waitid, P_PID,
+                     parent.area().real_id(child.pid()), 0, WSTOPPED | WNOHANG | __WALL, 0));
   return {};
 }
 

@@ -15,7 +15,8 @@ Status stop_again(proc::Mailbox& leader, capture::HeldThreads& held,
 
 // A process that goes on after a stop, as its parent has not heard yet. Before its own signals are
 // queued.
-Status continue_again(proc::Mailbox& leader, const image::ProcessRecord& process);
+Status continue_again(proc::Mailbox& leader, const image::ProcessRecord& process,
+                      const abi::AgentPage* page);
 
 // Whether a restored process's parent has something to hear.
 bool continues_unheard(const image::ProcessRecord& process);

@@ -2,7 +2,7 @@
 """Real programs: each is run once undisturbed, and once under ckrun with checkpoints, SIGKILL and
 restarts at random instants. The outputs must be equal.
 
-  apps.py --build DIR --app NAME [--rounds N] [--seed N] [--pids namespace|real]
+  apps.py --build DIR --app NAME [--rounds N] [--seed N] [--pids namespace|virtual|real]
   apps.py --list
 """
 import argparse
@@ -192,7 +192,7 @@ def main():
     parser.add_argument("--app", choices=list(APPS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    parser.add_argument("--pids", choices=("namespace", "real"), default="namespace")
+    parser.add_argument("--pids", default="namespace", choices=["namespace", "virtual", "real"])
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:

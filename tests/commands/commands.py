@@ -450,6 +450,44 @@ class Restart(case.Case):
         job.wait_restarted()
         self.finish_well(job)
 
+    def test_auto_mode_where_user_namespaces_are_forbidden(self):
+        """In a user namespace that may have none below it; the job's pids stay those of the host."""
+        job = self.prepare("process_ids")
+        job.kill()
+        job.restart_options = ["--pids", "virtual"]  # where the harness finds the program
+        forbid = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\""
+        job.spawn(["unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", forbid, "sh",
+                   self.bench.tool("ckpt"), "restart", job.image])
+        if job.popen.poll() is None and not job.errors.text:
+            job.wait_restarted()
+        if b"unshare" in job.errors.text:
+            self.skipTest("no user namespaces here")
+        self.finish_well(job)
+        self.assertIn(b"ids are virtual", job.errors.text)
+
+    def test_virtual_ids_and_a_robust_mutex(self):
+        job = self.prepare("mutex_robust")
+        job.kill()
+        done = self.bench.ckpt("restart", "--pids", "virtual", job.image)
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertIn("holds a robust mutex", done.stderr)
+
+    def test_virtual_ids_and_a_static_program(self):
+        program = os.path.join(case.BUILD, "tests", "guests", "refused_static")
+        script = f"echo ready; while [ ! -e '{self.go}' ]; do sleep 0.02; done; {program}; echo $?"
+        job = Job(self.bench, ["sh", "-c", script], restart_options=["--pids", "virtual"])
+        job.start()
+        job.wait_started()
+        job.checkpoint()
+        job.kill()
+        job.restart()
+        job.wait_restarted()
+        with open(self.go, "w", encoding="ascii"):
+            pass
+        self.assertEqual(job.finish(), 0, job.report())
+        self.assertEqual(job.all_lines(), ["ready", "126"], job.report())
+        self.assertIn(b"statically linked", job.errors.text)
+
     def test_exit_status_and_signals_pass_a_restart(self):
         job = self.prepare()
         job.kill()

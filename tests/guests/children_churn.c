@@ -1,5 +1,5 @@
 // Children that are born, execute programs and end all the time, of several parents and threads.
-// roundtrip: delay=0.6 state=no
+// roundtrip: delay=0.6 state=no crowded
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>

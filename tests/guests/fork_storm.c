@@ -1,5 +1,5 @@
 // Two thousand children a second, at most forty at a time, all collected.
-// roundtrip: delay=0.6 state=no
+// roundtrip: delay=0.6 state=no crowded
 #include <sys/wait.h>
 
 #include "guest.h"

@@ -1,4 +1,5 @@
 // A robust mutex that is held over the checkpoint: its owner's death is still told.
+// roundtrip: modes=resume,restart,twice,real
 #include <pthread.h>
 
 #include "guest.h"

@@ -1,4 +1,5 @@
 // /proc/self is the program's own, and open files of it go on telling about it.
+// roundtrip: modes=resume,restart,twice,real
 #include "guest.h"
 
 int main(void) {

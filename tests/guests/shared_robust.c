@@ -1,4 +1,5 @@
 // A robust mutex in shared memory: its owner, another process, ends after the restart.
+// roundtrip: modes=resume,restart,twice,real
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

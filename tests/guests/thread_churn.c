@@ -1,5 +1,5 @@
 // Threads are created and joined all the time; the checkpoint lands in the middle.
-// roundtrip: state=no maps=no ten
+// roundtrip: state=no maps=no ten crowded
 #include <pthread.h>
 
 #include "guest.h"

@@ -162,6 +162,8 @@ class Job:
 
     def pid(self):
         """The program's pid for us, or 0: after a restart it can differ from its own idea."""
+        if "virtual" in self.restart_options and len(self.outputs) > 1:
+            return next(iter(processes.children(self.popen.pid)), 0)
         for pid in processes.descendants(self.popen.pid):
             if processes.inner_pid(pid) == self.virtual_pid:
                 return pid

@@ -11,6 +11,8 @@ from . import processes
 # Mappings that are ckrun's, whose place and name may differ from one life to the next.
 OWN_MAPPINGS = re.compile(r"ckrun|ckrestore|restorer")
 AGENT = "libckrun.so"
+GATE_PAGE = re.compile(r"5f[0-9a-f]{2}00000000-5f[0-9a-f]{2}00001000 r-xp")
+SIGSYS = 31
 UNNAMED = ("/memfd:shared (deleted)",)
 O_TMPFILE = 0o20200000  # of the opening alone
 O_LARGEFILE = 0o100000  # means nothing on x86-64; a pipe has it or not, by how it was opened
@@ -117,7 +119,24 @@ def threads(pid):
     return table
 
 
-def take(pid, with_maps=True):
+def forget_ids(state):
+    """For --pids virtual: numbers of threads differ, the gate page is new, and what ckrun uses for
+    itself shows: SIGSYS is handled and never blocked, there is a filter, which needs no_new_privs."""
+    sigsys = 1 << (SIGSYS - 1)
+    for name in ("Seccomp", "NoNewPrivs"):
+        state["process"].pop(name, None)
+    state["process"]["SigCgt"] = f"{int(state['process']['SigCgt'], 16) & ~sigsys:016x}"
+    tasks = [state["threads"][tid] for tid in sorted(state["threads"])]
+    for task in tasks:
+        if "SigBlk" in task:
+            task["SigBlk"] = f"{int(task['SigBlk'], 16) & ~sigsys:016x}"
+    state["threads"] = dict(enumerate(sorted(tasks, key=repr)))
+    for line in [line for line in state.get("mappings", {}) if GATE_PAGE.match(line)]:
+        del state["mappings"][line]
+    del state["links"]["exe"]  # only privilege can set it
+
+
+def take(pid, with_maps=True, virtual_ids=False):
     """A dict of dicts; compare two with differences()."""
     folder = living_task(pid)
     fields = processes.status(pid, os.path.basename(folder))
@@ -132,6 +151,8 @@ def take(pid, with_maps=True):
     }
     if with_maps:
         state["mappings"] = {line: "" for line in mappings(folder)}
+    if virtual_ids:
+        forget_ids(state)
     return state
 
 

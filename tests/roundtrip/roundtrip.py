@@ -2,13 +2,16 @@
 """Takes one guest program (tests/guests) through checkpoints and restarts, and looks at it from
 outside too: /proc before and after must agree, the output and the exit status must be right.
 
-  roundtrip.py --build DIR --guest NAME --scenario resume|restart|twice|ten|real
+  roundtrip.py --build DIR --guest NAME --scenario resume|restart|twice|ten|real|virtual|ways|crowded
 
 resume   three checkpoints while it runs on
 restart  checkpoint, SIGKILL for the whole job, restart (--pids namespace), as an ordinary user
 twice    the same again, from the second life
 ten      ten generations
 real     as root, with --pids real
+virtual  twice, with --pids virtual
+ways     --pids virtual, then namespace, then virtual again
+crowded  --pids virtual where there are so few numbers that new processes get old ones all the time
 """
 import argparse
 import os
@@ -20,7 +23,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import namespaces, processes, snapshot  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
 
-ROUNDS = {"restart": 1, "twice": 2, "ten": 10, "real": 2}
+ROUNDS = {"restart": 1, "twice": 2, "ten": 10, "real": 2, "virtual": 2, "ways": 3, "crowded": 2}
+WAYS = {"real": ["real"], "virtual": ["virtual"], "ways": ["virtual", "namespace"],
+        "crowded": ["virtual"]}
+CROWDED_PIDS = (310, 500)  # the first one, and how many there may be: the kernel starts again at 300
 SETTLE_SECONDS = 15
 GUESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "guests")
 
@@ -55,16 +61,21 @@ class RoundTrip:
         self.delay = float(self.words["delay"])
         self.go = os.path.join(bench.folder, "go")
         program = os.path.join(bench.build, "tests", "guests", guest)
-        pids = {"real": "real"}.get(scenario, "namespace")
+        self.ways = WAYS.get(scenario, ["namespace"])
+        self.virtual_ids = "virtual" in self.ways
         stdin = subprocess.PIPE if self.words["run"] == "stdin" else subprocess.DEVNULL
+        environment = {"GUEST_GO": self.go}
+        if self.virtual_ids:
+            environment["GUEST_CLOCK_GOES_ON"] = "1"
         self.job = Job(bench, command_line(self.words["run"], program, self.go), name=guest,
-                       env={"GUEST_GO": self.go}, stdin=stdin,
-                       restart_options=["--pids", pids])
+                       env=environment, stdin=stdin,
+                       restart_options=["--pids", self.ways[0]])
 
     def snapshot(self):
         if self.words["state"] != "yes":
             return None
-        return snapshot.take(self.job.pid(), with_maps=self.words["maps"] == "yes")
+        return snapshot.take(self.job.pid(), with_maps=self.words["maps"] == "yes",
+                             virtual_ids=self.virtual_ids)
 
     def expect_same(self, before, when):
         """The state must become what it was; a restart may still be under way for a moment."""
@@ -95,13 +106,23 @@ class RoundTrip:
     def restarts(self, rounds):
         for number in range(rounds):
             time.sleep(self.delay / rounds)
+            if self.has_ended():
+                return
             before = self.snapshot()
             self.job.checkpoint()
             time.sleep(0.03)  # it runs on, past what the image knows
             self.job.kill()
+            if self.has_ended():
+                return
+            self.job.restart_options = ["--pids", self.ways[number % len(self.ways)]]
             self.job.restart()
             self.job.wait_restarted()
             self.expect_same(before, f"after restart {number + 1}")
+
+    def has_ended(self):
+        """With virtual ids the clock goes on while the job is down: a guest that waits until some
+        time can be through. At least one restart has to come before."""
+        return self.virtual_ids and self.job.has_finished() and len(self.job.outputs) > 1
 
     def talk(self):
         """For the guest that copies stdin to stdout."""
@@ -139,6 +160,17 @@ class RoundTrip:
         self.check_end()
 
 
+def crowd():
+    """In the pid namespace that we are in. Before Linux 6.14 the limit was the whole machine's."""
+    release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+    if release < (6, 14):
+        return False
+    for name, value in zip(("ns_last_pid", "pid_max"), CROWDED_PIDS):
+        with open(f"/proc/sys/kernel/{name}", "w", encoding="ascii") as file:
+            file.write(str(value))
+    return True
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,10 +178,13 @@ def main():
     parser.add_argument("--guest", required=True)
     parser.add_argument("--scenario", required=True, choices=["resume", *ROUNDS])
     options = parser.parse_args()
-    if options.scenario == "real" and os.geteuid() != 0:
-        print("SKIP: --pids real needs root here")
+    if options.scenario in ("real", "crowded") and os.geteuid() != 0:
+        print("SKIP: --pids real and a pid namespace need root here")
         return 77
-    namespaces.enter_own(options.scenario == "real")
+    namespaces.enter_own(options.scenario in ("real", "crowded"))
+    if options.scenario == "crowded" and not crowd():
+        print("SKIP: this kernel has one limit of pids for all namespaces")
+        return 77
     bench = Bench(options.build, as_root=options.scenario == "real")
     try:
         RoundTrip(bench, options.guest, options.scenario).run()

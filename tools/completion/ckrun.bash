@@ -43,7 +43,7 @@ _ckrun_option_value()
         --dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
         --compress) mapfile -t COMPREPLY < <(compgen -W 'none zstd zstd:3 zstd:9 zstd:19' -- "$current") ;;
         --tcp) mapfile -t COMPREPLY < <(compgen -W 'reset refuse repair' -- "$current") ;;
-        --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace' -- "$current") ;;
+        --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace virtual' -- "$current") ;;
         -s | --signal) mapfile -t COMPREPLY < <(compgen -W "$_ckrun_signals" -- "$current") ;;
         --interval | --timeout) mapfile -t COMPREPLY < <(compgen -W '30s 10m 30m 1h' -- "$current") ;;
         --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
