@@ -55,7 +55,7 @@ Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
   UniqueFd theirs(ends[1]);
   const ChildPlan plan = CK_TRY(plan_child(manifest, area, program.get(), theirs.get(), slot));
   spawned->helpers = plan.helpers;
-  spawned->group_of_restart = has_terminal();
+  spawned->group_of_restart = joins_group(manifest);
   spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
   const pid_t wanted = manifest.processes(0).pid();
   const pid_t pid = clone_with_id(clone_flags(plan), wanted);
