@@ -19,7 +19,8 @@ namespace ck::tools {
 namespace {
 
 // The supervisor tells how it gets on several times a second.
-constexpr std::chrono::seconds kPatience{60};
+constexpr std::chrono::seconds kTimeout{30};    // --timeout's default
+constexpr std::chrono::seconds kAnswerTime{1};  // of a supervisor that is not stuck
 constexpr std::chrono::seconds kEndPatience{30};
 
 struct Options {
@@ -97,8 +98,10 @@ Result<int> save(const Options& options) {
   job::ControlClient client = CK_TRY(job::find_or_start_supervisor(options.target, folder));
   if (!options.signal.empty()) return send_signal(options, client);
   ProgressBar bar;
-  job::wire::Reply reply = CK_TRY(client.ask(
-      make_request(options), kPatience, [&bar](const job::wire::ProgressReply& progress) {
+  // It tells of its progress all the time.
+  const auto patience = options.timeout.value_or(kTimeout) + kAnswerTime;
+  job::wire::Reply reply = CK_TRY(
+      client.ask(make_request(options), patience, [&bar](const job::wire::ProgressReply& progress) {
         bar.show(progress.what(), progress.done_bytes(), progress.total_bytes());
       }));
   bar.clear();

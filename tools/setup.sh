@@ -10,6 +10,7 @@ packages=(
   sqlite3 redis libjemalloc2 git make strace gdb util-linux man-db
   python3-pyte bash vim nvi nano emacs-nox less procps htop ipython3 mc dialog expect tmux screen
   openssh-server openssh-client
+  postgresql-15 nginx-light memcached mpich libmpich-dev tcl
   iproute2 libnftables1
 )
 

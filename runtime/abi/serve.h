@@ -139,6 +139,13 @@ CK_SERVE_INLINE void arrive(ThreadSlot* slot) {
   gate(__NR_futex, address_of(&slot->state), FUTEX_WAKE, 0x7fffffff);
 }
 
+// The engine may have given up waiting and ordered a release: that holds.
+CK_SERVE_INLINE void answer(ThreadSlot* slot, uint32_t asked) {
+  __atomic_compare_exchange_n(&slot->state, &asked, kParked, false, __ATOMIC_ACQ_REL,
+                              __ATOMIC_ACQUIRE);
+  gate(__NR_futex, address_of(&slot->state), FUTEX_WAKE, 0x7fffffff);
+}
+
 [[noreturn]] CK_SERVE_SECTION void serve(ThreadSlot* slot, AreaHeader* header) {
   uint64_t all = ~0ull;  // already so, unless the supervisor died while it diverted this thread
   gate(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, address_of(&all), 0, sizeof all);
@@ -152,11 +159,11 @@ CK_SERVE_INLINE void arrive(ThreadSlot* slot) {
         release(slot);
       case kRunCalls:
         run_calls(slot);
-        set_state(slot, kParked);
+        answer(slot, kRunCalls);
         break;
       case kClone:
         slot->clone_result = run_clone(slot, header);
-        set_state(slot, kParked);
+        answer(slot, kClone);
         break;
       case kJump:
         leave_for(slot);

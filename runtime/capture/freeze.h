@@ -85,6 +85,8 @@ class FrozenProcess {
  private:
   Status seize_new(bool& found_new);
   Result<Standing> stop_all(Deadline stop_by, std::string& obstacle);
+  Result<TracedThread::Stop> wait_stopped(std::size_t thread, Deadline stop_by);
+  void let_go();
   Status become_traceable();
   Result<bool> leave_vdso(std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);

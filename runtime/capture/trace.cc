@@ -126,7 +126,25 @@ Error TracedThread::gone() {
                                               " of process " + to_string(process_) + " has ended");
 }
 
+// Stops of a traced thread are told whether asked for or not (waitid(2)): they stay there.
+void TracedThread::collect() {
+  if (!tid_ || own_child_) return;
+  const auto id = static_cast<id_t>(tid_.value);
+  siginfo_t info{};
+  const int look = ::waitid(P_PID, id, &info, WEXITED | __WALL | WNOHANG | WNOWAIT);
+  const bool lives =
+      look == 0 && (info.si_pid == 0 || info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED);
+  if (lives) return;
+  if (look == 0) (void)::waitid(P_PID, id, &info, WEXITED | __WALL | WNOHANG);
+  tid_ = RealPid();
+}
+
+void TracedThread::leave_to_kernel() {
+  if (!stopped_) tid_ = RealPid();
+}
+
 Result<TracedThread::Stop> TracedThread::wait_stopped(Deadline deadline) {
+  if (!tid_) return Stop::kGone;
   for (;;) {
     const Result<siginfo_t> info = next_stop(deadline);
     if (!info.ok()) {

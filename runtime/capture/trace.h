@@ -46,8 +46,13 @@ class TracedThread {
   // Waits for the stop; signals that arrive before are delivered as if nobody traced. An Error of
   // kind kTryAgain at the deadline (the thread is in an uninterruptible wait).
   Result<Stop> wait_stopped(Deadline deadline);
+  // Collects it if it has ended, also one that had stopped (SIGKILL, an exec of another thread).
+  void collect();
+  // Of one that does not stop: the kernel detaches it when the calling thread ends.
+  void leave_to_kernel();
 
   RealPid tid() const { return tid_; }
+  bool stopped() const { return stopped_; }
   Result<user_regs_struct> registers() const;
   Status set_registers(const user_regs_struct& registers) const;
   Result<std::vector<std::byte>> xstate() const;  // XSAVE image, standard format

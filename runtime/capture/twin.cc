@@ -6,8 +6,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <deque>
 #include <optional>
+#include <thread>
 
 #include "runtime/base/log.h"
 #include "runtime/proc/slot_state.h"
@@ -18,6 +20,8 @@ namespace ck::capture {
 using proc::Mailbox;
 
 namespace {
+
+constexpr std::chrono::milliseconds kDeathTime{500};
 
 struct Advice {
   const proc::Mapping* mapping;
@@ -233,8 +237,12 @@ bool Twin::alive() const {
 
 Twin::~Twin() {
   if (!pid_ || ::kill(pid_.value, SIGKILL) != 0) return;
-  // Our child where we are the program's parent; else its parent there collects it.
-  ::waitpid(pid_.value, nullptr, __WALL);
+  // Our child where we are the program's parent; else its parent there collects it. One that is
+  // kept from dying (a frozen control group) is an orphan like others, for the supervisor.
+  const auto give_up = std::chrono::steady_clock::now() + kDeathTime;
+  while (::waitpid(pid_.value, nullptr, __WALL | WNOHANG) == 0 &&
+         std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
 }  // namespace ck::capture

@@ -1,5 +1,6 @@
 #include "runtime/job/checkpoint_runner.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "runtime/job/take_checkpoint.h"
@@ -8,6 +9,7 @@ namespace ck::job {
 namespace {
 using boost::system::error_code;
 constexpr std::chrono::milliseconds kProgressPeriod{200};
+constexpr std::chrono::milliseconds kLeastTimeout{1};  // of one that waited for its turn
 
 Error in_progress() {
   return make_error(ErrorKind::kTryAgain, "a checkpoint of this job is in progress",
@@ -111,6 +113,9 @@ void CheckpointRunner::finished(Result<CheckpointOutcome> outcome) {
   if (waiting_) {
     CheckpointOrder next = std::move(*waiting_);
     waiting_.reset();
+    const auto left = waiting_deadline_.expiry() - std::chrono::steady_clock::now();
+    next.settings.timeout =
+        std::max(std::chrono::duration_cast<std::chrono::milliseconds>(left), kLeastTimeout);
     waiting_deadline_.cancel();
     if (!next.still_wanted || next.still_wanted()) start(std::move(next));
   }

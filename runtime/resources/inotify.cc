@@ -109,7 +109,8 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   if (file.duplicate && !session.survey && ::ioctl(file.duplicate.get(), FIONREAD, &unread) == 0 &&
       unread > 0) {
     return make_error(ErrorKind::kTryAgain, "it has events that the program has not read yet",
-                      "try again in a moment");
+                      "try again in a moment")
+        .that_passes();
   }
   InotifyState state;
   for (std::string_view line : proc::fdinfo_lines(file.entry.info.text, "inotify")) {

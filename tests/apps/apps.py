@@ -2,7 +2,7 @@
 """Real programs: each is run once undisturbed, and once under ckrun with checkpoints, SIGKILL and
 restarts at random instants. The outputs must be equal.
 
-  apps.py --build DIR --app NAME [--rounds N] [--seed N]
+  apps.py --build DIR --app NAME [--rounds N] [--seed N] [--pids namespace|virtual|real]
   apps.py --list
 """
 import argparse
@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import processes  # noqa: E402
+from harness import namespaces, processes  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
 from servers import SERVERS  # noqa: E402
 from trees import TREES, need, source  # noqa: E402
@@ -116,9 +116,13 @@ APPS = {app.__name__: app for app in (pipeline, jemalloc, numpy, perl, gawk, maw
                                       bash, sqlite, xz, zstd, gzip, sort, *TREES, *SERVERS)}
 
 
-def bench_for(name, build):
+def bench_for(name, build, pids="namespace"):
     """As the user that the program wants."""
     user = getattr(APPS[name], "user", None)
+    if pids == "real" and (os.geteuid() != 0 or user):
+        raise Skipped("--pids real needs root here" if not user else "the program refuses root")
+    if pids == "real":
+        return Bench(build, as_root=True)
     return Bench(build, user=user and user())
 
 
@@ -188,16 +192,18 @@ def main():
     parser.add_argument("--app", choices=list(APPS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    parser.add_argument("--pids", default="namespace", choices=["namespace", "virtual"])
+    parser.add_argument("--pids", default="namespace", choices=["namespace", "virtual", "real"])
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
         print("\n".join(APPS))
         return 0
+    if options.pids == "real":
+        namespaces.enter_own(True)
     print(f"seed {options.seed}")
     bench = None
     try:
-        bench = bench_for(options.app, options.build)
+        bench = bench_for(options.app, options.build, options.pids)
         check(bench, options.app, options.rounds, random.Random(options.seed), options.pids)
     except Skipped as reason:
         print(f"SKIP: {reason}")

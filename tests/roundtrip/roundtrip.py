@@ -20,7 +20,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import processes, snapshot  # noqa: E402
+from harness import namespaces, processes, snapshot  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
 
 ROUNDS = {"restart": 1, "twice": 2, "ten": 10, "real": 2, "virtual": 2, "ways": 3, "crowded": 2}
@@ -160,19 +160,6 @@ class RoundTrip:
         self.check_end()
 
 
-def with_namespaces_of_our_own(scenario):
-    """System V objects and message queues outlive a job that is killed: in an IPC namespace of the
-    test they go with it. Real pids must be free when the job comes back; on a busy host others take
-    them. So that test moves into a pid namespace too, in which nobody else lives."""
-    if os.environ.get("CK_OWN_NAMESPACES") or os.geteuid() != 0:
-        return
-    environment = {**os.environ, "CK_OWN_NAMESPACES": "1"}
-    unshare = ["unshare", "--ipc"]
-    if scenario in ("real", "crowded") and os.getpid() != 1:
-        unshare += ["--pid", "--fork", "--kill-child", "--mount-proc"]
-    os.execvpe("unshare", [*unshare, sys.executable, *sys.argv], environment)
-
-
 def crowd():
     """In the pid namespace that we are in. Before Linux 6.14 the limit was the whole machine's."""
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
@@ -194,7 +181,7 @@ def main():
     if options.scenario in ("real", "crowded") and os.geteuid() != 0:
         print("SKIP: --pids real and a pid namespace need root here")
         return 77
-    with_namespaces_of_our_own(options.scenario)
+    namespaces.enter_own(options.scenario in ("real", "crowded"))
     if options.scenario == "crowded" and not crowd():
         print("SKIP: this kernel has one limit of pids for all namespaces")
         return 77

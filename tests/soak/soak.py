@@ -53,7 +53,10 @@ class Soak:
                 return
             time.sleep(0.02 * self.chance.random())
             job.kill()
+            finished = job.has_finished()
             job.restart()
+            if finished:  # between checkpoint and kill: the restart tells its status
+                return
             job.wait_restarted()
             self.done += 1
 

@@ -38,6 +38,7 @@ def prepare(folder, port):
             file.write(random.Random(number).randbytes(size))
     events, listen = ("accept_mutex on;", "") if len(sys.argv) < 4 else ("", "reuseport")
     with open(f"{folder}/nginx.conf", "w", encoding="ascii") as file:
+        file.write("user root;" if os.geteuid() == 0 else "")
         file.write(CONFIGURATION.format(folder=folder, port=port, events=events, listen=listen))
 
 
