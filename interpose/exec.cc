@@ -52,9 +52,8 @@ char* append(char* to, const char* text) {
 }
 
 struct Sizes {
-  size_t entries = 0;   // pointers needed, the null included
-  size_t preload = 0;   // bytes of the new LD_PRELOAD entry
-  size_t variable = 0;  // bytes of the new CKRUN_AREA entry
+  size_t entries = 0;  // pointers needed, the null included
+  size_t preload = 0;  // bytes of the new LD_PRELOAD entry
 };
 
 Sizes measure(char* const* environment) {
@@ -65,16 +64,13 @@ Sizes measure(char* const* environment) {
       old_preload = length_of(environment[sizes.entries]);
   sizes.entries += 3;
   sizes.preload = sizeof kPreload + length_of(area->agent) + 1 + old_preload + 1;
-  sizes.variable = sizeof abi::kAreaVariable + 1 + length_of(area->path) + 1;
   return sizes;
 }
 
-// `to` has room for measure()'s sizes: pointers first, then both strings.
+// `to` has room for measure()'s sizes: pointers first, then the string.
 char** fill(char* const* environment, const Sizes& sizes, char** to) {
   char* preload = reinterpret_cast<char*>(to + sizes.entries);
-  char* variable = preload + sizes.preload;
   char* end = append(append(preload, kPreload), area->agent);
-  append(append(append(variable, abi::kAreaVariable), "="), area->path);
   size_t count = 0;
   for (; environment != nullptr && *environment != nullptr; ++environment) {
     if (begins_with(*environment, abi::kAreaVariable) &&
@@ -92,7 +88,7 @@ char** fill(char* const* environment, const Sizes& sizes, char** to) {
     }
   }
   to[count++] = preload;
-  to[count++] = variable;
+  to[count++] = area->variable;
   to[count] = nullptr;
   return to;
 }
@@ -101,18 +97,17 @@ char** fill(char* const* environment, const Sizes& sizes, char** to) {
 }  // namespace ck::agent
 
 // A copy of `environment` with the agent in it, on the caller's stack.
-#define CK_WITH_AGENT(environment)                                                            \
-  __extension__({                                                                             \
-    char* const* ck_from = (environment);                                                     \
-    char** ck_result = const_cast<char**>(ck_from);                                           \
-    if (ck::agent::area != nullptr) {                                                         \
-      const ck::agent::Sizes ck_sizes = ck::agent::measure(ck_from);                          \
-      ck_result =                                                                             \
-          ck::agent::fill(ck_from, ck_sizes,                                                  \
-                          static_cast<char**>(alloca(ck_sizes.entries * sizeof(char*) +       \
-                                                     ck_sizes.preload + ck_sizes.variable))); \
-    }                                                                                         \
-    ck_result;                                                                                \
+#define CK_WITH_AGENT(environment)                                                           \
+  __extension__({                                                                            \
+    char* const* ck_from = (environment);                                                    \
+    char** ck_result = const_cast<char**>(ck_from);                                          \
+    if (ck::agent::area != nullptr) {                                                        \
+      const ck::agent::Sizes ck_sizes = ck::agent::measure(ck_from);                         \
+      ck_result = ck::agent::fill(                                                           \
+          ck_from, ck_sizes,                                                                 \
+          static_cast<char**>(alloca(ck_sizes.entries * sizeof(char*) + ck_sizes.preload))); \
+    }                                                                                        \
+    ck_result;                                                                               \
   })
 
 // The variable arguments of execl and its kin as an array on the caller's stack.

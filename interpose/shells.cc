@@ -1,6 +1,6 @@
 // Wrappers of the functions with which libc itself starts a shell. They pass on `environ`, which is
 // the program's own: it may have been cleared, and after a restart it names the control area of an
-// earlier life. So it is brought up to date before.
+// earlier life. So it is made to point to what the area itself says (abi::AreaHeader::variable).
 #include <alloca.h>
 #include <errno.h>
 #include <stdio.h>
@@ -37,12 +37,12 @@ void renew_preload() {
   setenv(kPreload, both, 1);
 }
 
-// Changes nothing but once after a restart, or where the program has changed it.
+// Changes nothing but the first time, or where the program has changed it.
 void renew_environment() {
   if (area == nullptr) return;
   const int saved = errno;
   const char* path = getenv(abi::kAreaVariable);
-  if (path == nullptr || strcmp(path, area->path) != 0) setenv(abi::kAreaVariable, area->path, 1);
+  if (path != area->variable + sizeof abi::kAreaVariable) putenv(area->variable);
   renew_preload();
   errno = saved;
 }

@@ -18,7 +18,7 @@
 namespace ck::abi {
 
 inline constexpr uint64_t kMagic = 0x6165726174726b63;  // "ckrtarea"
-inline constexpr uint32_t kVersion = 3;
+inline constexpr uint32_t kVersion = 4;
 
 inline constexpr uint32_t kMaxCalls = 96;
 inline constexpr uint32_t kDataBytes = 8192;
@@ -157,8 +157,11 @@ struct AreaHeader {
 
   uint32_t pad32;
 
-  char path[kPathBytes];    // of the area file, for programs started by exec
-  char agent[kPathBytes];   // path of the agent library, for the same
+  char path[kPathBytes];   // of the area file, for programs started by exec
+  char agent[kPathBytes];  // path of the agent library, for the same
+  // "CKRUN_AREA=" and the path. The environment that is passed on points here: a restart may come
+  // between its making and the exec, and the area then is another one, at the same address.
+  char variable[kPathBytes];
   uint8_t owner_mutex[64];  // supervisor only: the pthread_mutex_t
 
   IdTable ids;

@@ -82,7 +82,8 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
                                         unsigned slots, int request_signal) {
   ControlArea area;
   area.path_ = directory + random_name();
-  if (area.path_.size() >= abi::kPathBytes || agent_path.size() >= abi::kPathBytes)
+  const std::string variable = std::string(abi::kAreaVariable) + "=" + area.path_;
+  if (variable.size() >= abi::kPathBytes || agent_path.size() >= abi::kPathBytes)
     return make_error(ErrorKind::kUsage,
                       "path of control area or agent is too long: " + agent_path);
   area.fd_.reset(
@@ -100,6 +101,7 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
   header->request_signal = request_signal;
   std::strcpy(header->path, area.path_.c_str());
   std::strcpy(header->agent, agent_path.c_str());
+  std::strcpy(header->variable, variable.c_str());
   become_first_owner(header);
   header->magic = abi::kMagic;
   return area;
