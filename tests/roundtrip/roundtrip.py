@@ -142,11 +142,17 @@ class RoundTrip:
 def with_namespaces_of_our_own(scenario):
     """System V objects and message queues outlive a job that is killed: in an IPC namespace of the
     test they go with it. Real pids must be free when the job comes back; on a busy host others take
-    them. So that test moves into a pid namespace too, in which nobody else lives."""
+    them. So that test moves into a pid namespace too, in which nobody else lives. So it is with
+    numbers of pseudo-terminals."""
     if os.environ.get("CK_OWN_NAMESPACES") or os.geteuid() != 0:
+        if scenario == "real" and os.environ.get("CK_OWN_NAMESPACES"):
+            subprocess.run(["mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=0620",
+                            "devpts", "/dev/pts"], check=True)
         return
     environment = {**os.environ, "CK_OWN_NAMESPACES": "1"}
     unshare = ["unshare", "--ipc"]
+    if scenario == "real":
+        unshare += ["--mount"]
     if scenario == "real" and os.getpid() != 1:
         unshare += ["--pid", "--fork", "--kill-child", "--mount-proc"]
     os.execvpe("unshare", [*unshare, sys.executable, *sys.argv], environment)
