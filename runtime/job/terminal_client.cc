@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "runtime/job/keeper_wire.h"
 #include "runtime/job/relay.h"
@@ -26,7 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLookAtForeground{100};
 // A program is given this time to draw a screen of another size, and this long to be done with it.
-constexpr std::chrono::milliseconds kDrawBegins{400};
+constexpr std::chrono::milliseconds kDrawBegins{800};
 constexpr std::chrono::milliseconds kDrawEnds{40};
 constexpr int kHungUp = 129;
 
@@ -266,20 +267,28 @@ class Client {
 
   void begin_redraw() {
     std::optional<terminal::Window> window = user_.window();
-    if (!window) return;
-    window->ws_row = static_cast<unsigned short>(window->ws_row > 2 ? window->ws_row - 1 : 3);
+    const Result<terminal::Window> now = terminal::window_of(master_.get());
+    if (!window || !now.ok()) return;
+    const unsigned rows = window->ws_row > 3 ? window->ws_row - 1u : window->ws_row + 1u;
+    window->ws_row = static_cast<unsigned short>(rows == now->ws_row ? rows + 2 : rows);
     drew_ = false;
+    at_other_size_ = true;
     drawing_ = Clock::now() + kDrawBegins;
     --attempts_;
     (void)terminal::set_window(master_.get(), *window);
   }
 
   // A signal that comes just before a program begins to wait for a key is not noticed until that
-  // key is typed. Where nothing was drawn, another one is sent.
+  // key is typed. Where nothing was drawn, neither now nor at the true size, others are sent.
   void end_redraw() {
     drawing_.reset();
     follow_window();
-    if (!drew_ && attempts_ > 0) begin_redraw();
+    const bool again = std::exchange(at_other_size_, false);
+    if (drew_) return;
+    if (again)
+      drawing_ = Clock::now() + kDrawBegins;
+    else if (attempts_ > 0)
+      begin_redraw();
   }
 
   // --- ^Z
@@ -345,7 +354,7 @@ class Client {
   std::string name_;
   bool foreground_ = true, held_ = false;
   std::optional<Clock::time_point> drawing_;  // until then at another size than the user's
-  bool drew_ = false;
+  bool drew_ = false, at_other_size_ = false;
   int attempts_ = 3;
   std::optional<int> status_;
   bool ended_ = false;

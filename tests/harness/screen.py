@@ -48,7 +48,8 @@ class Screen:
         self.popens = []
         self.resize(rows, columns)
         self.closing = False
-        threading.Thread(target=self._pump, daemon=True).start()
+        self.pump = threading.Thread(target=self._pump, daemon=True)
+        self.pump.start()
 
     def answer(self, text):
         os.write(self.master, text.encode())
@@ -143,7 +144,9 @@ class Screen:
         return self.modes() == self.modes_before
 
     def close(self):
+        """Other terminals may get the numbers of our descriptors: nobody reads them any more."""
         self.closing = True
+        self.pump.join()
         for fd in (self.slave, self.master):
             try:
                 os.close(fd)

@@ -127,7 +127,8 @@ class Emacs(Program):
 
     def start(self):
         self.file("text", FILE)
-        return [need("emacs"), "-nw", "-Q", "text"]
+        # Its message would come when 30 seconds have passed.
+        return [need("emacs"), "-nw", "-Q", "--eval", "(setq auto-save-default nil)", "text"]
 
     def prepare(self, screen):
         screen.wait_for("line 1 of")
