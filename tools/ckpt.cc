@@ -14,6 +14,7 @@ Examples:
   ckpt --stop fit            checkpoint job "fit" and end it
   ckpt restart fit           bring it back, from its newest whole image
   ckpt restart fit --as fit2 start a clone of it
+  ckpt detach vi; ckpt attach vi    leave the job's terminal; come back from another one
   ckpt ls                    jobs; ckpt ls fit: its images
 
 ckpt SUBCOMMAND --help tells the options of each; exit codes are in ckpt(1).)";
@@ -50,6 +51,8 @@ int run(std::vector<std::string> args) {
   declare_verify(app, action);
   declare_rm(app, action);
   declare_check(app, action);
+  declare_attach(app, action);
+  declare_detach(app, action);
   insert_save(app, args);
   if (auto code = parse(kCkpt, app, args)) return *code;
   Result<int> status = action();

@@ -19,5 +19,7 @@ void declare_inspect(CLI::App& app, Action& action);
 void declare_verify(CLI::App& app, Action& action);
 void declare_rm(CLI::App& app, Action& action);
 void declare_check(CLI::App& app, Action& action);
+void declare_attach(CLI::App& app, Action& action);
+void declare_detach(CLI::App& app, Action& action);
 
 }  // namespace ck::tools

@@ -64,6 +64,8 @@ void declare_restart(CLI::App& app, Action& action) {
              "How long a checkpoint may wait for the job to stand still");
   add_parsed(*sub, "--stop-exit", request.stop_exit, number_between(0, 255), "N",
              "Exit status after ckpt --stop");
+  add_parsed(*sub, "--redraw", request.redraw, job::parse_redraw, "HOW",
+             "How a program comes to draw its screen: auto, winch or none");
   add_dir(*sub, options->dir);
   sub->callback([options, &action] { action = [options] { return restart(*options); }; });
 }

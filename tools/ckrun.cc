@@ -29,6 +29,12 @@ struct Options {
   job::StartRequest request;
 };
 
+void add_flag(CLI::App& app, const char* name, std::optional<bool>& target, bool value,
+              const char* help) {
+  app.add_flag_callback(
+      name, [&target, value] { target = value; }, help);
+}
+
 void declare(CLI::App& app, Options& options) {
   job::Settings& settings = options.request.settings;
   app.set_version_flag("--version", "ckrun " CKRUN_VERSION);
@@ -55,6 +61,10 @@ void declare(CLI::App& app, Options& options) {
                "The job sees this host's name wherever it is restarted");
   app.add_flag("--allow-uncontrolled", settings.allow_uncontrolled,
                "Leave processes that run without the agent out of images");
+  add_flag(app, "--pty", options.request.own_terminal, true,
+           "Give the job a terminal of its own (default on a terminal): it can be\n"
+           "detached, and attached from another one");
+  add_flag(app, "--no-pty", options.request.own_terminal, false, "Run it on this terminal itself");
   add_parsed(app, "--max-threads", options.request.max_threads,
              number_between(1, job::kMostThreads), "N",
              "Threads that the job may have at a checkpoint; each process counts as\n"

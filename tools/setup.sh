@@ -8,6 +8,8 @@ packages=(
   libboost1.81-dev libboost-test1.81-dev libboost-json1.81-dev libunwind-dev
   zstd xz-utils gzip python3 python3-numpy nodejs default-jdk-headless golang-go perl gawk mawk
   sqlite3 redis libjemalloc2 git make strace gdb util-linux man-db
+  python3-pyte bash vim nvi nano emacs-nox less procps htop ipython3 mc dialog expect tmux screen
+  openssh-server openssh-client
   postgresql-15 nginx-light memcached mpich libmpich-dev tcl
   iproute2 libnftables1
 )

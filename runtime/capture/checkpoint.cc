@@ -187,7 +187,7 @@ class Checkpoint {
   Status capture_descriptors() {
     std::deque<proc::Mailbox> boxes;
     return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_,
-                                          options_.tcp, &held_);
+                                          options_.tcp, &held_, options_.own_terminal);
   }
 
   Status capture_system_v() {

@@ -13,6 +13,10 @@
 #include "runtime/proc/control_area.h"
 #include "runtime/resources/tcp_policy.h"
 
+namespace ck::resources {
+struct OwnTerminal;
+}
+
 namespace ck::capture {
 
 struct CheckpointOptions {
@@ -28,6 +32,7 @@ struct CheckpointOptions {
   // kRefused.
   bool allow_uncontrolled = false;
   resources::TcpPolicy tcp = resources::TcpPolicy::kReset;
+  const resources::OwnTerminal* own_terminal = nullptr;  // that ckrun made for the job
   image::Progress* progress = nullptr;
 };
 

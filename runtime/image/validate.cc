@@ -24,6 +24,7 @@ Status validate_job(const JobRecord& job) {
   CK_TRY(check_text(job.name(), "the job's name", 255));
   for (const std::string& argument : job.command())
     CK_TRY(check_text(argument, "the job's command"));
+  CK_TRY(check_text(job.terminal_type(), "the terminal's type"));
   CK_TRY(check_text(job.hostname(), "the hostname that the job keeps", 64));
   return check_text(job.request_signal(), "the request signal", 64);
 }
@@ -100,6 +101,24 @@ Status validate_ids(const Manifest& manifest) {
     if (!seen.contains(ended.ppid())) return invalid(name + " has no parent");
   }
   if (tids.size() > static_cast<std::size_t>(kMaxThreads)) return invalid("too many threads");
+  return {};
+}
+
+Status validate_terminal(const TerminalRecord& terminal) {
+  constexpr std::size_t kModesBytes = 44, kWindowBytes = 8;  // asm/termbits.h, asm/termios.h
+  constexpr std::size_t kMostUnread = 2 << 20;
+  const auto is_id = [](std::int32_t value) { return value >= 0 && value <= kMaxPid; };
+  if (!TerminalRecord::Place_IsValid(terminal.place())) return invalid("is of an unknown kind");
+  const bool outside = terminal.place() == TerminalRecord::OUTSIDE;
+  const bool described =
+      terminal.modes().size() == kModesBytes && terminal.window().size() == kWindowBytes;
+  const bool unknown = terminal.modes().empty() && terminal.window().empty();
+  if (!described && !(outside && unknown)) return invalid("has impossible modes");
+  if (terminal.number() >= kMaxTerminals || !is_id(terminal.session()) ||
+      !is_id(terminal.foreground()) || terminal.permissions() > 0777)
+    return invalid("has an impossible number");
+  if (terminal.input().size() > kMostUnread || terminal.output().size() > kMostUnread)
+    return invalid("holds too much");
   return {};
 }
 
@@ -184,6 +203,9 @@ Status validate_records(const Manifest& manifest) {
       return std::move(status).error().within("process " + std::to_string(process.pid()));
     }
   }
+  if (manifest.terminals_size() > static_cast<int>(kMaxTerminals))
+    return invalid("it describes too many things");
+  CK_TRY(validate_each(manifest.terminals(), "terminal ", validate_terminal));
   CK_TRY(validate_each(manifest.ended(), "ended process ", validate_ended));
   return validate_ids(manifest);
 }

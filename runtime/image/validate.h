@@ -23,6 +23,7 @@ inline constexpr int kMaxOpenFiles = 1 << 22;
 inline constexpr std::int32_t kMaxFd = 1 << 20;
 inline constexpr std::size_t kMaxText = 1 << 20;  // a path, a name, an argument
 inline constexpr int kMaxSignal = 64;
+inline constexpr std::uint32_t kMaxTerminals = 4096;
 
 // Messages say what is wrong, not in which image.
 Error invalid(std::string what);

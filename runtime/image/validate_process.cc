@@ -255,6 +255,9 @@ Status validate_process(const ProcessRecord& process, const Manifest& manifest) 
       process.sid() > kMaxPid || process.exit_signal() < -1 || process.exit_signal() > kMaxSignal) {
     return invalid("has impossible ids");
   }
+  if (!is_index(process.terminal(), manifest.terminals_size())) {
+    return invalid("names a terminal that is not there");
+  }
   if (!is_index(process.exe_object(), manifest.objects_size())) {
     return invalid("names a program that is not there");
   }

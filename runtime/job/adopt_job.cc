@@ -74,9 +74,14 @@ Result<int> supervise_orphan(const JobDir& job, bool* ready) {
   std::atomic_ref(area.header()->requests).store(0);
   Settings settings = job.info().settings;
   settings.request_signal = area.header()->request_signal;
+  std::optional<KeeperLink> terminal;
+  if (mine.keeper) terminal = CK_TRY(KeeperLink::connect(mine.keeper, job.info().name));
   report({});
   *ready = true;
-  return run_supervisor("ckrun", job, ownership, *root, std::move(control_socket), area, settings);
+  Result<int> status = run_supervisor("ckrun", job, ownership, *root, std::move(control_socket),
+                                      area, settings, {}, terminal ? &*terminal : nullptr);
+  if (terminal) terminal->say(keeper::Type::kEnded, status.ok() ? *status : 0);
+  return status;
 }
 
 [[noreturn]] void become_supervisor(const JobDir& job, int ready_fd) {

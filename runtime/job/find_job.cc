@@ -10,6 +10,7 @@
 #include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
+#include "runtime/proc/tasks.h"
 
 namespace ck::job {
 namespace {
@@ -51,8 +52,31 @@ Result<RealPid> parse_pid(const std::string& target) {
   return RealPid(pid);
 }
 
+namespace {
+
+// Below a process that only types and shows for a job with a terminal of its own: its keeper's
+// child.
+std::optional<ControlClient> find_behind_client(std::uint64_t pid_namespace, RealPid client) {
+  const auto children = [](RealPid pid) {
+    Result<std::vector<RealPid>> found = proc::read_children(pid);
+    return found.ok() ? *std::move(found) : std::vector<RealPid>();
+  };
+  for (RealPid keeper : children(client)) {
+    Result<proc::ProcessStat> stat = proc::read_stat(keeper);
+    if (!stat.ok() || stat->name != "ckrun-keeper") continue;
+    for (RealPid child : children(keeper)) {
+      Result<ControlClient> found = ControlClient::connect(pid_namespace, child);
+      if (found.ok()) return *std::move(found);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Result<ControlClient> find_supervisor(RealPid pid) {
   std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
+  if (auto behind = find_behind_client(pid_namespace, pid)) return std::move(*behind);
   RealPid current = pid;
   for (int depth = 0; current && depth < kDeepestTree; ++depth) {
     Result<proc::ProcessStat> stat = proc::read_stat(current);

@@ -29,6 +29,7 @@ std::string to_json(const Incarnation& incarnation) {
   object["root_pid"] = incarnation.root.value;
   object["root_start_time"] = incarnation.root_start;
   object["area"] = incarnation.area;
+  if (incarnation.keeper) object["keeper"] = incarnation.keeper.value;
   object["ended"] = incarnation.ended;
   return print_json(object);
 }
@@ -48,6 +49,8 @@ Result<Incarnation> parse_incarnation(const std::string& text) {
   result.root = RealPid(static_cast<pid_t>(fields.number("root_pid")));
   result.root_start = fields.number("root_start_time");
   result.area = fields.text("area");
+  if (object.contains("keeper"))
+    result.keeper = RealPid(static_cast<pid_t>(fields.number("keeper")));
   result.ended = fields.flag("ended");
   CK_TRY(fields.status(kWhat));
   return result;

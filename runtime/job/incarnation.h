@@ -21,6 +21,7 @@ struct Incarnation {
   RealPid root;  // the job's root process, once there is one
   std::uint64_t root_start = 0;
   std::string area;    // path of the control area that it uses
+  RealPid keeper;      // of its own terminal, if it has one
   bool ended = false;  // in good order: nothing of this life is left
 
   bool same_life(const Incarnation& other) const;

@@ -152,10 +152,11 @@ Status Ownership::write_incarnation() {
   return replace_file(folder_ + "/incarnation", to_json(mine_));
 }
 
-Status Ownership::record_root(RealPid root, const std::string& area) {
+Status Ownership::record_root(RealPid root, const std::string& area, RealPid keeper) {
   CK_TRY(check_still_mine());
   mine_.root = root;
   mine_.area = area;
+  mine_.keeper = keeper;
   Result<proc::ProcessStat> stat = proc::read_stat(root);
   mine_.root_start = stat.ok() ? stat->start_time : 0;  // it may have ended already
   return write_incarnation();

@@ -36,8 +36,8 @@ class Ownership {
   // An Error if a newer incarnation owns the job by now.
   Status check_still_mine() const;
   // Notes the root process, so that nobody starts a second copy after the supervisor's death, and
-  // its control area, so that it can be adopted.
-  Status record_root(RealPid root, const std::string& area);
+  // its control area and the keeper of its terminal (if any), so that it can be adopted.
+  Status record_root(RealPid root, const std::string& area, RealPid keeper = {});
   // Nothing: nobody knows how the program ended.
   Status write_finished(std::optional<int> wait_status);
   Status forget_finished();  // the job is to run again

@@ -10,6 +10,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/job/job_dir.h"
+#include "runtime/job/terminal_client.h"
 #include "runtime/restore/restart.h"
 
 namespace ck::job {
@@ -25,6 +26,8 @@ struct StartRequest {
   // Room in the control area, 48 KiB a thread of a sparse file: it costs nothing until it is used.
   // Every image records it, and restarts keep to that.
   unsigned max_threads = kDefaultMaxThreads;
+  // A terminal of its own for the job. Not said: if standard input and output are terminals.
+  std::optional<bool> own_terminal;
 };
 // The exit status for this process. process::preflight() has accepted the command.
 Result<int> start_job(const StartRequest& request);
@@ -45,6 +48,7 @@ struct RestartRequest {
   std::optional<Compression> compression;
   std::optional<resources::TcpPolicy> tcp;
   std::optional<int> stop_exit;
+  Redraw redraw = Redraw::kAuto;
   image::Progress* progress = nullptr;
   std::function<void()> on_restored;  // the job is about to have the terminal; may be empty
 };

@@ -1,5 +1,6 @@
 #include "runtime/job/run_parts.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -11,6 +12,8 @@
 #include "runtime/capture/frozen_job.h"
 #include "runtime/job/stale_areas.h"
 #include "runtime/job/supervisor.h"
+#include "runtime/proc/proc_file.h"
+#include "runtime/resources/terminals.h"
 
 namespace ck::job {
 
@@ -37,14 +40,36 @@ Status become_subreaper() {
   return {};
 }
 
+namespace {
+
+std::string terminal_type(RealPid process) {
+  constexpr std::string_view kName = "TERM=";
+  const Result<std::string> text = proc::read_proc(process, "environ");
+  if (!text.ok()) return {};
+  const std::string all = '\0' + *text;
+  const std::size_t found = all.find('\0' + std::string(kName));
+  return found == all.npos ? std::string() : std::string(all.c_str() + found + 1 + kName.size());
+}
+
+}  // namespace
+
 Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& ownership,
                            process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                           const Settings& settings, std::optional<int> root_status) {
+                           const Settings& settings, std::optional<int> root_status,
+                           const KeeperLink* terminal, SharedTerminal* shared) {
   JobHead head;
   if (root_status) head.root_status = *root_status;
-  CheckpointFunction checkpoint = [&head, &area](const capture::CheckpointOptions& options) {
+  std::optional<resources::OwnTerminal> own;
+  if (terminal != nullptr) {
+    own.emplace();
+    own->master.reset(fcntl(terminal->master(), F_DUPFD_CLOEXEC, 0));
+    own->peek_input = [terminal] { return terminal->peek_input(); };
+  }
+  CheckpointFunction checkpoint = [&head, &area, &own](const capture::CheckpointOptions& options) {
     capture::CheckpointOptions with_status = options;
+    with_status.job.set_terminal_type(terminal_type(RealPid(head.pid)));
     if (const int status = head.root_status; status >= 0) with_status.job.set_root_status(status);
+    if (own) with_status.own_terminal = &*own;
     return capture::checkpoint(RealPid(head.pid), area, with_status);
   };
   const ino_t area_file = CK_TRY(area.inode());
@@ -53,15 +78,17 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
     return members.ok() && !members->empty() ? members->front() : RealPid();
   };
   Supervisor supervisor({tool, job, ownership, root, std::move(control_socket), area.header(),
-                         std::move(checkpoint), settings, head, std::move(find_orphan)});
+                         std::move(checkpoint), settings, head, std::move(find_orphan), terminal,
+                         shared});
   return supervisor.run();
 }
 
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
                       process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                      const Settings& settings, std::optional<int> root_status) {
+                      const Settings& settings, std::optional<int> root_status,
+                      const KeeperLink* terminal, SharedTerminal* shared) {
   Result<int> status = run_supervisor(tool, job, ownership, root, std::move(control_socket), area,
-                                      settings, root_status);
+                                      settings, root_status, terminal, shared);
   if (!status.ok()) {
     kill(root.pid().value, SIGKILL);
     (void)root.take_exit_status();

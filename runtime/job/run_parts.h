@@ -6,7 +6,9 @@
 #include <string>
 
 #include "runtime/job/job_dir.h"
+#include "runtime/job/keeper_link.h"
 #include "runtime/job/ownership.h"
+#include "runtime/job/shared_terminal.h"
 #include "runtime/proc/control_area.h"
 #include "runtime/process/launch.h"
 
@@ -26,11 +28,13 @@ Status become_subreaper();
 // the supervisor could not be set up; the program runs on.
 Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& ownership,
                            process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                           const Settings& settings, std::optional<int> root_status = {});
+                           const Settings& settings, std::optional<int> root_status = {},
+                           const KeeperLink* terminal = nullptr, SharedTerminal* shared = nullptr);
 
 // The same, but the program is ended if the supervisor cannot be set up.
 Result<int> supervise(const char* tool, const JobDir& job, Ownership& ownership,
                       process::RootProcess& root, UniqueFd control_socket, ControlArea& area,
-                      const Settings& settings, std::optional<int> root_status = {});
+                      const Settings& settings, std::optional<int> root_status = {},
+                      const KeeperLink* terminal = nullptr, SharedTerminal* shared = nullptr);
 
 }  // namespace ck::job

@@ -1,11 +1,14 @@
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "runtime/base/log.h"
 #include "runtime/job/installation.h"
+#include "runtime/job/own_terminal.h"
 #include "runtime/job/remove_job.h"
 #include "runtime/job/run_job.h"
 #include "runtime/job/run_parts.h"
 #include "runtime/job/signals.h"
+#include "runtime/terminal/pty.h"
 
 namespace ck::job {
 namespace {
@@ -19,22 +22,31 @@ std::vector<std::string> own_environment() {
 }
 
 Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation& installation,
-                     const process::LaunchOptions& options, unsigned max_threads,
-                     UniqueFd control_socket, bool* launched) {
+                     process::LaunchOptions options, unsigned max_threads, UniqueFd control_socket,
+                     const KeeperLink* terminal, bool* launched) {
   const Settings& settings = job.info().settings;
   ControlArea area = CK_TRY(
       make_area(job, installation.agent, max_threads + kSpareSlots, settings.request_signal));
   CK_TRY(become_subreaper());
+  std::optional<SharedTerminal> shared;
+  if (terminal == nullptr) shared.emplace();
+  UniqueFd slave;
+  if (terminal != nullptr) {
+    slave = CK_TRY(terminal::open_slave(terminal->master(), O_RDWR));
+    options.terminal = slave.get();
+  }
   std::unique_ptr<process::RootProcess> root = CK_TRY(process::launch(options, area));
+  slave.reset();
   *launched = true;
-  Status recorded = ownership.record_root(root->pid(), area.path());
+  Status recorded = ownership.record_root(root->pid(), area.path(),
+                                          terminal == nullptr ? RealPid() : terminal->keeper());
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
-  return supervise("ckrun", job, ownership, *root, std::move(control_socket), area, settings);
+  return supervise("ckrun", job, ownership, *root, std::move(control_socket), area, settings, {},
+                   terminal, shared ? &*shared : nullptr);
 }
 
-}  // namespace
-
-Result<int> start_job(const StartRequest& request) {
+// `keeper`: of the job's own terminal, or none.
+Result<int> start(const StartRequest& request, RealPid keeper) {
   process::LaunchOptions options;
   options.signals = process::SignalState::current();
   options.command = request.command;
@@ -49,12 +61,26 @@ Result<int> start_job(const StartRequest& request) {
   UniqueFd control_socket = CK_TRY(open_own_control_socket());
   JobDir job = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
   Ownership ownership = CK_TRY(Ownership::acquire(job, false));
+  std::optional<KeeperLink> terminal;
+  if (keeper) terminal = CK_TRY(KeeperLink::connect(keeper, job.info().name));
   bool launched = false;
-  Result<int> status = start_in(job, ownership, installation, options, request.max_threads,
-                                std::move(control_socket), &launched);
+  Result<int> status =
+      start_in(job, ownership, installation, std::move(options), request.max_threads,
+               std::move(control_socket), terminal ? &*terminal : nullptr, &launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
   return status;
+}
+
+}  // namespace
+
+Result<int> start_job(const StartRequest& request) {
+  const bool has_terminal = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
+  if (!request.own_terminal.value_or(has_terminal)) return start(request, RealPid());
+  OwnTerminalPlan plan;
+  plan.tool = "ckrun";
+  plan.end_of_input = true;
+  return on_own_terminal(plan, [&](RealPid keeper) { return start(request, keeper); });
 }
 
 }  // namespace ck::job

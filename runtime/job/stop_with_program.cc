@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "runtime/job/orphans.h"
 #include "runtime/proc/stat.h"
 
 namespace ck::job {
@@ -12,27 +11,30 @@ namespace {
 constexpr int kWakeValue = 0x636b7074;                 // "ckpt"
 constexpr std::chrono::milliseconds kServeTime{1000};  // for the request that follows a wake-up
 
+}  // namespace
+
 bool is_stopped(RealPid pid) {
   Result<proc::ProcessStat> stat = proc::read_stat(pid);
   return stat.ok() && stat->state == 'T';
 }
 
-}  // namespace
-
 StopWithProgram::StopWithProgram(boost::asio::io_context& io, RealPid program,
-                                 std::function<bool()> busy)
-    : program_(program), busy_(std::move(busy)), again_(io) {}
+                                 std::function<bool()> busy, SharedTerminal* terminal)
+    : program_(program), busy_(std::move(busy)), terminal_(terminal), again_(io) {}
 
-// Other stops (kill -STOP) are the program's own affair: the supervisor goes on serving.
-void StopWithProgram::on_child_change() {
+void StopWithProgram::stop() {
+  if (terminal_ != nullptr) terminal_->stop();
+  raise(SIGSTOP);
+  if (terminal_ != nullptr) terminal_->go_on();
+}
+
+void StopWithProgram::on_stop() {
   // While the engine traces the program, a wait in this thread would see the stops that are
   // meant for it: for wait(2), all threads of the real parent's process are the tracer.
   // A SIGSTOP of our own would discard a wake-up that is on its way.
   if (busy_() || serving_) return;
-  int number = stop_signal_of(program_.value);
-  bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
-  if (!by_job_control || getpgid(program_.value) != getpgrp()) return;
-  raise(SIGSTOP);
+  if (getpgid(program_.value) != getpgrp()) return;
+  stop();
 }
 
 bool StopWithProgram::is_wake_up(const signalfd_siginfo& info) {
@@ -52,7 +54,7 @@ void StopWithProgram::stop_again_later() {
     if (busy_()) return stop_again_later();
     serving_ = false;
     if (!is_stopped(program_)) return;
-    raise(SIGSTOP);
+    stop();
   });
 }
 

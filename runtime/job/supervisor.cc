@@ -1,6 +1,7 @@
 #include "runtime/job/supervisor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,7 +33,9 @@ Supervisor::Supervisor(SupervisorParts parts)
       exit_(io_),
       signals_(io_),
       interval_(io_),
-      stop_with_program_(io_, parts_.root.pid(), [this] { return runner_->busy(); }),
+      keeper_(io_),
+      stop_with_program_(
+          io_, parts_.root.pid(), [this] { return runner_->busy(); }, parts_.shared),
       server_(io_, [this](auto session, auto request) {
         handle_request(std::move(session), std::move(request));
       }) {}
@@ -66,6 +69,7 @@ Status Supervisor::set_up() {
       parts_.area, [this] { asio::post(io_, [this] { request_from_within(); }); });
   CK_TRY(server_.serve(std::move(parts_.control_socket)));
   wait_for_exit();
+  CK_TRY(watch_terminal());
   // Those that came before the program could have had them are passed on whatever their source.
   take_signals([this](const signalfd_siginfo& info) { handle_signal(info, true); });
   wait_for_signals();
@@ -74,6 +78,7 @@ Status Supervisor::set_up() {
 }
 
 void Supervisor::complain(const std::string& text) const {
+  if (parts_.terminal != nullptr) return parts_.terminal->say(keeper::Type::kTell, 0, text);
   std::fprintf(stderr, "%s: %s\n", parts_.tool.c_str(), text.c_str());
 }
 
@@ -81,7 +86,11 @@ void Supervisor::complain(const std::string& text) const {
 
 void Supervisor::wait_for_exit() {
   exit_.async_wait(Descriptor::wait_read, [this](error_code error) {
-    if (!error) on_head_ended();
+    if (error) return;
+    const std::optional<int> stop = orphan_ ? std::nullopt : parts_.root.take_stop();
+    if (!stop) return on_head_ended();
+    on_stop(*stop);
+    wait_for_exit();
   });
 }
 
@@ -123,7 +132,8 @@ bool Supervisor::go_on_with_orphan() {
   exit_.assign(exit_fd);
   head_ended_ = false;
   parts_.head.pid = next.value;
-  Status recorded = parts_.ownership.record_root(next, parts_.area->path);
+  Status recorded = parts_.ownership.record_root(
+      next, parts_.area->path, parts_.terminal == nullptr ? RealPid() : parts_.terminal->keeper());
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
   complain("the program has ended; the job goes on with process " + to_string(next) + " (" +
            stat->name + ")");
@@ -140,10 +150,20 @@ void Supervisor::finish() {
     record_end({});
   } else {
     exit_status_ = exit_status_of(*root_status_);
-    record_end(*root_status_);
+    if (!lost_terminal()) record_end(*root_status_);
   }
+  if (parts_.shared != nullptr)
+    parts_.shared->end(!stop_exit_ && root_status_.ok() && WIFEXITED(*root_status_));
   server_.close();
   io_.stop();
+}
+
+// Who kills all that belongs to the job may hit its keeper first. The program then sees its
+// terminal hang up, but that is no end of its own: the job can be restarted.
+bool Supervisor::lost_terminal() const {
+  if (parts_.terminal == nullptr) return false;
+  pollfd keeper{parts_.terminal->socket(), POLLRDHUP, 0};
+  return poll(&keeper, 1, 0) > 0 && (keeper.revents & (POLLHUP | POLLRDHUP)) != 0;
 }
 
 void Supervisor::record_end(std::optional<int> wait_status) {
@@ -190,7 +210,61 @@ void Supervisor::on_child_change() {
   // The engine's own helper processes may be among the children while it works.
   if (runner_->busy()) return;
   reap_orphans(helpers_, [this](pid_t pid) { proc::forget_id(*parts_.area, pid); });
-  if (!root_ended_) stop_with_program_.on_child_change();
+  if (root_ended_) return;
+  if (const int number = stop_signal_of(parts_.root.pid().value)) on_stop(number);
+}
+
+// Other stops (kill -STOP) are the program's own affair: the supervisor goes on serving.
+void Supervisor::on_stop(int number) {
+  const bool by_job_control = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+  if (!by_job_control || !is_stopped(parts_.root.pid())) return;
+  if (parts_.terminal == nullptr) return stop_with_program_.on_stop();
+  if (stop_told_) return;
+  stop_told_ = true;
+  parts_.terminal->say(keeper::Type::kStopped, number);
+}
+
+// --- the job's own terminal
+
+Status Supervisor::watch_terminal() {
+  if (parts_.terminal == nullptr) return {};
+  const int fd = fcntl(parts_.terminal->socket(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return sys_error("watch the job's terminal");
+  keeper_.assign(fd);
+  wait_for_keeper();
+  parts_.terminal->say(keeper::Type::kRun);
+  return {};
+}
+
+void Supervisor::wait_for_keeper() {
+  keeper_.async_wait(Descriptor::wait_read, [this](error_code error) {
+    if (!error) take_keeper_message();
+  });
+}
+
+void Supervisor::take_keeper_message() {
+  Result<keeper::Message> message = keeper::receive(keeper_.native_handle());
+  if (!message.ok()) return;  // the keeper was killed, and the terminal hangs up
+  if (message->type == keeper::Type::kGoOn) continue_program();
+  if (message->type == keeper::Type::kRedraw) redraw();
+  if (message->type == keeper::Type::kSignal && !head_ended_) {
+    if (message->value == parts_.settings.request_signal)
+      request_from_within();
+    else
+      kill(head().value, message->value);
+  }
+  wait_for_keeper();
+}
+
+void Supervisor::continue_program() {
+  stop_told_ = false;
+  const pid_t group = getpgid(head().value);
+  if (!head_ended_ && group > 0 && group != getpgrp()) kill(-group, SIGCONT);
+}
+
+void Supervisor::redraw() {
+  const Result<proc::ProcessStat> stat = proc::read_stat(head());
+  if (stat.ok() && stat->foreground) kill(-stat->foreground.value, SIGWINCH);
 }
 
 // --- requests

@@ -19,6 +19,7 @@
 #include "runtime/job/checkpoint_runner.h"
 #include "runtime/job/control_server.h"
 #include "runtime/job/job_dir.h"
+#include "runtime/job/keeper_link.h"
 #include "runtime/job/ownership.h"
 #include "runtime/job/request_watch.h"
 #include "runtime/job/signals.h"
@@ -48,6 +49,8 @@ struct SupervisorParts {
   JobHead& head;
   // A process of the job that runs and whose parent has ended, or none.
   std::function<RealPid()> find_orphan;
+  const KeeperLink* terminal;  // the job's own; null: it has none
+  SharedTerminal* shared;      // the user's, which the job then uses itself; null: none
 };
 
 class Supervisor {
@@ -69,12 +72,20 @@ class Supervisor {
   void note_root_status();
   bool go_on_with_orphan();
   void finish();
+  bool lost_terminal() const;
   void record_end(std::optional<int> wait_status);
 
   void wait_for_signals();
   void take_signals(const std::function<void(const signalfd_siginfo&)>& handle);
   void handle_signal(const signalfd_siginfo& info, bool early);
   void on_child_change();
+  void on_stop(int number);
+
+  Status watch_terminal();
+  void wait_for_keeper();
+  void take_keeper_message();
+  void continue_program();
+  void redraw();
 
   void arm_interval();
   void request_from_within();
@@ -92,6 +103,8 @@ class Supervisor {
   Descriptor exit_;
   Descriptor signals_;
   boost::asio::steady_timer interval_;
+  Descriptor keeper_;
+  bool stop_told_ = false;  // to the job's terminal
   StopWithProgram stop_with_program_;
   ControlServer server_;
   std::unique_ptr<CheckpointRunner> runner_;

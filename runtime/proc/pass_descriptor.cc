@@ -64,6 +64,39 @@ ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<cons
   return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+Result<ReceivedMessage> receive_message(int socket) {
+  constexpr std::size_t kMostBytes = 65536;
+  ReceivedMessage received;
+  received.bytes.resize(kMostBytes);
+  iovec data{received.bytes.data(), received.bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassed * sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  if (count < 0) return sys_error("receive a message");
+  received.bytes.resize(static_cast<std::size_t>(count));
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; at + CMSG_LEN(sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+      received.fds.emplace_back(fd);
+    }
+  }
+  return received;
+}
+
+Result<UniqueFd> receive_descriptor(int socket) {
+  ReceivedMessage message = CK_TRY(receive_message(socket));
+  if (message.fds.size() != 1)
+    return make_error(ErrorKind::kSystem, "a descriptor was expected, and none came");
+  return std::move(message.fds.front());
+}
+
 Result<int> pass_descriptor(Mailbox& box, int channel, int channel_fd, int fd) {
   return CK_TRY(pass_descriptors(box, channel, channel_fd, std::span(&fd, 1))).front();
 }

@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/proc/mailbox.h"
 
 namespace ck::proc {
@@ -28,5 +30,15 @@ Result<std::vector<int>> pass_descriptors(Mailbox& box, int channel, int channel
 // to the other end.
 ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> fds,
                               const sockaddr* address = nullptr, socklen_t length = 0);
+
+// recvmsg(2), waiting for one message: its bytes (at most 64 KiB) and the descriptors that come
+// with it, close-on-exec. No bytes: the other end is closed.
+struct ReceivedMessage {
+  std::string bytes;
+  std::vector<UniqueFd> fds;
+};
+Result<ReceivedMessage> receive_message(int socket);
+// The one descriptor that comes with a message.
+Result<UniqueFd> receive_descriptor(int socket);
 
 }  // namespace ck::proc

@@ -41,9 +41,20 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return result;
 }
 
+// SIGTTOU is blocked.
+void take_terminal(int terminal) {
+  ::setpgid(0, 0);
+  ::tcsetpgrp(terminal, ::getpgrp());
+  const bool error_too = ::isatty(2) != 0;
+  ::dup2(terminal, 0);
+  ::dup2(terminal, 1);
+  if (error_too) ::dup2(terminal, 2);
+}
+
 // In the child of a process that may have threads: system calls only.
 [[noreturn]] void become_program(const char* path, char* const* argv, char* const* envp,
-                                 const SignalState& signals, int error_pipe) {
+                                 const SignalState& signals, int terminal, int error_pipe) {
+  if (terminal >= 0) take_terminal(terminal);
   signals.apply();
   ::execve(path, argv, envp);
   const int failure = errno;
@@ -105,7 +116,9 @@ Result<std::unique_ptr<RootProcess>> launch(const LaunchOptions& options, const 
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("fork");
   if (pid == 0)
-    become_program(path.c_str(), argv.data(), envp.data(), options.signals, writer.get());
+    become_program(path.c_str(), argv.data(), envp.data(), options.signals, options.terminal,
+                   writer.get());
+  if (options.terminal >= 0) ::setpgid(pid, pid);
   writer.reset();
 
   int failure = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ class RootProcess {
   // After exit_fd() is readable: a wait status (waitpid(2)), for WIFEXITED and friends. Call from
   // the thread that launched or restored the process.
   virtual Result<int> take_exit_status() = 0;
+  // When exit_fd() is readable: that may tell of a stop by this signal instead of the end.
+  virtual std::optional<int> take_stop() { return std::nullopt; }
 };
 
 // What a program inherits of its parent's signal state; the supervisor changes its own.
@@ -41,6 +44,9 @@ struct LaunchOptions {
   SignalState signals;                   // as they were when ckrun started
   std::vector<std::string> command;      // command[0] is looked up in PATH if it has no slash
   std::vector<std::string> environment;  // "NAME=value"; agent variables are added here
+  // A terminal that controls this process's session: the program gets it as its standard streams
+  // (error only if that is a terminal now), in a foreground process group of its own. -1: none.
+  int terminal = -1;
 };
 
 // Looks `command` up and tells whether the agent can live in it. Refuses, with the reason, what is

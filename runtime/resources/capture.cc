@@ -6,6 +6,7 @@
 #include "runtime/resources/locks.h"
 #include "runtime/resources/pipe_ends.h"
 #include "runtime/resources/table.h"
+#include "runtime/resources/terminals.h"
 
 namespace ck::resources {
 namespace {
@@ -98,10 +99,12 @@ void add_descriptors(const CaptureSession& session) {
 }  // namespace
 
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
-                           memory::ObjectTable& objects, TcpPolicy tcp, HeldConnections* held) {
+                           memory::ObjectTable& objects, TcpPolicy tcp, HeldConnections* held,
+                           const OwnTerminal* own) {
   CaptureSession session(processes, objects, false, tcp, held);
   CK_TRY(session.collect(static_cast<std::uint32_t>(manifest.open_files_size())));
   CK_TRY(collect_unread(session));
+  CK_TRY(name_terminals(session, manifest, own));
   for (const OpenFile& file : session.files) *manifest.add_open_files() = common_record(file);
   add_descriptors(session);
   CK_TRY(capture_owners(session, manifest));
@@ -110,7 +113,7 @@ Status capture_descriptors(std::span<const CaptureProcess> processes, image::Man
                         *manifest.mutable_open_files(static_cast<int>(file.index) - 1)));
   }
   capture_locks(session);
-  return {};
+  return capture_terminals(session, manifest, own);
 }
 
 Result<std::vector<Objection>> classify(std::span<const RealPid> pids) {
@@ -120,6 +123,7 @@ Result<std::vector<Objection>> classify(std::span<const RealPid> pids) {
   memory::ObjectTable objects(memory::ObjectTable::Purpose::kSurvey, manifest, "");
   CaptureSession session(processes, objects, true);
   CK_TRY(session.collect(0));
+  CK_TRY(name_terminals(session, manifest, nullptr));
   std::vector<Objection> objections;
   for (OpenFile& file : session.files) {
     image::OpenFileRecord record = common_record(file);

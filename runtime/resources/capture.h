@@ -23,6 +23,7 @@
 
 namespace ck::resources {
 
+struct OwnTerminal;     // terminals.h
 class HeldConnections;  // tcp_repair.h
 
 struct CaptureProcess {
@@ -37,9 +38,10 @@ struct CaptureProcess {
 // outside. Before mappings are captured: contents of unlinked files are found by descriptor here.
 // The first thing that cannot be kept is an Error of kind kRefused.
 // `held`: takes the connections that TcpPolicy::kRepair keeps; may be null with the others.
+// `own`: the terminal that ckrun made for the job, if any.
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
                            memory::ObjectTable& objects, TcpPolicy tcp = TcpPolicy::kReset,
-                           HeldConnections* held = nullptr);
+                           HeldConnections* held = nullptr, const OwnTerminal* own = nullptr);
 
 // What would be refused, or not come back as it was, told from outside while the job runs.
 struct Objection {
@@ -50,6 +52,14 @@ struct Objection {
   bool fatal = true;
 };
 Result<std::vector<Objection>> classify(std::span<const RealPid> pids);
+
+// Which terminals open files are of: indices in Manifest.terminals, plus 1.
+struct TerminalNames {
+  std::map<std::uint32_t, std::uint32_t> by_file;           // by OpenFile::index
+  std::map<std::uint32_t, bool> outside;                    // the job has not its master
+  std::uint32_t file_terminal(const OpenFile& file) const;  // 0: of none
+  bool is_outside(std::uint32_t terminal) const { return outside.at(terminal); }
+};
 
 // What kinds see of a capture.
 class CaptureSession {
@@ -95,6 +105,7 @@ class CaptureSession {
     proc::FileLock lock;
   };
   std::vector<Lock> locks;
+  TerminalNames terminals;
   // What is unread in UNIX sockets of the job, by inode.
   struct Unread {
     Status status;

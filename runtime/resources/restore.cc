@@ -87,10 +87,6 @@ Status connect_all(RestoreSession& session) {
   return {};
 }
 
-bool is_terminal_of_restart(const image::OpenFileRecord& record) {
-  return !record.standard_stream().empty();
-}
-
 // Who gets SIGIO, and as which signal.
 Status set_owner(RestoreSession& session, const image::OpenFileRecord& record, int fd) {
   proc::Mailbox& box = session.box();
@@ -140,7 +136,7 @@ Status place_all(RestoreSession& session) {
 Status start_signals(RestoreSession& session, std::set<std::uint32_t>& started) {
   for (const image::DescriptorRecord& descriptor : descriptors_of(session)) {
     const image::OpenFileRecord& record = record_of(session, descriptor.open_file());
-    if ((record.flags() & O_ASYNC) == 0 || is_terminal_of_restart(record)) continue;
+    if ((record.flags() & O_ASYNC) == 0) continue;
     if (!started.insert(descriptor.open_file()).second) continue;
     CK_TRY(session.box().call("start the signals of " + file_text(record), SYS_fcntl,
                               descriptor.fd(), F_SETFL, record.flags() & (kChangeable | O_ASYNC)));

@@ -22,6 +22,7 @@
 
 namespace ck::resources {
 
+class RestoredTerminals;    // terminals.h
 class RepairedConnections;  // tcp_repair.h
 
 struct RestoreProcess {
@@ -40,6 +41,7 @@ struct RestoreContext {
   std::array<int, 3> std_fds{-1, -1, -1};  // the restart's own streams; not below base
   const ControlArea* area = nullptr;       // a slot of it that nobody uses meanwhile
   unsigned spare_slot = 0;
+  const RestoredTerminals* terminals = nullptr;  // null: the job has none
   bool rollback_files = false;
   std::vector<std::string>* warnings = nullptr;
   RepairedConnections* repaired = nullptr;  // gets those that revive() is to bring to life

@@ -13,23 +13,12 @@
 #include "runtime/resources/socket_options.h"
 #include "runtime/resources/states.pb.h"
 #include "runtime/resources/table.h"
+#include "runtime/resources/terminals.h"
 
 namespace ck::resources {
 namespace {
 
 constexpr std::uint32_t kChangeable = O_NONBLOCK | O_APPEND;
-
-bool is_terminal(const OpenFile& file) {
-  if (!S_ISCHR(file.status.st_mode)) return false;
-  if (file.duplicate)
-    return ::isatty(file.duplicate.get()) != 0 && file.entry.target != "/dev/ptmx";
-  unsigned type = major(file.status.st_rdev);
-  return type == 4 || (type >= 136 && type <= 143);  // consoles, pseudo-terminals
-}
-
-bool is_dev_tty(const OpenFile& file) {
-  return file.status.st_rdev == makedev(5, 0);
-}
 
 bool is_outside_socket(const CaptureSession& session, const OpenFile& file) {
   if (!S_ISSOCK(file.status.st_mode)) return false;
@@ -44,9 +33,13 @@ bool is_outside_pipe(const CaptureSession& session, const OpenFile& file) {
          !is_inside_pipe(session, file);
 }
 
+bool is_terminal(const CaptureSession& session, const OpenFile& file) {
+  return terminal_of(session, file) != 0;  // kPty comes before
+}
+
 bool recognises(const CaptureSession& session, const OpenFile& file) {
-  if (is_dev_tty(file)) return false;  // opened by name again
-  return is_terminal(file) || is_outside_pipe(session, file) || is_outside_socket(session, file);
+  return is_terminal(session, file) || is_outside_pipe(session, file) ||
+         is_outside_socket(session, file);
 }
 
 int number_by_access(const OpenFile& file) {
@@ -64,7 +57,7 @@ bool controls(RealPid pid, const OpenFile& file) {
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   int stream = session.standard_stream(file);
-  bool terminal = is_terminal(file);
+  bool terminal = is_terminal(session, file);
   bool controlling =
       terminal && (controls(session.processes[0].pid, file) || controls(file.pid, file));
   if (stream < 0 && !controlling) {
@@ -81,10 +74,12 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
 
 // A private open file of the same terminal or pipe where file status flags must differ: those of
 // the restart's stream are shared with whoever gave it. Not possible for a socket.
-Result<int> with_flags(RestoreSession& session, int fd, std::uint32_t flags) {
+Result<int> with_flags(RestoreSession& session, int fd, const image::OpenFileRecord& record) {
+  const std::uint32_t flags = record.flags();
   long now =
       CK_TRY(session.box().call("get the flags of a standard stream", SYS_fcntl, fd, F_GETFL, 0));
-  if (((static_cast<std::uint32_t>(now) ^ flags) & kChangeable) == 0) return fd;
+  const bool signals = record.owner() != 0 || (flags & O_ASYNC) != 0;  // not to others
+  if (!signals && ((static_cast<std::uint32_t>(now) ^ flags) & kChangeable) == 0) return fd;
   std::string path = "/proc/self/fd/" + std::to_string(fd);
   Result<int> opened = session.open_there(path, (flags & (O_ACCMODE | kChangeable)) | O_NOCTTY);
   if (opened.ok()) {
@@ -100,7 +95,7 @@ Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& r
   unsigned stream = state.stream() % 3;
   if (int own = session.std_fds[stream]; own >= 0) {
     int copy = CK_TRY(session.duplicate_there(own));
-    return Restored::in_process(CK_TRY(with_flags(session, copy, record.flags())));
+    return Restored::in_process(CK_TRY(with_flags(session, copy, record)));
   }
   session.warn("standard stream " + std::to_string(stream) + " (" + record.name() +
                ") is /dev/null now: the restart's own is closed");

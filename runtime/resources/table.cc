@@ -8,10 +8,10 @@ namespace ck::resources {
 namespace {
 
 constexpr const Kind* kKinds[] = {
-    &kPathHandle, &kStandardStream, &kMessageQueue, &kDevice,        &kRegularFile,
-    &kSavedFile,  &kDirectory,      &kPipe,         &kFifo,          &kEventFd,
-    &kTimerFd,    &kSignalFd,       &kEpoll,        &kInotify,       &kPidFd,
-    &kUnixSocket, &kTcpSocket,      &kUdpSocket,    &kNetlinkSocket,
+    &kPathHandle,  &kPty,        &kStandardStream, &kMessageQueue, &kDevice,
+    &kRegularFile, &kSavedFile,  &kDirectory,      &kPipe,         &kFifo,
+    &kEventFd,     &kTimerFd,    &kSignalFd,       &kEpoll,        &kInotify,
+    &kPidFd,       &kUnixSocket, &kTcpSocket,      &kUdpSocket,    &kNetlinkSocket,
 };
 
 struct Unsupported {
@@ -34,8 +34,6 @@ constexpr Unsupported kUnsupported[] = {
     {"net:[", "a namespace"},
     {"user:[", "a namespace"},
     {"pid:[", "a namespace"},
-    {"/dev/ptmx", "the master of a pseudo-terminal, which is not supported yet"},
-    {"/dev/pts/ptmx", "the master of a pseudo-terminal, which is not supported yet"},
 };
 
 std::string description(const OpenFile& file) {

@@ -7,7 +7,8 @@
 
 namespace ck::resources {
 
-extern const Kind kPathHandle;      // O_PATH
+extern const Kind kPathHandle;  // O_PATH
+extern const Kind kPty;
 extern const Kind kStandardStream;  // pipe, socket or terminal of the old session
 extern const Kind kMessageQueue;
 extern const Kind kDevice;

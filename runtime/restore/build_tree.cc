@@ -74,8 +74,8 @@ Mailbox Tree::box(int process) const {
   return box_of(static_cast<std::size_t>(process));  // the plan's first nodes are the processes
 }
 
-Status Tree::build(const std::function<Status(int, int)>& before_start) {
-  before_start_ = before_start;
+Status Tree::build(Hooks hooks) {
+  hooks_ = std::move(hooks);
   memory_of_.assign(plan_.nodes.size(), -1);
   for (const TreeStep& step : plan_.steps)
     if (Status done = carry_out(step); !done.ok())
@@ -98,6 +98,8 @@ Status Tree::carry_out(const TreeStep& step) {
       CK_TRY(box.call("join process group " + std::to_string(step.group), SYS_setpgid, 0,
                       area_.real_id(step.group)));
       return {};
+    case Kind::kControl:
+      return hooks_.take_terminal(box, plan_.nodes[step.actor].process);
     case Kind::kReaper:
     case Kind::kNoReaper:
       CK_TRY(box.call("inherit orphans", SYS_prctl, PR_SET_CHILD_SUBREAPER,
@@ -113,7 +115,7 @@ Status Tree::carry_out(const TreeStep& step) {
 Status Tree::prepare(const TreeStep& step) {
   const int starter = plan_.nodes[step.actor].process;
   const int process = plan_.nodes[step.node].process;
-  if (starter >= 0 && process >= 0) CK_TRY(before_start_(starter, process));
+  if (starter >= 0 && process >= 0) CK_TRY(hooks_.before_start(starter, process));
   memory_of_[step.node] = memory_of_[step.actor];
   return {};
 }

@@ -20,8 +20,13 @@ class Tree {
        const proc::Mailbox& root, bool same_ids);
   ~Tree();  // nothing half-restored stays, unless release() was called
 
-  // `before_start` is told when a process of the image is about to start another (indices there).
-  Status build(const std::function<Status(int starter, int process)>& before_start);
+  struct Hooks {
+    // A process of the image is about to start another (indices there).
+    std::function<Status(int starter, int process)> before_start;
+    // A process leads its session: it takes the terminal that controls it.
+    std::function<Status(proc::Mailbox& leader, int process)> take_terminal;
+  };
+  Status build(Hooks hooks);
   // Whose memory a process has: its own since set_own_memory(), else that which its starter had
   // when it was started; -1: none.
   int memory_of(int process) const { return memory_of_[static_cast<std::size_t>(process)]; }
@@ -62,7 +67,7 @@ class Tree {
   std::vector<unsigned> first_slots_;  // by process
   std::vector<Live> live_;             // by node
   std::vector<int> memory_of_;         // by node
-  std::function<Status(int, int)> before_start_;
+  Hooks hooks_;
 };
 
 }  // namespace ck::restore

@@ -1,5 +1,7 @@
 #include "runtime/restore/restart.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,18 +13,20 @@
 #include "runtime/base/log.h"
 #include "runtime/memory/restored_objects.h"
 #include "runtime/proc/cpu.h"
+#include "runtime/proc/pass_descriptor.h"
 #include "runtime/proc/slot_state.h"
 #include "runtime/proc/virtual_ids.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/system_v.h"
 #include "runtime/resources/tcp_repair.h"
+#include "runtime/resources/terminals.h"
 #include "runtime/restore/bootstrap.h"
 #include "runtime/restore/build_tree.h"
 #include "runtime/restore/inherited_memory.h"
 #include "runtime/restore/restore_memory.h"
 #include "runtime/restore/restore_process.h"
 #include "runtime/restore/restore_threads.h"
-#include "runtime/restore/spawn.h"
+#include "runtime/restore/spawn_child.h"
 #include "runtime/restore/stop_process.h"
 #include "runtime/restore/virtual_process.h"
 
@@ -86,7 +90,11 @@ Status check_before(const image::Manifest& manifest, const ControlArea& area) {
 class Restart {
  public:
   Restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options)
-      : reader_(reader), manifest_(reader.manifest()), area_(area), options_(options) {}
+      : reader_(reader),
+        manifest_(reader.manifest()),
+        area_(area),
+        options_(options),
+        terminals_(manifest_) {}
 
   ~Restart() {
     if (!spawned_ || done_) return;
@@ -105,12 +113,15 @@ class Restart {
     const auto system_v =
         CK_TRY(resources::SystemVRestore::plan(reader_, mode_ != PidsMode::kNamespace, warnings_));
     CK_TRY(system_v.begin(root));
+    CK_TRY(make_terminals(root));
     CK_TRY(build_tree(root));
     CK_TRY(system_v.make(resource_processes()));
     CK_TRY(restore_memory(camp));
     if (mode_ == PidsMode::kVirtual) CK_TRY(enter_gates());
     CK_TRY(system_v.finish(processes_[0].box));
+    CK_TRY(terminals_.fill());
     CK_TRY(restore_descriptors());
+    CK_TRY(terminals_.finish(warnings_));
     CK_TRY(tree_->end_ended());
     for (Process& process : processes_)
       CK_TRY(set_attributes(process.box, *process.record, process.page()));
@@ -125,6 +136,7 @@ class Restart {
     restarted.pids = mode_;
     restarted.root = std::move(spawned_->root);
     restarted.warnings = std::move(warnings_);
+    restarted.own_terminal = std::move(own_terminal_);
     return restarted;
   }
 
@@ -195,15 +207,91 @@ class Restart {
     for (int i = 0; i < manifest_.processes_size(); ++i)
       processes_.push_back(
           {&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}, {}, {}});
-    CK_TRY(tree_->build([this](int starter, int process) {
-      // A fork shares what the starter has: its memory comes first where the child's is alike. But
-      // System V segments come before any memory, and need all processes.
-      if (!manifest_.system_v().empty() ||
-          !runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
-        return Status();
-      return restore_memory_of(processes_[static_cast<std::size_t>(starter)]);
-    }));
+    Tree::Hooks hooks;
+    hooks.before_start = [this](int starter, int process) { return before(starter, process); };
+    hooks.take_terminal = [this](Mailbox& leader, int process) {
+      return use_terminal(leader, process, "take its controlling terminal", TIOCSCTTY);
+    };
+    CK_TRY(tree_->build(std::move(hooks)));
     for (Process& process : processes_) process.box = tree_->box(process.index);
+    return set_foreground();
+  }
+
+  // A fork shares what the starter has: its memory comes first where the child's is alike. But
+  // System V segments come before any memory, and need all processes.
+  Status before(int starter, int process) {
+    if (!manifest_.system_v().empty() ||
+        !runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
+      return {};
+    return restore_memory_of(processes_[static_cast<std::size_t>(starter)]);
+  }
+
+  Status make_terminals(Mailbox& root) {
+    if (!terminals_.any()) return {};
+    if (spawned_->own_terminal)
+      own_terminal_ = std::move(spawned_->own_terminal);
+    else if (options_.own_terminal >= 0)
+      own_terminal_.reset(::fcntl(options_.own_terminal, F_DUPFD_CLOEXEC, 0));
+    else if (terminals_.own() >= 0)
+      own_terminal_ = CK_TRY(terminal::open_master());
+    if (own_terminal_)
+      terminals_.set_own(UniqueFd(::fcntl(own_terminal_.get(), F_DUPFD_CLOEXEC, 0)));
+    return terminals_.make(mode_ == PidsMode::kNamespace ? &root : nullptr);
+  }
+
+  // An ioctl of a process on the terminal that controls it. `value`: what its argument points to.
+  Status use_terminal(Mailbox& box, int process, const char* what, unsigned long request,
+                      std::optional<std::int32_t> value = {}) {
+    const std::uint32_t terminal = manifest_.processes(process).terminal() - 1;
+    const UniqueFd slave = CK_TRY(terminals_.slave(terminal, O_RDWR | O_NONBLOCK));
+    const int fd = CK_TRY(proc::pass_descriptor(box, spawned_->channel.get(),
+                                                spawned_->helpers.channel(), slave.get()));
+    const Mailbox::Address argument = value ? box.put_value(*value) : 0;
+    Result<std::int64_t> done = box.call(what, SYS_ioctl, fd, request, argument);
+    CK_TRY(box.call("close a terminal", SYS_close, fd));
+    if (!done.ok()) return std::move(done).error();
+    return {};
+  }
+
+  // Where the job uses the terminal of the restart, which has it in the foreground. The root's
+  // group may be that of the restart, which is there already.
+  Status give_terminal_of_restart(Process& process, pid_t group) {
+    if (!joins_session(manifest_) ||
+        (spawned_->group_of_restart && group == kernels_number(manifest_.processes(0).pgid())))
+      return {};
+    for (int stream = 0; stream < 3; ++stream) {
+      if (::tcgetpgrp(stream) != ::getpgrp()) continue;
+      const auto address = process.box.put_value<std::int32_t>(group);
+      CK_TRY(process.box.call("set the foreground process group", SYS_ioctl,
+                              spawned_->helpers.base + stream, TIOCSPGRP, address));
+      break;
+    }
+    return {};
+  }
+
+  // As the kernel has it for the job's processes. Virtual ids are not in force yet.
+  pid_t kernels_number(pid_t group) const {
+    if (mode_ != PidsMode::kVirtual) return group;
+    for (const Process& process : processes_)
+      if (process.record->pgid() == group) return ::getpgid(process.box.pid().value);
+    return group;
+  }
+
+  // By a process of the session.
+  Status set_foreground() {
+    std::set<std::uint32_t> done;
+    for (Process& process : processes_) {
+      const std::uint32_t index = process.record->terminal();
+      if (index == 0 || !done.insert(index).second) continue;
+      const pid_t group =
+          kernels_number(manifest_.terminals(static_cast<int>(index) - 1).foreground());
+      if (group <= 0) continue;
+      if (!terminals_.has(index - 1))
+        CK_TRY(give_terminal_of_restart(process, group));
+      else
+        CK_TRY(use_terminal(process.box, process.index, "set the foreground process group",
+                            TIOCSPGRP, group));
+    }
     return {};
   }
 
@@ -308,6 +396,7 @@ class Restart {
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
     context.repaired = &repaired_;
+    context.terminals = &terminals_;
     CK_TRY(resources::restore_descriptors(context, manifest_));
     for (Process& process : processes_)
       CK_TRY(process.box.call("close the restorer's descriptors", SYS_close_range, context.base,
@@ -412,6 +501,8 @@ class Restart {
   std::vector<Process> processes_;
   std::optional<memory::RestoredObjects> objects_;
   std::optional<MappedFiles> files_;
+  resources::RestoredTerminals terminals_;
+  UniqueFd own_terminal_;
   PidsMode mode_ = PidsMode::kReal;
   std::vector<std::string> warnings_;
   resources::RepairedConnections repaired_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/image/reader.h"
 #include "runtime/proc/control_area.h"
 #include "runtime/process/launch.h"
@@ -21,12 +22,16 @@ struct RestartOptions {
   std::string restorer_path;    // the restorer executable
   unsigned threads = 0;         // 0: one a core
   image::Progress* progress = nullptr;
+  // Where this process's session has the terminal that takes the place of the one that ckrun had
+  // made for the job: its master. -1: none, and with real pids the job's is nobody's.
+  int own_terminal = -1;
 };
 
 struct Restarted {
   std::unique_ptr<process::RootProcess> root;
   PidsMode pids;                      // the way that was taken
   std::vector<std::string> warnings;  // one line each: what is different from before
+  UniqueFd own_terminal;              // the master of the job's own terminal, if the image has one
 };
 
 // `area`: a new control area with at least as many slots as the image has threads.

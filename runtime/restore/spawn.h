@@ -27,6 +27,7 @@ struct Spawned {
   HelperDescriptors helpers;
   bool own_time_namespace = false;
   bool group_of_restart = false;  // the root has stayed in the process group of the restart
+  UniqueFd own_terminal;          // master, if the job's own terminal was made with the namespaces
   // Until this is called, the processes that were started end when the supervisor does.
   virtual Status commit() { return {}; }
 };

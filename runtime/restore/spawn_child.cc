@@ -128,8 +128,20 @@ std::uint64_t clone_flags(const ChildPlan& plan) {
   return plan.hostname.empty() ? 0 : CLONE_NEWUTS;
 }
 
-bool has_terminal() {
+bool joins_session(const image::Manifest& manifest) {
+  if (own_terminal(manifest) != nullptr) return false;
   return UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).valid();
+}
+
+bool joins_group(const image::Manifest& manifest) {
+  const image::ProcessRecord& root = manifest.processes(0);
+  return joins_session(manifest) && root.pgid() != root.pid();
+}
+
+const image::TerminalRecord* own_terminal(const image::Manifest& manifest) {
+  for (const image::TerminalRecord& record : manifest.terminals())
+    if (record.place() == image::TerminalRecord::OWN) return &record;
+  return nullptr;
 }
 
 pid_t clone_with_id(std::uint64_t flags, pid_t wanted) {

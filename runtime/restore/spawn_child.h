@@ -33,8 +33,15 @@ pid_t clone_with_id(std::uint64_t flags, pid_t wanted);
 // Of the namespaces that the job must have whatever becomes of its ids.
 std::uint64_t clone_flags(const ChildPlan& plan);
 
-// Whether this process has a controlling terminal.
-bool has_terminal();
+// Whether the job belongs to the session of the restart: that has a controlling terminal, and the
+// job none of its own.
+bool joins_session(const image::Manifest& manifest);
+
+// Whether the root stays in the process group of the restart: it was in that of its start.
+bool joins_group(const image::Manifest& manifest);
+
+// The terminal that ckrun made for the job, or null.
+const image::TerminalRecord* own_terminal(const image::Manifest& manifest);
 
 // Offsets for a time namespace in which the job's clocks go on from where the image has them, as
 // text for /proc/self/timens_offsets. See time_namespaces(7).

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -13,10 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 
 #include "runtime/base/log.h"
+#include "runtime/proc/pass_descriptor.h"
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
@@ -27,7 +30,17 @@ namespace ck::restore {
 namespace {
 
 // What init and the stand-in tell the supervisor when they cannot go on.
-enum class Step : int { kTimeNamespace = 1, kMounts, kProc, kSession, kGroup, kStandIn, kRoot };
+enum class Step : int {
+  kTimeNamespace = 1,
+  kMounts,
+  kProc,
+  kTerminals,
+  kTerminal,
+  kSession,
+  kGroup,
+  kStandIn,
+  kRoot
+};
 
 const char* describe(Step step) {
   switch (step) {
@@ -37,6 +50,10 @@ const char* describe(Step step) {
       return "make mounts private";
     case Step::kProc:
       return "mount /proc for the job's pid namespace";
+    case Step::kTerminals:
+      return "mount /dev/pts for the job's own pseudo-terminals";
+    case Step::kTerminal:
+      return "make the job's terminal";
     case Step::kSession:
       return "make the job's session";
     case Step::kGroup:
@@ -50,9 +67,9 @@ const char* describe(Step step) {
 }
 
 struct Message {
-  enum Kind : int { kFailed = 1, kEnded = 2 } kind;
+  enum Kind : int { kFailed = 1, kEnded = 2, kStopped = 3 } kind;
   int step;
-  int value;  // errno, or the wait status of the job's process
+  int value;  // errno, or the wait status of the job's process, or the signal that stopped it
 };
 
 struct InitPlan {
@@ -62,6 +79,11 @@ struct InitPlan {
   pid_t root = 0;
   pid_t session = 0;  // 0: that of the restart, and its process group too
   pid_t group = 0;
+  bool own_terminals = false;  // /dev/pts of its own, where all numbers are free
+  int terminal = -1;           // of the terminal that ckrun makes for the job; -1: none
+  winsize terminal_window{};   // set before the job is there to be told of it
+  pid_t terminal_session = 0;  // that it controls
+  int terminal_channel = -1;   // socket on which its master is sent
   char offsets[256] = {};
   ChildPlan child;
 };
@@ -95,6 +117,21 @@ int wait_for(pid_t awaited) {
   }
 }
 
+// The same for the job's process, of whose stops the supervisor hears.
+int wait_for_root(const InitPlan& plan, pid_t root) {
+  for (;;) {
+    int status = 0;
+    const auto pid =
+        static_cast<pid_t>(::syscall(SYS_wait4, -1, &status, __WALL | WUNTRACED, nullptr));
+    if (pid == root && WIFSTOPPED(status))
+      report(plan, Message::kStopped, Step::kRoot, WSTOPSIG(status));
+    else if (pid == root)
+      return status;
+    else if (pid < 0 && errno == ECHILD)
+      return -1;
+  }
+}
+
 // A process group whose leader is none of the job's: a process of that id makes it and ends; the
 // group lives on with its members.
 void join_group(const InitPlan& plan) {
@@ -111,6 +148,51 @@ void join_group(const InitPlan& plan) {
   wait_for(maker);
 }
 
+// The kernel gives the lowest number that is free: those below are taken meanwhile.
+int open_master(unsigned number) {
+  for (;;) {
+    const int master = ::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    unsigned got = 0;
+    if (master < 0 || ::ioctl(master, TIOCGPTN, &got) != 0 || got > number) return -1;
+    if (got == number) return master;
+  }
+}
+
+void send_descriptor(int socket, int fd) {
+  char byte = 't';
+  iovec bytes{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr message{};
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  (void)::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+// In a process that leads the session, or whose session is not the terminal's. What this opens
+// lives as long as the master that is sent.
+void make_terminal(const InitPlan& plan, bool control) {
+  const int master = open_master(static_cast<unsigned>(plan.terminal));
+  int locked = 0;
+  if (master < 0 || ::ioctl(master, TIOCSPTLCK, &locked) != 0) fail(plan, Step::kTerminal);
+  const int slave = ::ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+  if (slave < 0) fail(plan, Step::kTerminal);
+  ::ioctl(master, TIOCSWINSZ, &plan.terminal_window);
+  if (control && ::ioctl(slave, TIOCSCTTY, 0) != 0) fail(plan, Step::kTerminal);
+  send_descriptor(plan.terminal_channel, master);
+  ::close(slave);
+}
+
+bool leads_terminal(const InitPlan& plan, pid_t process) {
+  return plan.terminal >= 0 && plan.terminal_session == process;
+}
+
 [[noreturn]] void become_parent(const InitPlan& plan) {
   const pid_t root = clone_with_id(0, plan.root);
   if (root < 0) fail(plan, Step::kRoot);
@@ -120,7 +202,7 @@ void join_group(const InitPlan& plan) {
     become_restorer(plan.child);
   }
   keep_only({plan.report});
-  report(plan, Message::kEnded, Step::kRoot, wait_for(root));
+  report(plan, Message::kEnded, Step::kRoot, wait_for_root(plan, root));
   wait_for(0);  // other processes of the job, whose parents have ended
   ::_exit(0);
 }
@@ -143,6 +225,9 @@ void set_up_namespaces(const InitPlan& plan) {
   if (::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) fail(plan, Step::kMounts);
   if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
     fail(plan, Step::kProc);
+  if (plan.own_terminals && ::mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+                                    "newinstance,ptmxmode=0666,mode=0620") != 0)
+    fail(plan, Step::kTerminals);
 }
 
 // Signals from the terminal reach the whole foreground group; these two are none of its business.
@@ -155,15 +240,18 @@ void block_signals() {
   ::prctl(PR_SET_NAME, "ckrun-parent");
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);  // orphans go where they went before
   ::close(plan.go);
-  if (plan.session == plan.stand_in)
+  if (plan.session == plan.stand_in) {
     ::setsid();
-  else if (plan.group == plan.stand_in)
+    if (leads_terminal(plan, plan.stand_in)) make_terminal(plan, true);
+  } else if (plan.group == plan.stand_in) {
     ::setpgid(0, 0);
+  }
   become_parent(plan);
 }
 
 // In a session whose leader is none of the job's, the same way: the leader ends, and init inherits
-// the stand-in.
+// the stand-in. But one that has a terminal stays, for the terminal leaves a session with its
+// leader. Whom init has to wait for.
 pid_t start_stand_in(const InitPlan& plan) {
   const bool foreign =
       plan.session != 0 && plan.session != plan.stand_in && plan.session != plan.root;
@@ -171,14 +259,21 @@ pid_t start_stand_in(const InitPlan& plan) {
     const pid_t leader = clone_with_id(0, plan.session);
     if (leader < 0) fail(plan, Step::kSession);
     if (leader > 0) {
+      if (leads_terminal(plan, plan.session)) return leader;
       wait_for(leader);
       return plan.stand_in;
     }
     ::setsid();
+    if (leads_terminal(plan, plan.session)) make_terminal(plan, true);
   }
   const pid_t stand_in = clone_with_id(0, plan.stand_in);
   if (stand_in < 0) fail(plan, Step::kStandIn);
   if (stand_in == 0) become_stand_in(plan);
+  if (foreign && leads_terminal(plan, plan.session)) {
+    ::prctl(PR_SET_NAME, "ckrun-session");
+    keep_only({});
+    wait_for(stand_in);
+  }
   if (foreign) ::_exit(0);
   return stand_in;
 }
@@ -187,6 +282,8 @@ pid_t start_stand_in(const InitPlan& plan) {
   block_signals();
   ::prctl(PR_SET_NAME, "ckrun-init");
   set_up_namespaces(plan);
+  const bool led = leads_terminal(plan, plan.stand_in) || leads_terminal(plan, plan.session);
+  if (plan.terminal >= 0 && (!led || plan.stand_in == 0)) make_terminal(plan, false);
   if (plan.stand_in == 0) become_parent(plan);
   const pid_t stand_in = start_stand_in(plan);
   keep_only({std::min(plan.go, plan.report), std::max(plan.go, plan.report)});
@@ -207,10 +304,19 @@ class NamespacedProcess : public process::RootProcess {
   int exit_fd() const override { return report_.get(); }
   RealPid reaper() const override { return parent_; }
   Result<int> take_exit_status() override {
+    while (take_stop()) {
+    }
+    const bool told = last_.kind == Message::kEnded && last_.value >= 0;
+    return told ? last_.value : SIGKILL;  // nobody was left to tell
+  }
+  std::optional<int> take_stop() override {
+    if (last_.kind == Message::kEnded) return std::nullopt;
     Message message{};
-    const bool told = ::read(report_.get(), &message, sizeof message) == sizeof message &&
-                      message.kind == Message::kEnded && message.value >= 0;
-    return told ? message.value : SIGKILL;  // nobody was left to tell
+    if (::read(report_.get(), &message, sizeof message) == sizeof message)
+      last_ = message;
+    else
+      last_ = {Message::kEnded, 0, -1};
+    return last_.kind == Message::kStopped ? std::optional(last_.value) : std::nullopt;
   }
 
  private:
@@ -224,6 +330,7 @@ class NamespacedProcess : public process::RootProcess {
   RealPid parent_;
   pid_t init_;
   UniqueFd report_;
+  Message last_{};
 };
 
 struct SpawnedInNamespace : Spawned {
@@ -273,7 +380,9 @@ Result<FoundRoot> await_root(const InitPlan& plan, pid_t init, int report_fd) {
       return make_error(ErrorKind::kSystem, "the job's init process ended at once");
     }
     RealPid parent(init);
-    if (plan.stand_in != 0) parent = proc::find_child(parent, plan.stand_in);
+    if (plan.stand_in != 0 && plan.session != plan.stand_in && leads_terminal(plan, plan.session))
+      parent = proc::find_child(parent, plan.session);
+    if (parent && plan.stand_in != 0) parent = proc::find_child(parent, plan.stand_in);
     if (!parent) continue;
     // Killed before it could report anything; init collects it only after the commit.
     if (const auto status = proc::read_status(parent); status.ok() && status->state == 'Z')
@@ -316,10 +425,19 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   if (plan.root <= 1)
     return make_error(ErrorKind::kRefused, "the job's process was pid 1 of its namespace");
   // A session of its own would take the restart's terminal away from the job.
-  spawned->group_of_restart = has_terminal();
-  if (!spawned->group_of_restart) {
+  spawned->group_of_restart = joins_group(manifest);
+  if (!joins_session(manifest)) {
     plan.session = process.sid();
     plan.group = process.pgid();
+  }
+  plan.own_terminals = std::any_of(
+      manifest.terminals().begin(), manifest.terminals().end(),
+      [](const auto& record) { return record.place() != image::TerminalRecord::OUTSIDE; });
+  if (const image::TerminalRecord* terminal = own_terminal(manifest)) {
+    plan.terminal = static_cast<int>(terminal->number());
+    plan.terminal_session = terminal->session();
+    std::memcpy(&plan.terminal_window, terminal->window().data(), sizeof plan.terminal_window);
+    plan.terminal_channel = theirs.get();
   }
   std::strncpy(plan.offsets, time_offsets(manifest.clocks()).c_str(), sizeof plan.offsets - 1);
   spawned->helpers = plan.child.helpers;
@@ -348,6 +466,8 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
       std::make_unique<NamespacedProcess>(found.pid, found.parent, init, std::move(report_reader));
   CK_TRY(std::move(mapped));
   CK_TRY(std::move(root));
+  if (plan.terminal >= 0)
+    spawned->own_terminal = CK_TRY(proc::receive_descriptor(spawned->channel.get()));
   return std::unique_ptr<Spawned>(std::move(spawned));
 }
 

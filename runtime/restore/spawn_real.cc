@@ -56,7 +56,7 @@ Result<std::unique_ptr<Spawned>> spawn_here(const image::Manifest& manifest,
   UniqueFd theirs(ends[1]);
   const ChildPlan plan = CK_TRY(plan_child(manifest, area, program.get(), theirs.get(), slot));
   spawned->helpers = plan.helpers;
-  spawned->group_of_restart = has_terminal();
+  spawned->group_of_restart = joins_group(manifest);
   spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
   const pid_t pid = clone_with_id(clone_flags(plan), wanted);
   if (pid < 0 && errno == EPERM && !plan.hostname.empty()) return cannot_keep(plan.hostname);

@@ -114,6 +114,15 @@ class Planner {
   void begin_session(Index node) {
     step(Kind::kSetSession, node);
     now_[node] = {plan_.nodes[node].pid, plan_.nodes[node].pid};
+    if (controls_terminal(node)) step(Kind::kControl, node);
+  }
+
+  // Before it has children: they inherit the terminal, and nobody else can give it to them.
+  bool controls_terminal(Index node) const {
+    if (node >= states_.size() || plan_.nodes[node].process < 0) return false;
+    const std::uint32_t index = manifest_.processes(plan_.nodes[node].process).terminal();
+    return index != 0 && manifest_.terminals(static_cast<int>(index) - 1).place() !=
+                             image::TerminalRecord::OUTSIDE;
   }
 
   // All below `node` that can be born of their own parents.
@@ -257,6 +266,9 @@ std::string describe(const TreePlan& plan) {
         break;
       case Kind::kSetGroup:
         text += actor + " joins group " + std::to_string(step.group);
+        break;
+      case Kind::kControl:
+        text += actor + " takes its terminal";
         break;
       case Kind::kReaper:
         text += actor + " inherits orphans";

@@ -31,6 +31,7 @@ struct TreeStep {
     kCloneBeside,  // actor starts node as a child of its own parent (CLONE_PARENT)
     kSetSession,   // actor begins a session (and group) of its own
     kSetGroup,     // actor joins or begins `group`
+    kControl,      // actor, which leads its session, takes the terminal that controls it
     kReaper,       // actor inherits orphans below it from now on
     kNoReaper,     // no longer
     kEnd,          // node, a helper, ends; actor collects it

@@ -433,12 +433,15 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
     const char* word;
   };
   open_pipe(0, kOutside, kOutside + 1);
+  constexpr int kOtherTerminal = kOutside + 2;
+  const Terminal other;
+  ::dup2(other.slave.get(), kOtherTerminal);
   const Case cases[] = {
       {[] { place(::socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT), 10); }, "netlink"},
       {[] { ::dup2(kOutside, 10); }, "outside of the job"},
       {[] { place(static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)), 10); },
        "not one of the job"},
-      {[] { place(::posix_openpt(O_RDWR | O_NOCTTY), 10); }, "pseudo-terminal"},
+      {[] { place(::dup(kOtherTerminal), 10); }, "not that of the program's standard streams"},
       {[] { place(::open("/proc/1/status", O_RDONLY), 10); }, "another process"},
   };
   for (const Case& refused : cases) {
@@ -449,6 +452,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
     BOOST_TEST(error.message.find("fd 1") != std::string::npos, error.text());
     BOOST_TEST(error.message.find(refused.word) != std::string::npos, error.text());
   }
+  ::close(kOtherTerminal);
   ::close(kOutside);
   ::close(kOutside + 1);
 }

@@ -67,6 +67,19 @@ BOOST_AUTO_TEST_CASE(child_in_former_session_is_born_before_the_new_one) {
              "10 starts 11\n11 starts 12\n11 begins a session\n11 starts 13\n");
 }
 
+BOOST_AUTO_TEST_CASE(leader_takes_its_terminal_before_it_has_children) {
+  Manifest manifest;
+  manifest.add_terminals()->set_place(ck::image::TerminalRecord::INSIDE);
+  add_process(manifest, 10, 5, 5, 5);
+  add_process(manifest, 11, 10, 11, 11);
+  add_process(manifest, 12, 11, 12, 11);
+  manifest.mutable_processes(1)->set_terminal(1);
+  manifest.mutable_processes(2)->set_terminal(1);
+  BOOST_TEST(plan_of(manifest) ==
+             "10 starts 11\n11 begins a session\n11 takes its terminal\n11 starts 12\n"
+             "12 joins group 12\n");
+}
+
 BOOST_AUTO_TEST_CASE(orphan_is_started_beside_the_root) {
   Manifest manifest;
   add_process(manifest, 10, 5, 5, 5);

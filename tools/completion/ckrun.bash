@@ -42,6 +42,7 @@ _ckrun_option_value()
     case $previous in
         --dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
         --compress) mapfile -t COMPREPLY < <(compgen -W 'none zstd zstd:3 zstd:9 zstd:19' -- "$current") ;;
+        --redraw) mapfile -t COMPREPLY < <(compgen -W 'auto winch none' -- "$current") ;;
         --tcp) mapfile -t COMPREPLY < <(compgen -W 'reset refuse repair' -- "$current") ;;
         --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace virtual' -- "$current") ;;
         -s | --signal) mapfile -t COMPREPLY < <(compgen -W "$_ckrun_signals" -- "$current") ;;
@@ -70,7 +71,7 @@ _ckrun()
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
-            --threads --timeout --tcp --stop-exit --max-threads --keep-hostname --allow-uncontrolled --help --version' -- "$current")
+            --threads --timeout --tcp --stop-exit --pty --no-pty --max-threads --keep-hostname --allow-uncontrolled --help --version' -- "$current")
     else
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
@@ -81,7 +82,7 @@ _ckrun()
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
-    local subcommands='save restart ls inspect verify rm check'
+    local subcommands='save restart attach detach ls inspect verify rm check'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
     done
@@ -90,8 +91,9 @@ _ckpt()
         local options='--dir --help'
         case $sub in
             save) options+=' --stop --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
-            restart) options+=' --as --pids --rollback-files --force --threads --interval --keep -s
+            restart) options+=' --as --pids --rollback-files --force --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
+            attach) options+=' --redraw' ;;
             ls | check) options+=' --json' ;;
             inspect) options+=' --mappings --json' ;;
             verify) options+=' --threads --json' ;;

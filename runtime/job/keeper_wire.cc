@@ -1,0 +1,94 @@
+#include "runtime/job/keeper_wire.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "runtime/job/control_frame.h"
+#include "runtime/job/host.h"
+#include "runtime/proc/pass_descriptor.h"
+
+namespace ck::job::keeper {
+namespace {
+
+constexpr int kBacklog = 16;
+constexpr timeval kPatience{10, 0};
+
+struct Header {
+  Type type;
+  std::int32_t value;
+};
+
+}  // namespace
+
+std::string socket_name(std::uint64_t pid_namespace, RealPid keeper) {
+  return std::string(1, '\0') + "ckrun-terminal-" + std::to_string(pid_namespace) + "-" +
+         to_string(keeper);
+}
+
+Result<UniqueFd> listen(const std::string& name) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return sys_error("create a socket");
+  socklen_t size = 0;
+  const sockaddr_un address = socket_address(name, &size);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0)
+    return sys_error("listen on the terminal's socket " + name.substr(1));
+  return fd;
+}
+
+bool is_friend(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == ::geteuid() || peer.uid == 0 || ::geteuid() == 0;
+}
+
+Result<UniqueFd> connect(RealPid keeper) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!fd) return sys_error("create a socket");
+  socklen_t size = 0;
+  const sockaddr_un address =
+      socket_address(socket_name(CK_TRY(this_host()).pid_namespace, keeper), &size);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+    if (errno == ECONNREFUSED || errno == ENOENT)
+      return make_error(ErrorKind::kNotFound,
+                        "process " + to_string(keeper) + " keeps no job's terminal");
+    return sys_error("connect to process " + to_string(keeper));
+  }
+  if (!is_friend(fd.get()))
+    return make_error(ErrorKind::kPermission,
+                      "the terminal of process " + to_string(keeper) + " is another user's");
+  return fd;
+}
+
+Status send(int socket, Type type, std::int32_t value, const std::string& text,
+            std::span<const int> fds) {
+  const Header header{type, value};
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes += text.substr(0, kLongestText);
+  const ssize_t count = proc::send_with_descriptors(socket, bytes, fds);
+  if (count != static_cast<ssize_t>(bytes.size()))
+    return sys_error("send to the terminal's keeper");
+  return {};
+}
+
+Result<Message> receive(int socket) {
+  proc::ReceivedMessage raw = CK_TRY(proc::receive_message(socket));
+  if (raw.bytes.size() < sizeof(Header))
+    return make_error(ErrorKind::kNotFound, "the terminal's keeper, or who uses it, has gone");
+  Header header{};
+  std::memcpy(&header, raw.bytes.data(), sizeof header);
+  return Message{header.type, header.value, raw.bytes.substr(sizeof header), std::move(raw.fds)};
+}
+
+Result<Message> ask(RealPid keeper, Type question) {
+  const UniqueFd socket = CK_TRY(connect(keeper));
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  CK_TRY(send(socket.get(), question));
+  return receive(socket.get());
+}
+
+}  // namespace ck::job::keeper

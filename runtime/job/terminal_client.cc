@@ -1,0 +1,377 @@
+#include "runtime/job/terminal_client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "runtime/job/keeper_wire.h"
+#include "runtime/job/relay.h"
+#include "runtime/job/user_terminal.h"
+
+namespace ck::job {
+
+using keeper::Message;
+using keeper::Type;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kLookAtForeground{100};
+// A program is given this time to draw a screen of another size, and this long to be done with it.
+constexpr std::chrono::milliseconds kDrawBegins{800};
+constexpr std::chrono::milliseconds kDrawEnds{40};
+constexpr int kHungUp = 129;
+
+// An open file of our own, which we may set not to block; else the one that is there.
+UniqueFd own_open_file(int fd, int flags) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  UniqueFd own(::open(path.c_str(), flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  return own ? std::move(own) : UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+// Only terminals and pipes: the position in a file is shared with others.
+UniqueFd relay_end(int fd, int flags) {
+  struct stat about {};
+  const bool is_pipe = ::fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
+  if (is_pipe || ::isatty(fd) != 0) return own_open_file(fd, flags);
+  return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+sigset_t all_but_faults() {
+  sigset_t set;
+  sigfillset(&set);
+  for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT})
+    sigdelset(&set, number);
+  return set;
+}
+
+class Client {
+ public:
+  explicit Client(ClientOptions options)
+      : options_(std::move(options)),
+        user_(UserTerminal::find()),
+        input_end_(relay_end(0, O_RDONLY)),
+        output_end_(relay_end(1, O_WRONLY)) {}
+
+  Result<ClientOutcome> run() {
+    CK_TRY(begin());
+    while (!status_) {
+      look_at_foreground();
+      poll_once();
+    }
+    finish();
+    return ClientOutcome{*status_, ended_};
+  }
+
+ private:
+  Status begin() {
+    const sigset_t set = all_but_faults();
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) return sys_error("watch for signals");
+    std::string modes;
+    std::vector<int> fds;
+    if (user_) {
+      modes.assign(reinterpret_cast<const char*>(&*user_.modes()), sizeof(terminal::Modes));
+      fds.push_back(user_.fd());
+    }
+    return keeper::send(options_.keeper.get(), Type::kAttach, 0, modes, fds);
+  }
+
+  bool relays() const { return input_.has_value(); }
+
+  // While the shell has the terminal, what is typed is the shell's; nothing tells when that ends.
+  void look_at_foreground() {
+    const bool before = foreground_;
+    foreground_ = user_.is_foreground();
+    if (!relays()) return;
+    if (!foreground_)
+      user_.restore();
+    else if (!user_.is_raw())
+      user_.make_raw();
+    if (foreground_ && !before) follow_window();
+  }
+
+  // Nobody had the slave open; somebody may again.
+  void look_at_master() {
+    if (!relays() || output_->open()) return;
+    pollfd look{master_.get(), POLLIN, 0};
+    if (::poll(&look, 1, 0) >= 0 && (look.revents & POLLHUP) == 0) output_->reopen();
+  }
+
+  void poll_once() {
+    look_at_master();
+    const bool types = relays() && foreground_ && !held_ && input_->wants_to_read();
+    const bool shows = relays() && output_->wants_to_read();
+    pollfd fds[] = {
+        {options_.keeper.get(), POLLIN, 0},
+        {signals_.get(), POLLIN, 0},
+        {types ? input_->from() : -1, POLLIN, 0},
+        {relays() && !held_ && input_->wants_to_write() ? input_->to() : -1, POLLOUT, 0},
+        {shows ? output_->from() : -1, POLLIN, 0},
+        {relays() && output_->wants_to_write() ? output_->to() : -1, POLLOUT, 0},
+    };
+    if (::poll(fds, std::size(fds), patience()) < 0 && errno != EINTR) return leave(1);
+    if (fds[5].revents != 0) show();
+    if (fds[4].revents != 0) read_output();
+    if (fds[3].revents != 0) type();
+    if (fds[2].revents != 0) read_input();
+    if (fds[1].revents != 0) take_signals();
+    if (fds[0].revents != 0) take_message();
+    if (drawing_ && Clock::now() >= *drawing_) end_redraw();
+  }
+
+  int patience() const {
+    auto wait = std::chrono::milliseconds(-1);
+    if (user_ && (!foreground_ || (output_ && !output_->open()))) wait = kLookAtForeground;
+    if (output_ && !output_->open()) wait = kLookAtForeground;
+    if (drawing_) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*drawing_ - Clock::now());
+      wait = std::max(left, std::chrono::milliseconds(0));
+    }
+    return static_cast<int>(wait.count());
+  }
+
+  // --- bytes
+
+  void read_output() {
+    output_->read();
+    if (drawing_ && output_->wants_to_write()) {
+      drawing_ = Clock::now() + kDrawEnds;
+      drew_ = true;
+    }
+    show();
+  }
+
+  void show() {
+    if (!output_->write()) leave(kHungUp);
+  }
+
+  void read_input() {
+    if (input_->read() && input_->open()) return type();
+    // In the background it fails too (EIO).
+    if (user_ && !user_.is_foreground()) return input_->reopen();
+    if (user_ && ::isatty(input_->from()) != 0) return leave(kHungUp);
+    type_end_of_input();
+    type();
+  }
+
+  void type_end_of_input() {
+    const Result<terminal::Modes> modes = terminal::modes_of(master_.get());
+    if (!options_.end_of_input || !modes.ok() || (modes->c_lflag & ICANON) == 0) return;
+    input_->add(static_cast<char>(modes->c_cc[VEOF]));
+  }
+
+  void type() { (void)input_->write(); }
+
+  // --- signals
+
+  void take_signals() {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      const int number = static_cast<int>(info.ssi_signo);
+      if (number == SIGWINCH)
+        follow_window();
+      else if (number == SIGCONT)
+        continue_program();
+      else if (number == SIGHUP && info.ssi_code == SI_KERNEL)
+        leave(kHungUp);
+      else if (number != SIGCHLD && number != SIGPIPE && number != SIGTTIN && number != SIGTTOU)
+        (void)keeper::send(options_.keeper.get(), Type::kSignal, number);
+    }
+  }
+
+  void follow_window() {
+    const std::optional<terminal::Window> window = user_.window();
+    if (relays() && window && !drawing_) (void)terminal::set_window(master_.get(), *window);
+  }
+
+  void continue_program() { (void)keeper::send(options_.keeper.get(), Type::kGoOn); }
+
+  // --- what the keeper says
+
+  void take_message() {
+    Result<Message> message = keeper::receive(options_.keeper.get());
+    if (!message.ok()) {
+      say("the job's terminal has gone: its keeper has died");
+      return leave(1);
+    }
+    switch (message->type) {
+      case Type::kMaster:
+        if (!message->fds.empty()) start(std::move(message->fds.front()), message->text);
+        return;
+      case Type::kHold:
+        held_ = true;
+        (void)keeper::send(options_.keeper.get(), Type::kHeld);
+        return;
+      case Type::kGo:
+        held_ = false;
+        return;
+      case Type::kStopped:
+        return stop();
+      case Type::kLeave:
+        drain();
+        user_.restore();
+        say(message->value == 0 ? "detached from job " + name_
+                                : "job " + name_ + " has gone to another terminal");
+        return leave(0);
+      case Type::kTell:
+        return say(message->text);
+      case Type::kEnded:
+        drain();
+        if (!message->text.empty()) say(message->text);
+        status_ = message->value;
+        ended_ = true;
+        return;
+      default:
+        return;
+    }
+  }
+
+  void start(UniqueFd master, std::string name) {
+    name_ = std::move(name);
+    master_ = std::move(master);
+    const int flags = ::fcntl(master_.get(), F_GETFL);
+    ::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK);
+    input_.emplace(input_end_.get(), master_.get());
+    output_.emplace(master_.get(), output_end_.get());
+    look_at_foreground();
+    if (options_.redraw)
+      redraw();
+    else
+      follow_window();
+  }
+
+  // --- the screen
+
+  bool draws_screens() const {
+    const Result<terminal::Modes> modes = terminal::modes_of(master_.get());
+    return modes.ok() && (modes->c_lflag & ICANON) == 0;
+  }
+
+  // A program that is told of its old size has no reason to draw anything.
+  void redraw() {
+    if (options_.how == Redraw::kAuto && draws_screens()) return begin_redraw();
+    follow_window();
+    if (options_.how == Redraw::kWinch) (void)keeper::send(options_.keeper.get(), Type::kRedraw);
+  }
+
+  void begin_redraw() {
+    std::optional<terminal::Window> window = user_.window();
+    const Result<terminal::Window> now = terminal::window_of(master_.get());
+    if (!window || !now.ok()) return;
+    const unsigned rows = window->ws_row > 3 ? window->ws_row - 1u : window->ws_row + 1u;
+    window->ws_row = static_cast<unsigned short>(rows == now->ws_row ? rows + 2 : rows);
+    drew_ = false;
+    at_other_size_ = true;
+    drawing_ = Clock::now() + kDrawBegins;
+    --attempts_;
+    (void)terminal::set_window(master_.get(), *window);
+  }
+
+  // A signal that comes just before a program begins to wait for a key is not noticed until that
+  // key is typed. Where nothing was drawn, neither now nor at the true size, others are sent.
+  void end_redraw() {
+    drawing_.reset();
+    follow_window();
+    const bool again = std::exchange(at_other_size_, false);
+    if (drew_) return;
+    if (again)
+      drawing_ = Clock::now() + kDrawBegins;
+    else if (attempts_ > 0)
+      begin_redraw();
+  }
+
+  // --- ^Z
+
+  // As the program did: the whole process group, so that whoever started this with others sees them
+  // all stopped. In a group without a shell that could continue it, nothing stops.
+  void stop() {
+    drain();
+    user_.restore();
+    struct sigaction plain {};
+    plain.sa_handler = SIG_DFL;
+    struct sigaction before {};
+    ::sigaction(SIGTSTP, &plain, &before);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTSTP);
+    ::kill(0, SIGTSTP);
+    ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    ::sigaction(SIGTSTP, &before, nullptr);
+    sigemptyset(&set);
+    sigaddset(&set, SIGCONT);
+    const timespec now{};
+    (void)::sigtimedwait(&set, nullptr, &now);
+    look_at_foreground();
+    continue_program();
+  }
+
+  // What the program has written so far.
+  void drain() {
+    if (!relays()) return;
+    for (;;) {
+      if (!output_->wants_to_write()) {
+        pollfd ready{output_->from(), POLLIN, 0};
+        if (!output_->open() || ::poll(&ready, 1, 0) <= 0) return;
+        output_->read();
+        if (!output_->wants_to_write()) return;
+      }
+      if (!output_->write()) return;
+      pollfd room{output_->to(), POLLOUT, 0};
+      if (output_->wants_to_write() && ::poll(&room, 1, 1000) <= 0) return;
+    }
+  }
+
+  void say(const std::string& text) const {
+    std::fprintf(stderr, user_.is_raw() ? "\r\n%s: %s\r\n" : "%s: %s\n", options_.tool.c_str(),
+                 text.c_str());
+  }
+
+  void leave(int status) {
+    if (!status_) status_ = status;
+  }
+
+  void finish() {
+    user_.restore();
+    (void)keeper::send(options_.keeper.get(), Type::kBye);
+  }
+
+  ClientOptions options_;
+  UserTerminal user_;
+  UniqueFd input_end_, output_end_, master_, signals_;
+  std::optional<Relay> input_, output_;
+  std::string name_;
+  bool foreground_ = true, held_ = false;
+  std::optional<Clock::time_point> drawing_;  // until then at another size than the user's
+  bool drew_ = false, at_other_size_ = false;
+  int attempts_ = 3;
+  std::optional<int> status_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+Result<Redraw> parse_redraw(std::string_view text) {
+  if (text == "auto") return Redraw::kAuto;
+  if (text == "winch") return Redraw::kWinch;
+  if (text == "none") return Redraw::kNone;
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a way to redraw",
+                    "write auto, winch or none");
+}
+
+Result<ClientOutcome> run_terminal_client(ClientOptions options) {
+  return Client(std::move(options)).run();
+}
+
+}  // namespace ck::job

@@ -1,0 +1,47 @@
+#include "runtime/job/user_terminal.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace ck::job {
+
+UserTerminal UserTerminal::find() {
+  UserTerminal found;
+  for (int fd : {0, 1, 2}) {
+    Result<terminal::Modes> modes = terminal::modes_of(fd);
+    if (!modes.ok()) continue;
+    found.fd_ = fd;
+    found.modes_ = *modes;
+    break;
+  }
+  return found;
+}
+
+std::optional<terminal::Window> UserTerminal::window() const {
+  if (fd_ < 0) return std::nullopt;
+  Result<terminal::Window> window = terminal::window_of(fd_);
+  // A serial line, and a pty that nobody has told, know no size.
+  if (!window.ok() || window->ws_row == 0 || window->ws_col == 0) return std::nullopt;
+  return *window;
+}
+
+bool UserTerminal::is_foreground() const {
+  if (fd_ < 0) return true;
+  const pid_t group = ::tcgetpgrp(fd_);
+  return group < 0 || group == ::getpgrp();
+}
+
+void UserTerminal::make_raw() {
+  if (fd_ < 0 || raw_) return;
+  Result<terminal::Modes> now = terminal::modes_of(fd_);
+  if (!now.ok()) return;
+  modes_ = *now;
+  raw_ = terminal::set_modes(fd_, terminal::raw(*now)).ok();
+}
+
+void UserTerminal::restore() {
+  if (std::exchange(raw_, false)) (void)terminal::set_modes(fd_, *modes_);
+}
+
+}  // namespace ck::job

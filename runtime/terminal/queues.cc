@@ -1,0 +1,167 @@
+#include "runtime/terminal/queues.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace ck::terminal {
+
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{1000};
+constexpr cc_t kDisabled = 0;                // _POSIX_VDISABLE
+constexpr char kStart = 0x11, kStop = 0x13;  // ^Q, ^S
+constexpr std::size_t kPart = 4096;
+constexpr std::size_t kMost = 1 << 20;
+
+bool ready(int fd, short events, std::chrono::milliseconds patience) {
+  pollfd wait{fd, events, 0};
+  return ::poll(&wait, 1, static_cast<int>(patience.count())) > 0 && (wait.revents & events) != 0;
+}
+
+// Reads no more than is there, so it never waits, whether or not the open file blocks.
+Status drain(int fd, std::string& bytes) {
+  while (bytes.size() < kMost && ready(fd, POLLIN, std::chrono::milliseconds(0))) {
+    int waiting = 0;
+    if (::ioctl(fd, FIONREAD, &waiting) != 0) return sys_error("ask for a terminal's queue");
+    if (waiting <= 0) return {};
+    std::string part(std::min<std::size_t>(static_cast<std::size_t>(waiting), kPart), '\0');
+    const ssize_t count = ::read(fd, part.data(), part.size());
+    if (count <= 0) return sys_error("read what waits in a terminal");
+    bytes.append(part, 0, static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+// A byte that is not in the text, to stand for the end of file.
+cc_t unused_byte(const std::string& text) {
+  for (int byte = 1; byte < 256; ++byte)
+    if (text.find(static_cast<char>(byte)) == std::string::npos) return static_cast<cc_t>(byte);
+  return kDisabled;
+}
+
+// Every byte means itself, and only lines are told apart.
+Modes literal(Modes modes, cc_t end_of_file) {
+  modes.c_iflag &= IUTF8 | IXON;  // without IXON what ^S has halted would go on
+  modes.c_lflag &= ICANON;
+  for (int i = 0; i < NCCS; ++i)
+    if (i != VEOL && i != VEOL2 && i != VMIN && i != VTIME) modes.c_cc[i] = kDisabled;
+  modes.c_cc[VEOF] = end_of_file;
+  return modes;
+}
+
+Result<std::size_t> write_some(int fd, const std::string& bytes, std::size_t from) {
+  const ssize_t count = ::write(fd, bytes.data() + from, std::min(kPart, bytes.size() - from));
+  if (count < 0 && errno != EAGAIN) return sys_error("put back what waited in a terminal");
+  return static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+}
+
+Status write_all(int fd, const std::string& bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const std::size_t count = CK_TRY(write_some(fd, bytes, done));
+    done += count;
+    if (count == 0 && !ready(fd, POLLOUT, kPatience))
+      return make_error(ErrorKind::kTryAgain, "a terminal does not take back " +
+                                                  std::to_string(bytes.size() - done) +
+                                                  " bytes that waited in it");
+  }
+  return {};
+}
+
+// What is written to a master reaches the slave by way of a work queue, which poll(2) runs.
+void settle(int slave) {
+  (void)ready(slave, POLLIN, std::chrono::milliseconds(0));
+}
+
+// tcflow(3) does not start what ^S has halted: that needs ^Q.
+Status type_flow(int master, int slave, char key) {
+  const Modes modes = CK_TRY(modes_of(master));
+  Modes flow = modes;
+  flow.c_iflag |= IXON;
+  flow.c_cc[VSTART] = static_cast<cc_t>(kStart);
+  flow.c_cc[VSTOP] = static_cast<cc_t>(kStop);
+  CK_TRY(set_modes(master, flow));
+  const bool typed = ::write(master, &key, 1) == 1;
+  settle(slave);
+  CK_TRY(set_modes(master, modes));
+  if (!typed) return sys_error("halt or start a terminal's output");
+  return {};
+}
+
+Status type_literally(int master, int slave, const Modes& modes, std::string bytes) {
+  const cc_t end_of_file = unused_byte(bytes);
+  CK_TRY(set_modes(master, literal(modes, end_of_file)));
+  if ((modes.c_lflag & ICANON) != 0)
+    std::replace(bytes.begin(), bytes.end(), '\0', static_cast<char>(end_of_file));
+  Status typed = write_all(master, bytes);
+  settle(slave);
+  return typed;
+}
+
+}  // namespace
+
+Result<std::string> take_input(int master, int slave) {
+  const Modes modes = CK_TRY(modes_of(master));
+  Modes open = modes;  // else lines that are not finished, and fewer bytes than VMIN, are not told
+  open.c_lflag &= ~ICANON;
+  open.c_cc[VMIN] = 1;
+  open.c_cc[VTIME] = 0;
+  const bool is_open = std::memcmp(&open, &modes, sizeof open) == 0;
+  std::string bytes;
+  settle(slave);
+  if (!is_open) CK_TRY(set_modes(master, open));
+  Status drained = drain(slave, bytes);
+  if (!is_open) CK_TRY(set_modes(master, modes));
+  CK_TRY(std::move(drained));
+  return bytes;
+}
+
+Status put_input(int master, const Modes& modes, const std::string& bytes) {
+  if (bytes.empty()) return {};
+  const UniqueFd slave = CK_TRY(open_slave(master, O_RDWR | O_NONBLOCK));
+  const int flags = ::fcntl(master, F_GETFL);
+  ::fcntl(master, F_SETFL, flags | O_NONBLOCK);
+  Status typed = type_literally(master, slave.get(), modes, bytes);
+  ::fcntl(master, F_SETFL, flags);
+  Status restored = set_modes(master, modes);
+  CK_TRY(std::move(typed));
+  return restored;
+}
+
+Result<std::string> take_output(int master) {
+  std::string bytes;
+  CK_TRY(drain(master, bytes));
+  return bytes;
+}
+
+Status halt_output(int master, int slave) {
+  return type_flow(master, slave, kStop);
+}
+
+Result<PutOutput> put_output(int master, int slave, const std::string& bytes) {
+  PutOutput put;
+  if (bytes.empty()) return put;
+  const UniqueFd own = CK_TRY(open_slave(master, O_RDWR | O_NONBLOCK));
+  const Modes modes = CK_TRY(modes_of(master));
+  Modes plain = modes;
+  plain.c_oflag &= ~OPOST;
+  CK_TRY(set_modes(master, plain));
+  Result<std::size_t> first = write_some(own.get(), bytes, 0);
+  if (first.ok() && *first == 0) {
+    put.halted = true;
+    CK_TRY(type_flow(master, slave, kStart));
+    first = write_some(own.get(), bytes, 0);
+  }
+  Status written =
+      first.ok() ? write_all(own.get(), bytes.substr(*first)) : Status(std::move(first).error());
+  if (put.halted) CK_TRY(halt_output(master, slave));
+  CK_TRY(set_modes(master, modes));
+  CK_TRY(std::move(written));
+  return put;
+}
+
+}  // namespace ck::terminal

@@ -1,0 +1,402 @@
+#!/usr/bin/python3
+"""The user's side of a job on a terminal: ^C, ^Z, fg and bg from shells, detach and attach, the
+user's own modes, windows of other sizes, terminals that go away."""
+import os
+import signal
+import sys
+import termios
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import case, processes  # noqa: E402
+from harness.job import STEP_SECONDS  # noqa: E402
+
+LFLAG = 3
+
+# Reads keys in raw mode, tells of each, and of the window's size; ^Z stops it, as it does vi.
+KEYS = """
+import os, signal, sys, termios, tty
+before = termios.tcgetattr(0)
+def size(*_):
+    columns, lines = os.get_terminal_size(0)
+    os.write(1, b"size %dx%d\\r\\n" % (lines, columns))
+signal.signal(signal.SIGWINCH, size)
+def begin():
+    tty.setraw(0)
+    os.write(1, b"raw\\r\\n")
+begin()
+while True:
+    key = os.read(0, 1)
+    if key == b"q" or not key:
+        break
+    if key == b"\\x1a":
+        termios.tcsetattr(0, termios.TCSANOW, before)
+        os.kill(0, signal.SIGTSTP)
+        begin()
+    elif key == b"s":
+        size()
+    else:
+        os.write(1, b"key " + key + b"\\r\\n")
+termios.tcsetattr(0, termios.TCSANOW, before)
+sys.exit(3)
+"""
+
+
+def is_raw(modes):
+    return not modes[LFLAG] & termios.ICANON
+
+
+def is_cooked(modes):
+    return bool(modes[LFLAG] & termios.ICANON)
+
+
+class OnTerminal(case.Case):
+    def setUp(self):
+        super().setUp()
+        try:
+            from harness.screen import Screen
+        except ImportError:
+            self.skipTest("python3-pyte is not installed")
+        self.make_screen = Screen
+        self.screens = []
+        self.keys_path = os.path.join(self.bench.work, "keys.py")
+        with open(self.keys_path, "w", encoding="ascii") as file:
+            file.write(KEYS)
+        self.bench.give(self.keys_path)
+        self.keys = ["/usr/bin/python3", self.keys_path]
+
+    def screen(self, *size):
+        made = self.make_screen(self.bench, *size)
+        self.addCleanup(made.close)
+        return made
+
+    def ckrun(self, screen, *options, command=None, **more):
+        return screen.run([self.bench.tool("ckrun"), "--name", "job", *options, "--",
+                           *(command or self.keys)], **more)
+
+    def restart(self, screen, *options, **more):
+        return screen.run([self.bench.tool("ckpt"), "restart", *options, "job"], **more)
+
+    def checkpoint(self, *options):
+        done = self.bench.ckpt(*options, "job")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def shell(self, screen, *command):
+        screen.run(list(command) or ["bash", "--norc", "--noprofile", "-i"],
+                   env={"PS1": "prompt> ", "PATH": os.path.join(self.bench.build, "bin")
+                        + ":/usr/bin:/bin"})
+        screen.wait_for("prompt>")
+        screen.type("bind 'set enable-bracketed-paste off'; clear\r" if not command else "clear\r")
+        screen.wait_quiet()
+
+    def supervisor(self):
+        with open(os.path.join(self.bench.state, "job", "incarnation"), encoding="utf-8") as file:
+            import json
+            return json.load(file)
+
+    def wait_prompt(self, screen):
+        screen.wait_until(lambda text: text.rstrip().endswith("prompt>"), "prompt")
+
+    # --- ^C, ^Z, fg, bg
+
+    def job_control(self, start, options):
+        screen = self.screen()
+        self.shell(screen)
+        screen.type(start + "\r")
+        screen.wait_for("raw")
+        screen.type("a")
+        screen.wait_for("key a")
+        screen.type("\x1a")
+        screen.wait_for("Stopped")
+        self.wait_prompt(screen)
+        screen.type("clear; jobs\r")
+        screen.wait_until(lambda text: text.startswith("[1]+"), "the list of jobs")
+        screen.type("fg\r")
+        screen.wait_for("raw")
+        screen.type("b")
+        screen.wait_for("key b")
+        screen.type("\x03")  # in raw mode a key like others
+        screen.wait_for("key \x03".rstrip("\x03"))
+        screen.type("q")
+        self.wait_prompt(screen)
+        screen.type("echo status $?; stty -a | grep -c ' echo '\r")
+        screen.wait_for("status 3\n1")
+
+    def test_stop_and_continue_from_bash(self):
+        self.job_control(f"ckrun --name job /usr/bin/python3 {self.keys_path}", ())
+
+    def test_stop_and_continue_without_a_terminal_of_its_own(self):
+        self.job_control(f"ckrun --no-pty --name job /usr/bin/python3 {self.keys_path}", ())
+
+    def test_stop_and_continue_from_sh(self):
+        self.job_control(f"sh -c 'ckrun --name job /usr/bin/python3 {self.keys_path}; exit $?'", ())
+
+    def stop_after_restart(self, pids, *options):
+        first = self.screen()
+        self.ckrun(first, *options)
+        first.wait_for("raw")
+        self.checkpoint("--stop")
+        screen = self.screen()
+        self.shell(screen)
+        screen.type(f"ckpt restart --pids {pids} job\r")
+        screen.wait_modes(is_raw)
+        screen.wait_quiet()
+        screen.type("a")
+        screen.wait_for("key a")
+        screen.type("\x1a")
+        screen.wait_for("Stopped")
+        if not options:  # else its supervisor is stopped too, and wakes for the checkpoint
+            self.checkpoint()
+        self.wait_prompt(screen)
+        screen.type("clear; fg\r")
+        screen.wait_for("raw")
+        screen.type("b")
+        screen.wait_for("key b")
+        screen.type("q")
+        self.wait_prompt(screen)
+        screen.type("echo status $?; stty -a | grep -c ' echo '\r")
+        screen.wait_for("status 3\n1")
+
+    def test_stop_and_continue_after_a_restart(self):
+        self.stop_after_restart("namespace")
+
+    def test_stop_and_continue_after_a_restart_on_the_terminal_itself(self):
+        self.stop_after_restart("namespace", "--no-pty")
+
+    def test_stopped_program_goes_on_at_restart(self):
+        screen = self.screen()
+        self.shell(screen)
+        screen.type(f"ckrun --name job /usr/bin/python3 {self.keys_path}\r")
+        screen.wait_for("raw")
+        screen.type("\x1a")
+        screen.wait_for("Stopped")
+        self.checkpoint("--stop")
+        second = self.screen()
+        popen = self.restart(second)
+        second.wait_for("raw")
+        second.type("c")
+        second.wait_for("key c")
+        second.type("q")
+        self.assertEqual(popen.wait(STEP_SECONDS), 3)
+
+    def test_interrupt(self):
+        screen = self.screen()
+        popen = self.ckrun(screen, command=["sleep", "1000"])
+        screen.wait_modes(is_raw)
+        screen.type("\x03")
+        self.assertEqual(popen.wait(STEP_SECONDS), 130)
+        self.assertTrue(screen.is_as_before())
+
+    def test_background(self):
+        """A job in the background leaves the terminal alone; fg gives it back."""
+        screen = self.screen()
+        self.shell(screen)
+        screen.type(f"ckrun --name job /usr/bin/python3 {self.keys_path} &\r")
+        screen.wait_for("raw")
+        screen.type("\r")
+        screen.type("echo typed at the shell\r")
+        screen.wait_for("\ntyped at the shell")
+        screen.type("clear; fg\r")
+        screen.wait_until(lambda text: "keys.py" in text, "the job's name")
+        screen.wait_quiet()
+        screen.type("d")
+        screen.wait_for("key d")
+        screen.type("q")
+        self.wait_prompt(screen)
+
+    # --- the window
+
+    def test_smaller_window(self):
+        first = self.screen(30, 100)
+        self.ckrun(first)
+        first.wait_for("raw")
+        first.type("s")
+        first.wait_for("size 30x100")
+        self.checkpoint("--stop")
+        second = self.screen(12, 40)
+        popen = self.restart(second)
+        second.wait_for("size 12x40")
+        second.resize(15, 50)
+        os.kill(popen.pid, signal.SIGWINCH)
+        second.wait_for("size 15x50")
+        second.type("q")
+        self.assertEqual(popen.wait(STEP_SECONDS), 3)
+
+    def test_redraw_by_winch_alone(self):
+        first = self.screen()
+        self.ckrun(first)
+        first.wait_for("raw")
+        self.checkpoint("--stop")
+        second = self.screen()
+        self.restart(second, "--redraw", "winch")
+        second.wait_for("size 24x80")
+        self.assertEqual(second.text().count("size"), 1)
+
+    def test_no_redraw(self):
+        first = self.screen()
+        self.ckrun(first)
+        first.wait_for("raw")
+        self.checkpoint("--stop")
+        second = self.screen()
+        self.restart(second, "--redraw", "none")
+        second.wait_modes(is_raw)
+        second.type("e")
+        second.wait_for("key e")
+        self.assertNotIn("size", second.text())
+
+    def test_other_terminal_type_is_told(self):
+        first = self.screen()
+        self.ckrun(first)
+        first.wait_for("raw")
+        self.checkpoint("--stop")
+        second = self.make_screen(self.bench, 24, 200, "vt100")
+        self.addCleanup(second.close)
+        self.restart(second)
+        second.wait_for("terminal of type xterm-256color, this one is vt100")
+
+    # --- detach and attach
+
+    def test_detach_and_attach(self):
+        first = self.screen()
+        popen = self.ckrun(first)
+        first.wait_for("raw")
+        done = self.bench.ckpt("detach", "job")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(popen.wait(STEP_SECONDS), 0)
+        self.assertTrue(first.is_as_before())
+        first.wait_for("detached from job job")
+        self.checkpoint()
+        done = self.bench.ckpt("detach", "job")
+        self.assertEqual(done.stdout, "nobody was attached\n")
+        second = self.screen(20, 60)
+        attached = second.run([self.bench.tool("ckpt"), "attach", "job"])
+        second.wait_for("size 20x60")
+        second.type("f")
+        second.wait_for("key f")
+        third = self.screen()
+        taken = third.run([self.bench.tool("ckpt"), "attach", "job"])
+        self.assertEqual(attached.wait(STEP_SECONDS), 0)
+        second.wait_for("gone to another terminal")
+        self.assertTrue(second.is_as_before())
+        third.wait_for("size 24x80")
+        third.type("q")
+        self.assertEqual(taken.wait(STEP_SECONDS), 3)
+        self.assertTrue(third.is_as_before())
+
+    def test_job_without_a_terminal_cannot_be_attached(self):
+        self.start()
+        self.assert_refused(self.bench.ckpt("attach", "job"), 69, "no terminal of its own")
+        self.release()
+
+    def assert_refused(self, done, code, words):
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(words, done.stderr)
+
+    def test_detached_program_that_writes_much_does_not_hang(self):
+        first = self.screen()
+        command = ["/usr/bin/python3", "-c",
+                   "import os,time\nfor i in range(300): os.write(1, b'x' * 10000)\n"
+                   "open('done', 'w').close()\ntime.sleep(1000)"]
+        self.ckrun(first, command=command)
+        first.wait_modes(is_raw)
+        self.assertEqual(self.bench.ckpt("detach", "job").returncode, 0)
+        deadline = time.monotonic() + STEP_SECONDS
+        while not os.path.exists(os.path.join(self.bench.work, "done")):
+            self.assertLess(time.monotonic(), deadline, "the program hangs")
+            time.sleep(0.02)
+
+    # --- deaths
+
+    def test_supervisor_is_killed(self):
+        screen = self.screen()
+        popen = self.ckrun(screen)
+        screen.wait_for("raw")
+        os.kill(self.supervisor()["pid"], signal.SIGKILL)
+        screen.wait_for("the supervisor has died")
+        screen.type("g")
+        screen.wait_for("key g")
+        self.checkpoint()  # starts another
+        screen.type("h")
+        screen.wait_for("key h")
+        screen.type("q")
+        self.assertEqual(popen.wait(STEP_SECONDS), 3)
+        self.assertTrue(screen.is_as_before())
+
+    def test_client_is_killed(self):
+        """The user's terminal is as before, and the job can be attached."""
+        screen = self.screen()
+        popen = self.ckrun(screen)
+        screen.wait_for("raw")
+        self.assertTrue(is_raw(screen.modes()))
+        popen.kill()
+        popen.wait()
+        screen.wait_modes(lambda modes: modes == screen.modes_before)
+        second = self.screen()
+        attached = second.run([self.bench.tool("ckpt"), "attach", "job"])
+        second.wait_for("size 24x80")
+        second.type("q")
+        self.assertEqual(attached.wait(STEP_SECONDS), 3)
+
+    def test_program_is_killed(self):
+        for options in ((), ("--no-pty",)):
+            with self.subTest(options):
+                screen = self.screen()
+                popen = self.ckrun(screen, *options)
+                screen.wait_for("raw")
+                os.kill(self.supervisor()["root_pid"], signal.SIGKILL)
+                self.assertEqual(popen.wait(STEP_SECONDS), 137)
+                self.assertTrue(screen.is_as_before(), screen.modes())
+                self.bench.ckpt("rm", "--force", "job")
+
+    def test_terminal_hangs_up(self):
+        """The job goes on, detached."""
+        screen = self.screen()
+        popen = self.ckrun(screen)
+        screen.wait_for("raw")
+        screen.close()
+        self.assertEqual(popen.wait(STEP_SECONDS), 129)
+        second = self.screen()
+        attached = second.run([self.bench.tool("ckpt"), "attach", "job"])
+        second.wait_for("size 24x80")
+        second.type("q")
+        self.assertEqual(attached.wait(STEP_SECONDS), 3)
+
+    # --- restarts without a terminal
+
+    def test_restart_without_a_terminal(self):
+        first = self.screen()
+        self.ckrun(first)
+        first.wait_for("raw")
+        self.checkpoint("--stop")
+        log = os.path.join(self.bench.work, "log")
+        with open(log, "wb") as output:
+            popen = self.screen_less_restart(output)
+            deadline = time.monotonic() + STEP_SECONDS
+            while not self.supervisor().get("keeper") or self.supervisor()["ended"]:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.02)
+        second = self.screen()
+        attached = second.run([self.bench.tool("ckpt"), "attach", "job"])
+        second.wait_for("size 24x80")
+        second.type("q")
+        self.assertEqual(attached.wait(STEP_SECONDS), 3)
+        self.assertEqual(popen.wait(STEP_SECONDS), 0)  # told to leave
+
+    def screen_less_restart(self, output):
+        import subprocess
+        return subprocess.Popen([self.bench.tool("ckpt"), "restart", "job"],
+                                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                cwd=self.bench.work, env=self.bench.environment,
+                                start_new_session=True, **self.bench.identity())
+
+    def test_output_comes_whole(self):
+        """A pipe as standard output, and a terminal asked for."""
+        done = self.bench.run([self.bench.tool("ckrun"), "--pty", "--", "/usr/bin/python3", "-c",
+                               "for i in range(20000): print(i)"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.split(), [str(i) for i in range(20000)])
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))
