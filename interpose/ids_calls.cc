@@ -228,7 +228,6 @@ bool trap_objects(Trap& trap) {
       trap.answer(trap.args[1] != 0 ? timer_call(trap) : trap.make());
       return true;
     case __NR_ioctl:
-      if (trap.args[1] == TIOCSPGRP) return false;
       trap.answer(translate_at(trap.args[2], trap.make()));
       return true;
     case __NR_getsockopt:  // SO_PEERCRED

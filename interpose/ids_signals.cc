@@ -179,7 +179,8 @@ bool trap_waits(Trap& trap) {
     case __NR_rt_sigtimedwait:
       trap.go_checked(trap.begin_record());
       return true;
-    case __NR_ioctl: {  // TIOCSPGRP may stop the caller
+    case __NR_ioctl: {
+      if (trap.args[1] != TIOCSPGRP) return false;  // which may stop the caller
       record = trap.begin_record();
       int32_t* group = Trap::extra<int32_t>(record);
       if (read_memory(group, trap.args[2], sizeof *group)) {
