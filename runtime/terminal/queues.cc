@@ -145,6 +145,7 @@ Status halt_output(int master, int slave) {
 Result<PutOutput> put_output(int master, int slave, const std::string& bytes) {
   PutOutput put;
   if (bytes.empty()) return put;
+  settle(slave);  // a ^S that was just typed
   const UniqueFd own = CK_TRY(open_slave(master, O_RDWR | O_NONBLOCK));
   const Modes modes = CK_TRY(modes_of(master));
   Modes plain = modes;

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -21,6 +22,8 @@ struct Pair {
   void type(const std::string& text) const {
     BOOST_REQUIRE(::write(master.get(), text.data(), text.size()) ==
                   static_cast<ssize_t>(text.size()));
+    pollfd arrived{slave.get(), POLLIN, 0};  // the kernel hands it over later, but for this
+    ::poll(&arrived, 1, 0);
   }
   std::string read_slave() const {
     char bytes[5000];
