@@ -1,4 +1,6 @@
-// Ids that kernel objects hold: owners of descriptors, holders of locks, peers of sockets.
+// Ids that kernel objects hold: owners of descriptors, holders of locks, peers of sockets. It asks
+// all the time, so no two looks at it agree.
+// roundtrip: state=no
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
