@@ -56,7 +56,7 @@ Error cannot_seize(RealPid tid, RealPid process, int errnum) {
 
 Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid process,
                                                         bool own_child) {
-  if (trace(PTRACE_SEIZE, tid) != 0) {
+  if (trace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) {
     if (errno == ESRCH) return std::optional<TracedThread>();
     const int failure = errno;
     if (!proc::is_alive(tid)) return std::optional<TracedThread>();
@@ -248,24 +248,24 @@ bool TracedThread::enters_sigreturn() const {
          info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_rt_sigreturn;
 }
 
-Status TracedThread::run_to_sigreturn(Deadline deadline) {
-  if (trace(PTRACE_SETOPTIONS, tid_, 0, PTRACE_O_TRACESYSGOOD) != 0)
-    return failed("PTRACE_SETOPTIONS");
+// To the next entry into a system call, or exit from one. Signals on their way pass.
+Status TracedThread::run_to_call_stop(Deadline deadline) {
   registers_.reset();
-  unsigned long signal = 0;
-  for (bool returning = false;;) {
+  for (unsigned long signal = 0;;) {
     if (trace(PTRACE_SYSCALL, tid_, 0, signal) != 0) return failed("PTRACE_SYSCALL");
     stopped_ = false;
     const siginfo_t info = CK_TRY(next_stop(deadline));
     stopped_ = true;
-    signal = 0;
-    if (info.si_status != kSyscallStop) {
-      signal = signal_to_deliver(info);
-      continue;
-    }
-    if (returning) return {};
-    returning = enters_sigreturn();
+    if (info.si_status == kSyscallStop) return {};
+    signal = signal_to_deliver(info);
   }
+}
+
+Status TracedThread::run_to_sigreturn(Deadline deadline) {
+  do {
+    CK_TRY(run_to_call_stop(deadline));
+  } while (!enters_sigreturn());
+  return run_to_call_stop(deadline);  // it has returned
 }
 
 bool TracedThread::leaves_call() const {
@@ -275,22 +275,10 @@ bool TracedThread::leaves_call() const {
 }
 
 Status TracedThread::run_until(Deadline deadline, const std::function<Result<bool>()>& enough) {
-  if (trace(PTRACE_SETOPTIONS, tid_, 0, PTRACE_O_TRACESYSGOOD) != 0)
-    return failed("PTRACE_SETOPTIONS");
-  unsigned long signal = 0;
-  for (;;) {
-    if (trace(PTRACE_SYSCALL, tid_, 0, signal) != 0) return failed("PTRACE_SYSCALL");
-    stopped_ = false;
-    registers_.reset();
-    const siginfo_t info = CK_TRY(next_stop(deadline));
-    stopped_ = true;
-    signal = 0;
-    if (info.si_status != kSyscallStop) {
-      signal = signal_to_deliver(info);
-      continue;
-    }
-    if (leaves_call() && CK_TRY(enough())) return {};
-  }
+  do {
+    CK_TRY(run_to_call_stop(deadline));
+  } while (!leaves_call() || !CK_TRY(enough()));
+  return {};
 }
 
 Status TracedThread::interrupt() {

@@ -77,6 +77,7 @@ class TracedThread {
   Error failed(const char* request) const;
   Error gone();
   Result<siginfo_t> next_stop(Deadline deadline);  // of any kind; kNotFound: the thread has ended
+  Status run_to_call_stop(Deadline deadline);
   bool enters_sigreturn() const;
   bool leaves_call() const;
 

@@ -88,8 +88,8 @@ class TwinFork {
         advice_(advice_for_fork(process_.mappings)),
         box_(process_.mailbox()) {}
 
-  // What is under way is waited for: a thread that is thawed meanwhile would miss its release. A
-  // process that is killed while it forks may leave a child of which it could not tell.
+  // What is under way is waited for, or a helper would stay behind that nobody collects. A process
+  // that is killed while it forks may leave a child of which it could not tell.
   ~TwinFork() {
     if (done_) return;
     if (busy_) (void)box_.wait_parked();
