@@ -33,8 +33,7 @@ constexpr milliseconds kStopTime{250};
 // As long as others of the job stand still for one that is being started.
 constexpr milliseconds kSettleTime{1000};
 constexpr milliseconds kAnswerTime{1000};
-constexpr milliseconds kLeastAnswerTime{2000};
-constexpr milliseconds kLateAnswerTime{200};
+constexpr milliseconds kLeastAnswerTime{1000};
 constexpr milliseconds kCollectTime{2};
 constexpr milliseconds kAskAgainTime{50};
 constexpr milliseconds kLetGoTime{1000};
@@ -570,11 +569,14 @@ Status FrozenProcess::divert() {
   return {};
 }
 
+proc::Mailbox FrozenProcess::mailbox_of(unsigned slot, RealPid pid_there) const {
+  proc::Mailbox box(area_, slot, agent.area, pid_there);
+  box.set_answer_by(deadline_ + kLeastAnswerTime);
+  return box;
+}
+
 proc::Mailbox FrozenProcess::mailbox(std::size_t thread) {
-  proc::Mailbox box(area_, threads[thread].slot, agent.area, threads[thread].real);
-  // What is under way at the deadline may end; whoever does not answer is not waited for again.
-  const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - steady_clock::now());
-  box.set_timeout(std::max(left + kLeastAnswerTime, kLateAnswerTime));
+  proc::Mailbox box = mailbox_of(threads[thread].slot, threads[thread].real);
   box.set_idle([this, looks = 0]() mutable {
     held_.pump();
     if (held_.empty() && ++looks % kLooksBetween == 0) hold_if_stopped();

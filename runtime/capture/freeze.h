@@ -62,6 +62,8 @@ class FrozenProcess {
   void kill();
 
   proc::Mailbox mailbox(std::size_t thread = 0);
+  // Of a copy or a helper of this process. Answers as late as the process itself may.
+  proc::Mailbox mailbox_of(unsigned slot, RealPid pid_there) const;
   abi::ThreadSlot& slot(std::size_t thread) const { return *area_.slot(threads[thread].slot); }
   std::size_t thread_count() const { return traced_.size(); }  // after stop()
   unsigned slots_end() const { return first_slot_ + static_cast<unsigned>(threads.size()); }

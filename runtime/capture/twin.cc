@@ -137,7 +137,7 @@ class TwinFork {
     if (parent_ == Twin::Parent::kReaper) return {};
     helper_id_ = CK_TRY(finish_clone());
     const RealPid helper = CK_TRY(real_child(process_, process_.pid, helper_id_));
-    helper_.emplace(process_.area(), slot_ + 1, process_.agent.area, helper);
+    helper_.emplace(process_.mailbox_of(slot_ + 1, helper));
     CK_TRY(helper_->wait_parked());
     start_clone(*helper_, slot_, 0, SIGCHLD);
     return {};
@@ -155,7 +155,7 @@ class TwinFork {
   // Or whoever reads a pipe of the program waits for the twin to close it.
   Status close_descriptors() {
     if (busy_) CK_TRY(collect_helper());
-    twin_box_.emplace(process_.area(), slot_, process_.agent.area, twin_->pid());
+    twin_box_.emplace(process_.mailbox_of(slot_, twin_->pid()));
     CK_TRY(twin_box_->wait_parked());
     twin_box_->add(SYS_close_range, 0, ~0u, 0);
     twin_box_->start();

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/base/timespec.h"
@@ -20,6 +21,8 @@ namespace {
 
 constexpr std::size_t kAlignment = 16;
 constexpr int kSpins = 2000;  // about 20 µs: most lists are done by then
+constexpr std::chrono::milliseconds kAnswerTime{30000};
+constexpr std::chrono::milliseconds kLateAnswerTime{200};
 
 bool is_error(std::int64_t result) {
   return result < 0 && result > -4096;
@@ -116,7 +119,9 @@ Status Mailbox::wait_parked() {
     if (__atomic_load_n(&slot_->state, __ATOMIC_ACQUIRE) == abi::kParked) return {};
     __builtin_ia32_pause();
   }
-  const auto deadline = std::chrono::steady_clock::now() + timeout_;
+  const auto now = std::chrono::steady_clock::now();
+  const auto deadline =
+      answer_by_ ? std::max(now + kLateAnswerTime, *answer_by_) : now + kAnswerTime;
   for (;;) {
     const std::uint32_t state = __atomic_load_n(&slot_->state, __ATOMIC_ACQUIRE);
     if (state == abi::kParked) return {};

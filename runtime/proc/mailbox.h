@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -109,7 +110,9 @@ class Mailbox {
   abi::ThreadSlot* slot() const { return slot_; }
   Address slot_address(unsigned index) const;  // in the process
   Address area_address() const { return area_address_; }
-  void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+  // Answers are awaited until then; later ones for a fifth of a second each, so that what is under
+  // way may end, and whoever does not answer is not waited for again. Without: 30 seconds each.
+  void set_answer_by(std::chrono::steady_clock::time_point time) { answer_by_ = time; }
   // Called now and then while an answer is awaited.
   void set_idle(std::function<void()> idle) { idle_ = std::move(idle); }
   // Waits until the thread is parked (after it was diverted, cloned or started).
@@ -135,7 +138,7 @@ class Mailbox {
   RealPid pid_;
   std::size_t data_used_ = 0;
   bool finished_ = false;
-  std::chrono::milliseconds timeout_{30000};
+  std::optional<std::chrono::steady_clock::time_point> answer_by_;
   std::function<void()> idle_;
 };
 

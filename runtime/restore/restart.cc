@@ -158,6 +158,9 @@ class Restart {
                       "the restorer " + options_.restorer_path + " does not run here");
   }
 
+  // This way works here, but somebody killed the first process: no reason to take another.
+  static bool was_disturbed(const Error& error) { return error.kind == ErrorKind::kTryAgain; }
+
   Status spawn() {
     abi::ThreadSlot& slot = *area_.slot(kFirstSlot);
     slot.state = abi::kArriving;
@@ -166,7 +169,7 @@ class Restart {
     area_.header()->ids.on = 0;
     if (options_.pids == PidsMode::kAuto || options_.pids == PidsMode::kReal) {
       auto real = spawn_real(manifest_, area_, options_.restorer_path, kFirstSlot);
-      if (real.ok() || options_.pids == PidsMode::kReal) {
+      if (real.ok() || options_.pids == PidsMode::kReal || was_disturbed(real.error())) {
         mode_ = PidsMode::kReal;
         spawned_ = CK_TRY(std::move(real));
         tell_of_clocks();
@@ -176,7 +179,7 @@ class Restart {
     }
     if (options_.pids != PidsMode::kVirtual) {
       auto apart = spawn_in_namespace(manifest_, area_, options_.restorer_path, kFirstSlot);
-      if (apart.ok() || options_.pids == PidsMode::kNamespace) {
+      if (apart.ok() || options_.pids == PidsMode::kNamespace || was_disturbed(apart.error())) {
         mode_ = PidsMode::kNamespace;
         spawned_ = CK_TRY(std::move(apart));
         return {};

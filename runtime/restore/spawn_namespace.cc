@@ -377,7 +377,7 @@ Result<FoundRoot> await_root(const InitPlan& plan, pid_t init, int report_fd) {
       if (::read(report_fd, &message, sizeof message) == sizeof message &&
           message.kind == Message::kFailed)
         return failure(message);
-      return make_error(ErrorKind::kSystem, "the job's init process ended at once");
+      return make_error(ErrorKind::kTryAgain, "the job's init process ended at once");
     }
     RealPid parent(init);
     if (plan.stand_in != 0 && plan.session != plan.stand_in && leads_terminal(plan, plan.session))
