@@ -2,16 +2,14 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <set>
-#include <string_view>
 
 #include "runtime/abi/control_area.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/proc/proc_file.h"
 
 namespace ck::job {
 namespace {
@@ -25,42 +23,36 @@ bool load(int fd, std::uint64_t offset, T& value) {
 }
 
 // A file that is still being made has no magic yet.
-bool is_ownerless(const fs::path& path) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+bool has_dead_owner(int fd) {
   struct stat status {};
   std::uint64_t magic = 0;
   std::uint64_t word_offset = 0;
   std::uint32_t word = 0;
-  return fd && fstat(fd.get(), &status) == 0 && status.st_uid == geteuid() &&
-         load(fd.get(), offsetof(abi::AreaHeader, magic), magic) && magic == abi::kMagic &&
-         load(fd.get(), offsetof(abi::AreaHeader, owner_word_offset), word_offset) &&
-         load(fd.get(), word_offset, word) && (word & FUTEX_OWNER_DIED) != 0;
+  return fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
+         load(fd, offsetof(abi::AreaHeader, magic), magic) && magic == abi::kMagic &&
+         load(fd, offsetof(abi::AreaHeader, owner_word_offset), word_offset) &&
+         load(fd, word_offset, word) && (word & FUTEX_OWNER_DIED) != 0;
 }
 
-// A program whose supervisor died goes on, and programs that it starts look the file up by name.
-void forget_mapped(std::set<std::string>& paths) {
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator("/proc", ignored)) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const Result<std::string> maps = proc::read_proc(RealPid(std::stoi(name)), "maps");
-    if (!maps.ok() || maps->find("/ckrun-") == std::string::npos) continue;
-    std::erase_if(paths,
-                  [&](const std::string& path) { return maps->find(path) != std::string::npos; });
-  }
+// A program whose supervisor died goes on, and programs that it starts look the file up by name. A
+// read lease is given only where nobody has the file open or mapped for writing (fcntl(2)): it
+// knows of processes in other pid namespaces and of other users, which /proc may not show.
+bool is_mapped(int fd) {
+  // Who opens it meanwhile waits, and we are told: not by SIGIO, which would end us.
+  if (fcntl(fd, F_SETSIG, SIGURG) != 0 || fcntl(fd, F_SETLEASE, F_RDLCK) != 0) return true;
+  (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+  return false;
 }
 
 }  // namespace
 
 void remove_stale_areas(const std::string& folder) {
-  std::set<std::string> candidates;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("ckrun-") && is_ownerless(entry.path())) candidates.insert(entry.path());
+    if (!entry.path().filename().string().starts_with("ckrun-")) continue;
+    const UniqueFd fd(open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (fd && has_dead_owner(fd.get()) && !is_mapped(fd.get())) unlink(entry.path().c_str());
   }
-  if (!candidates.empty()) forget_mapped(candidates);
-  for (const std::string& path : candidates) unlink(path.c_str());
 }
 
 }  // namespace ck::job

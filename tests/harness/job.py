@@ -105,7 +105,8 @@ class Bench:
 
     def close(self):
         processes.end_all()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not os.environ.get("CKRUN_TEST_KEEP"):  # with images and cores, to be looked at
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Job:
