@@ -210,8 +210,7 @@ Result<FrozenProcess::Standing> FrozenProcess::stop(std::string& obstacle) {
     if (standing == Standing::kEnded) return standing;
     if (standing == Standing::kStopped && CK_TRY(leave_vdso(obstacle)) &&
         CK_TRY(find_agent(obstacle))) {
-      CK_TRY(leave_id_handlers());
-      if (CK_TRY(can_park(obstacle))) {
+      if (CK_TRY(leave_id_handlers(obstacle)) && CK_TRY(can_park(obstacle))) {
         CK_TRY(read_statuses());
         return Standing::kStopped;
       }
@@ -403,17 +402,25 @@ Result<bool> FrozenProcess::find_agent(std::string& obstacle) {
   return false;
 }
 
-// All of them before can_park() looks where they are.
-Status FrozenProcess::leave_id_handlers() {
-  if (!area_.has_virtual_ids()) return {};
+// All of them before can_park() looks where they are. One that has much to do there (a new child's
+// id, when most are taken) gets on faster untraced.
+Result<bool> FrozenProcess::leave_id_handlers(std::string& obstacle) {
+  if (!area_.has_virtual_ids()) return true;
   bool moved = false;
   for (TracedThread& thread : traced_) {
     if (in_serve_loop(CK_TRY(thread.registers()))) continue;
-    moved |= CK_TRY(
-        leave_id_handler(thread, agent, std::min(deadline_, steady_clock::now() + kStopTime)));
+    const Result<bool> left =
+        leave_id_handler(thread, agent, std::min(deadline_, steady_clock::now() + kStopTime));
+    if (!left.ok() && left.error().kind != ErrorKind::kTryAgain) return left.error();
+    if (!left.ok()) {
+      obstacle = left.error().message + " within the handler of its ids";
+      CK_TRY(thread.interrupt());
+      return false;
+    }
+    moved |= *left;
   }
   if (moved) mappings = CK_TRY(proc::read_maps(witness));  // its stack may have grown
-  return {};
+  return true;
 }
 
 // Without the agent, and not because it is just being started.

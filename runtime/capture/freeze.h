@@ -92,7 +92,7 @@ class FrozenProcess {
   Status become_traceable();
   Result<bool> leave_vdso(std::string& obstacle);
   Result<bool> find_agent(std::string& obstacle);
-  Status leave_id_handlers();
+  Result<bool> leave_id_handlers(std::string& obstacle);
   Status refuse_uncontrolled();
   bool in_serve_loop(const user_regs_struct& registers) const;
   Result<bool> can_park(std::string& obstacle);

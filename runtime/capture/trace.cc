@@ -28,9 +28,11 @@ long trace(long request, RealPid tid, unsigned long address = 0, unsigned long d
   return ::syscall(SYS_ptrace, request, tid.value, address, data);
 }
 
-// What a thread that has stopped for a signal must get when it goes on; events are none.
+// What a thread that has stopped for a signal must get when it goes on; events and system calls are
+// none.
 unsigned long signal_to_deliver(const siginfo_t& stop) {
-  return stop.si_status >> 8 == 0 ? static_cast<unsigned long>(stop.si_status) : 0;
+  const bool signal = stop.si_status >> 8 == 0 && stop.si_status != kSyscallStop;
+  return signal ? static_cast<unsigned long>(stop.si_status) : 0;
 }
 
 template <typename T>
