@@ -77,6 +77,19 @@ class RoundTrip:
         return snapshot.take(self.job.pid(), with_maps=self.words["maps"] == "yes",
                              virtual_ids=self.virtual_ids)
 
+    def still_snapshot(self):
+        """Not of an instant in which a signal is just on its way: two in a row are equal."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        now = self.snapshot()
+        while now is not None:
+            last, now = now, self.snapshot()
+            lines = snapshot.differences(last, now)
+            if not lines:
+                break
+            if time.monotonic() > deadline:
+                raise AssertionError("does not stand still:\n  " + "\n  ".join(lines[:40]))
+        return now
+
     def expect_same(self, before, when):
         """The state must become what it was; a restart may still be under way for a moment."""
         if before is None:
@@ -99,7 +112,7 @@ class RoundTrip:
     def resume(self):
         for number in range(3):
             time.sleep(self.delay / 3)
-            before = self.snapshot()
+            before = self.still_snapshot()
             self.job.checkpoint()
             self.expect_same(before, f"after checkpoint {number + 1}")
 
@@ -108,7 +121,7 @@ class RoundTrip:
             time.sleep(self.delay / rounds)
             if self.has_ended():
                 return
-            before = self.snapshot()
+            before = self.still_snapshot()
             self.job.checkpoint()
             time.sleep(0.03)  # it runs on, past what the image knows
             self.job.kill()
