@@ -45,6 +45,7 @@ int run(std::vector<std::string> args) {
   app.footer(kExamples);
   Action action;
   declare_save(app, action);
+  declare_unhold(app, action);
   declare_restart(app, action);
   declare_ls(app, action);
   declare_inspect(app, action);

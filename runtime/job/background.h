@@ -1,6 +1,6 @@
 // A job with a terminal of its own whose user's shell has put it in the background. The kernel does
-// not know: on its own terminal the job is in the foreground, and would wait for keys that the shell
-// gets. So it is looked at. Any thread.
+// not know: on its own terminal the job is in the foreground, and would wait for keys that the
+// shell gets. So it is looked at. Any thread.
 #pragma once
 
 #include "runtime/base/ids.h"

@@ -319,6 +319,8 @@ void Supervisor::handle_request(std::shared_ptr<ControlSession> session, wire::R
     }
     case wire::Request::kCheckpoint:
       return handle_checkpoint(session, request.checkpoint());
+    case wire::Request::kUnhold:
+      return handle_unhold(session, request.unhold());
     case wire::Request::KIND_NOT_SET:
       break;
   }
@@ -336,6 +338,7 @@ wire::StatusReply Supervisor::status() const {
   reply.set_incarnation(parts_.ownership.counter());
   reply.set_request_signal(format_signal(parts_.settings.request_signal));
   reply.set_checkpointing(runner_->busy());
+  reply.set_held(runner_->held());
   return reply;
 }
 
@@ -387,13 +390,23 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   }
   CheckpointOrder order;
   order.settings = *settings;
-  order.stop = request.stop();
+  order.stop = request.stop() || request.hold();
+  const auto asker = std::make_shared<std::shared_ptr<ControlSession>>(session);
+  if (request.hold())
+    order.on_held = [this, asker](const CheckpointOutcome& outcome) {
+      wire::Reply reply = done_reply(outcome);
+      reply.mutable_done()->set_held(true);
+      (*asker)->send_last(reply);
+      held_asker_ = asker;
+    };
   order.still_wanted = [session] { return !session->client_gone(); };
   order.on_progress = [session](const wire::ProgressReply& progress) {
     session->send_progress(progress);
   };
   int stop_exit = settings->stop_exit;
-  order.on_done = [this, session, stop_exit](Result<CheckpointOutcome> outcome) {
+  order.on_done = [this, asker, stop_exit](Result<CheckpointOutcome> outcome) {
+    const std::shared_ptr<ControlSession> session = *asker;
+    held_asker_.reset();
     if (!outcome.ok()) return session->send_last(failure_reply(outcome.error()));
     if (outcome->stopped) {
       stop_exit_ = stop_exit;
@@ -404,6 +417,16 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
     session->send_last(done_reply(*outcome));
   };
   runner_->submit(std::move(order));
+}
+
+// Whoever asks for this hears how it ends.
+void Supervisor::handle_unhold(std::shared_ptr<ControlSession> session,
+                               const wire::UnholdRequest& request) {
+  if (!runner_->held())
+    return session->send_last(failure_reply(
+        make_error(ErrorKind::kNotFound, "job " + parts_.job.info().name + " is not held")));
+  *held_asker_ = session;
+  runner_->unhold(!request.end());
 }
 
 }  // namespace ck::job

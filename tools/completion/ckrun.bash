@@ -82,7 +82,7 @@ _ckrun()
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
-    local subcommands='save restart attach detach ls inspect verify rm check'
+    local subcommands='save unhold restart attach detach ls inspect verify rm check'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
     done
@@ -90,7 +90,8 @@ _ckpt()
     if [[ $current == -* ]]; then
         local options='--dir --help'
         case $sub in
-            save) options+=' --stop --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
+            save) options+=' --stop --hold --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
+            unhold) options+=' --end' ;;
             restart) options+=' --as --pids --rollback-files --force --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
             attach) options+=' --redraw' ;;
