@@ -507,6 +507,8 @@ bool Target::before_ready() const {
 
 void Target::give_up(const std::string& reason) {
   reason_ = reason;
+  // Should an administrator take it yet, what was heard and written before does not count.
+  state_.given = state_.recorded = false;
   enter(kGivingUp, Record::Phase::kGivenUp);
 }
 
