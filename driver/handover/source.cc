@@ -505,7 +505,7 @@ void Source::on(const Resolve& event) {
     case kGiven:
       state_.forced = true;
       keep("an administrator decided so");
-      return answer(true, "the job goes on here");
+      return answer(true, "the job goes on here; a copy at the target is killed when it answers");
     case kDelivering:
     case kDropping:
     case kSettlingGiven:

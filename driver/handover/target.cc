@@ -451,7 +451,7 @@ void Target::resolve_take() {
     case kReady:
     case kGivenUp:
       take(forced_counter(terms_), true);
-      return answer(true, "the job goes on here");
+      return answer(true, "the job goes on here; a copy at the source is killed when it answers");
     case kTaking:
     case kReleasing:
     case kTaken:
