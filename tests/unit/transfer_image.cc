@@ -93,11 +93,11 @@ ImageHead sealed(std::uint64_t manifest_offset, std::uint64_t manifest_size, ima
 BOOST_FIXTURE_TEST_SUITE(transfer_image, Fixture)
 
 BOOST_AUTO_TEST_CASE(all_of_it) {
-  write(from, content(8, 1));
+  write(from, content(4, 1));
   const auto source = outgoing(from);
   const auto target = incoming(*source);
   BOOST_REQUIRE(send_manifest(*source, *target).ok());
-  BOOST_TEST(target->needed_bytes() > 4 * kMiB);
+  BOOST_TEST(target->needed_bytes() > 2 * kMiB);
   BOOST_TEST(target->needed().size() == 1u);
   BOOST_REQUIRE(send_chunks(*source, *target).ok());
   BOOST_TEST(target->needed_bytes() == 0u);
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(all_of_it) {
 }
 
 BOOST_AUTO_TEST_CASE(chunks_in_any_order_and_twice) {
-  write(from, content(8, 1));
+  write(from, content(4, 1));
   const auto source = outgoing(from);
   const auto target = incoming(*source);
   BOOST_REQUIRE(send_manifest(*source, *target, 1 << 20).ok());
@@ -131,9 +131,9 @@ BOOST_AUTO_TEST_CASE(chunks_in_any_order_and_twice) {
 }
 
 BOOST_AUTO_TEST_CASE(what_an_earlier_generation_holds_is_not_sent) {
-  Bytes bytes = content(16, 1);
+  Bytes bytes = content(8, 1);
   write(there.file("gen-000007.ckpt"), bytes);  // from its last visit
-  for (std::size_t i = 0; i < 100; ++i) bytes[3 * kMiB + i] = std::byte{7};
+  for (std::size_t i = 0; i < 100; ++i) bytes[2 * kMiB + i] = std::byte{7};
   write(from, bytes);
   const auto source = outgoing(from);
   const auto target = incoming(*source);
@@ -152,8 +152,8 @@ BOOST_AUTO_TEST_CASE(what_an_earlier_generation_holds_is_not_sent) {
 }
 
 BOOST_AUTO_TEST_CASE(what_was_damaged_or_removed_is_sent) {
-  write(from, content(8, 1));
-  write(there.file("old"), content(8, 1));
+  write(from, content(4, 1));
+  write(there.file("old"), content(4, 1));
   ChunkStore store(::geteuid());
   BOOST_REQUIRE(store.add(there.file("old")).ok());
   std::string bytes = slurp(there.file("old"));
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(what_was_damaged_or_removed_is_sent) {
   const auto target = incoming(*source);
   BOOST_REQUIRE(send_manifest(*source, *target).ok());
   const auto reused = target->reuse(store);
-  BOOST_TEST(*reused < 4 * kMiB);
+  BOOST_TEST(*reused < 2 * kMiB);
   std::filesystem::resize_file(there.file("old"), 0);
   BOOST_TEST(*target->reuse(store) == 0u);
   BOOST_REQUIRE(send_chunks(*source, *target).ok());
@@ -221,15 +221,15 @@ BOOST_AUTO_TEST_CASE(a_cut_in_the_manifest_begins_it_anew) {
 
 // What a host that went down had not written yet, or a disk has damaged.
 BOOST_AUTO_TEST_CASE(a_damaged_part_is_mended) {
-  write(from, content(6, 1));
+  write(from, content(3, 1));
   const auto source = outgoing(from);
   std::mt19937 random(7);
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 20; ++round) {
     std::filesystem::remove(to);
     {
       const auto target = incoming(*source);
       BOOST_REQUIRE(send_manifest(*source, *target).ok());
-      static_cast<void>(send_chunks(*source, *target, random() % 8));
+      static_cast<void>(send_chunks(*source, *target, random() % 4));
     }
     std::string part = slurp(to + ".part");
     if (round % 3 == 0) part.resize(random() % part.size());
@@ -407,12 +407,12 @@ BOOST_AUTO_TEST_CASE(a_source_that_is_damaged_says_so) {
 
 // A full disk shows before anything is sent.
 BOOST_AUTO_TEST_CASE(a_full_disk) {
-  write(from, content(8, 1));
+  write(from, content(4, 1));
   const pid_t child = ::fork();
   if (child == 0) {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
       ::_exit(77);
-    if (::mount("none", there.path().c_str(), "tmpfs", 0, "size=2m") != 0) ::_exit(77);
+    if (::mount("none", there.path().c_str(), "tmpfs", 0, "size=1m") != 0) ::_exit(77);
     const auto source = OutgoingImage::open(from);
     const auto target = IncomingImage::open(to, (*source)->head(), kLimit);
     if (target.ok()) ::_exit(1);
