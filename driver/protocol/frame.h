@@ -21,6 +21,8 @@ using FrameHeader = std::array<unsigned char, 4>;
 // Bytes of a message, without the header. Before a peer has said who it is, it may send little.
 inline constexpr std::uint32_t kLongestHello = 4u << 10;
 inline constexpr std::uint32_t kLongestMessage = 1u << 20;
+// ckd's reply to ckpt, who trusts it, holds the messages of many peers.
+inline constexpr std::uint32_t kLongestControlReply = 256u << 20;
 
 // Length of the message that follows; an Error if it is 0 or over `limit`.
 Result<std::uint32_t> frame_length(const FrameHeader& header, std::uint32_t limit);
