@@ -13,6 +13,7 @@ packages=(
   openssh-server openssh-client
   postgresql-15 nginx-light memcached mpich libmpich-dev tcl
   iproute2 libnftables1
+  clang libclang-rt-14-dev
 )
 
 missing=()

@@ -10,6 +10,7 @@
 #include <cstdio>
 
 #include "runtime/base/log.h"
+#include "runtime/job/background.h"
 #include "runtime/job/host.h"
 #include "runtime/job/orphans.h"
 #include "runtime/job/signals.h"
@@ -247,6 +248,7 @@ void Supervisor::take_keeper_message() {
   if (!message.ok()) return;  // the keeper was killed, and the terminal hangs up
   if (message->type == keeper::Type::kGoOn) continue_program();
   if (message->type == keeper::Type::kRedraw) redraw();
+  if (message->type == keeper::Type::kBackground) stop_in_background(message->value);
   if (message->type == keeper::Type::kSignal && !head_ended_) {
     if (message->value == parts_.settings.request_signal)
       request_from_within();
@@ -265,6 +267,13 @@ void Supervisor::continue_program() {
 void Supervisor::redraw() {
   const Result<proc::ProcessStat> stat = proc::read_stat(head());
   if (stat.ok() && stat->foreground) kill(-stat->foreground.value, SIGWINCH);
+}
+
+void Supervisor::stop_in_background(int number) {
+  const Result<proc::ProcessStat> stat = proc::read_stat(head());
+  if (runner_->busy() || head_ended_ || !stat.ok() || stat->foreground != stat->pgrp) return;
+  if (number == 0 && reads_terminal(head())) number = SIGTTIN;
+  if (number != 0) kill(-stat->pgrp.value, number);
 }
 
 // --- requests

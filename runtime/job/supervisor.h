@@ -86,6 +86,7 @@ class Supervisor {
   void take_keeper_message();
   void continue_program();
   void redraw();
+  void stop_in_background(int number);
 
   void arm_interval();
   void request_from_within();
