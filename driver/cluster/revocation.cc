@@ -6,6 +6,9 @@
 namespace ck::cluster {
 namespace {
 
+// A host whose clock is behind would refuse everybody with a list of the future.
+constexpr time_t kBackdated = 24 * 3600;
+
 using IntegerPtr = std::unique_ptr<ASN1_INTEGER, FreeBy<ASN1_INTEGER_free>>;
 using TimePtr = std::unique_ptr<ASN1_TIME, FreeBy<ASN1_TIME_free>>;
 using BigPtr = std::unique_ptr<BIGNUM, FreeBy<BN_free>>;
@@ -45,7 +48,7 @@ Result<RevocationList> RevocationList::sign(const Certificate& authority, const 
                                             const std::vector<std::string>& serials,
                                             std::uint64_t number) {
   CrlPtr crl(X509_CRL_new());
-  TimePtr from(ASN1_TIME_set(nullptr, time(nullptr) - 60));
+  TimePtr from(ASN1_TIME_set(nullptr, time(nullptr) - kBackdated));
   IntegerPtr counter(ASN1_INTEGER_new());
   bool good = X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2) == 1 &&
               X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(authority.get())) == 1 &&

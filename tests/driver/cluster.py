@@ -375,6 +375,48 @@ class Strangers(Hosts):
         self.a.log.wait_for("warning peer refused .*too many connections")
 
 
+class Batch(Hosts):
+    """The other hosts are those that a batch system lists."""
+    names = "ab"
+
+    def setUp(self):
+        super().setUp()
+        self.cluster()
+        self.a.stop()
+        with open(self.a.config("peers.toml"), "w", encoding="ascii"):
+            pass
+
+    def lists_both(self, how):
+        self.a.start("--peers-from", how)
+        self.assertEqual(self.states(self.a), {"a": "up", "b": "up"})
+
+    def test_slurm(self):
+        self.a.program("sinfo", "[ \"$*\" = '-N -h -o %N' ] && printf 'a\nb\nb\n'")
+        self.lists_both("slurm")
+
+    def test_gridengine(self):
+        self.a.program("qhost", "printf 'HOSTNAME ARCH\n-----\nglobal -\na lx\nb lx\n'")
+        self.lists_both("gridengine")
+
+    def test_a_file_that_is_read_again(self):
+        path = os.path.join(self.a.home, "machines")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("# none yet\n")
+        self.a.start("--peers-from", path)
+        self.assertEqual(self.states(self.a), {"a": "up"})
+        with open(path, "w", encoding="ascii") as file:
+            file.write("a\nb\n")
+        self.a.daemon.send_signal(signal.SIGHUP)
+        self.a.log.wait_for("info reloaded peers=1")
+        self.assertEqual(self.states(self.a), {"a": "up", "b": "up"})
+
+    def test_a_batch_system_that_fails_is_an_error(self):
+        self.a.program("sinfo", "exit 1")
+        self.fails(self.a.ckd("--peers-from", "slurm"), SYSTEM, about=["sinfo failed"])
+        self.a.program("sinfo", "echo 'slurm_load_partitions: Unable to contact'")
+        self.fails(self.a.ckd("--peers-from", "slurm"), REFUSED, about=["not understood"])
+
+
 class Root(Hosts):
     """Daemons of root serve every user, each as that user."""
     names = "ab"

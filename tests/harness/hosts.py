@@ -96,7 +96,16 @@ class Host:
         own = {"HOME": "/root"} if user == 0 else {"HOME": self.home, "XDG_RUNTIME_DIR": self.home}
         if self.user == 0:
             own.pop("XDG_RUNTIME_DIR", None)  # no daemon of the user's own is there
-        return {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **own}
+        path = os.path.join(self.folder, "bin") + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {"PATH": path, "LANG": "C.UTF-8", **own}
+
+    def program(self, name, text):
+        """A shell script that is found before all others of its name."""
+        path = os.path.join(self.folder, "bin", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n" + text)
+        os.chmod(path, 0o755)
 
     def command(self, arguments, user):
         """`arguments` on this host, by that user."""
