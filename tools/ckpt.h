@@ -22,5 +22,9 @@ void declare_rm(CLI::App& app, Action& action);
 void declare_check(CLI::App& app, Action& action);
 void declare_attach(CLI::App& app, Action& action);
 void declare_detach(CLI::App& app, Action& action);
+void declare_hosts(CLI::App& app, Action& action);
+
+// ckpt ls --all-hosts.
+Result<int> list_all_hosts(bool as_json);
 
 }  // namespace ck::tools
