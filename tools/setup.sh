@@ -12,8 +12,7 @@ packages=(
   python3-pyte bash vim nvi nano emacs-nox less procps htop ipython3 mc dialog expect tmux screen
   openssh-server openssh-client
   postgresql-15 nginx-light memcached mpich libmpich-dev tcl
-  iproute2 libnftables1
-  clang libclang-rt-14-dev
+  iproute2 libnftables1 clang libclang-rt-14-dev liburing-dev fio
 )
 
 missing=()

@@ -191,8 +191,11 @@ class Checkpoint {
     for (std::size_t i = 0; i < job_->processes.size(); ++i) {
       FrozenProcess& process = *job_->processes[i];
       boxes.push_back(process.mailbox());
-      processes.push_back(
-          {process.witness, &boxes.back(), manifest_.mutable_processes(static_cast<int>(i)), {}});
+      processes.push_back({process.witness,
+                           &boxes.back(),
+                           manifest_.mutable_processes(static_cast<int>(i)),
+                           {},
+                           [&process] { return process.mailboxes(); }});
     }
     return processes;
   }

@@ -117,7 +117,7 @@ std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& regi
 // /proc tells nothing of a leader that has called pthread_exit: all is root's there, as of an
 // undumpable process.
 Result<RealPid> living_thread(RealPid pid) {
-  const std::vector<RealPid> threads = CK_TRY(proc::read_threads(pid));
+  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
   for (RealPid thread : threads) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
     if (status.ok() && status->vm_size != 0) return thread;
@@ -290,6 +290,7 @@ Status FrozenProcess::seize_new(bool& found_new) {
   for (RealPid tid : *tids) {
     if (std::find(seen_.begin(), seen_.end(), tid) != seen_.end()) continue;
     seen_.push_back(tid);
+    if (proc::is_kernels_own(pid, tid)) continue;
     found_new = true;
     std::optional<TracedThread> thread =
         CK_TRY(TracedThread::seize(tid, pid, own_child_ && tid == pid));
@@ -380,7 +381,7 @@ Result<bool> FrozenProcess::leave_vdso(std::string& obstacle) {
   if (!moved) return true;
   obstacle = "a thread was started or ended meanwhile";
   mappings = CK_TRY(proc::read_maps(witness));
-  return CK_TRY(proc::read_threads(pid)).size() == traced_.size() + (leader_exited ? 1 : 0);
+  return CK_TRY(proc::read_program_threads(pid)).size() == traced_.size() + (leader_exited ? 1 : 0);
 }
 
 // The page of the agent in the program that runs now (see abi::AgentPage).
@@ -589,6 +590,12 @@ proc::Mailbox FrozenProcess::mailbox(std::size_t thread) {
     if (held_.empty() && ++looks % kLooksBetween == 0) hold_if_stopped();
   });
   return box;
+}
+
+std::vector<proc::Mailbox> FrozenProcess::mailboxes() {
+  std::vector<proc::Mailbox> boxes;
+  for (std::size_t i = 0; i < threads.size(); ++i) boxes.push_back(mailbox(i));
+  return boxes;
 }
 
 // Somebody has stopped it (SIGSTOP cannot be blocked) while it is frozen: traced it goes on.

@@ -62,6 +62,7 @@ class FrozenProcess {
   void kill();
 
   proc::Mailbox mailbox(std::size_t thread = 0);
+  std::vector<proc::Mailbox> mailboxes();  // of all threads
   // Of a copy or a helper of this process. Answers as late as the process itself may.
   proc::Mailbox mailbox_of(unsigned slot, RealPid pid_there) const;
   abi::ThreadSlot& slot(std::size_t thread) const { return *area_.slot(threads[thread].slot); }

@@ -10,7 +10,7 @@ namespace ck::capture {
 Result<HeldThreads> HeldThreads::seize(RealPid process, Deadline deadline) {
   std::vector<TracedThread> threads;
   const bool own_child = CK_TRY(proc::read_status(process)).ppid == RealPid(::getpid());
-  for (RealPid tid : CK_TRY(proc::read_threads(process)))
+  for (RealPid tid : CK_TRY(proc::read_program_threads(process)))
     if (auto thread = CK_TRY(TracedThread::seize(tid, process, own_child && tid == process)))
       threads.push_back(std::move(*thread));
   for (TracedThread& thread : threads) CK_TRY(thread.wait_stopped(deadline));

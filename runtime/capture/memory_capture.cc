@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "runtime/memory/posix_shared_memory.h"
+#include "runtime/resources/io_uring.h"
 
 namespace ck::capture {
 
@@ -64,6 +65,11 @@ Status MemoryCapture::describe(image::ProcessRecord& record,
     image::MappingRecord& saved = *record.add_mappings();
     saved = memory::to_record(mapping, area.kind);
     saved.set_object(area.object);
+    if (area.kind == Class::kIoUring) {
+      Result<std::uint32_t> ring = resources::ring_of_mapping(manifest_, record, mapping);
+      if (!ring.ok()) return std::move(ring).error().within(where(process_.pid, mapping));
+      saved.set_open_file(*ring);
+    }
     areas_.push_back(std::move(area));
   }
   if (Status attached = memory::check_attachments(record, manifest_); !attached.ok())

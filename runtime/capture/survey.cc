@@ -69,7 +69,7 @@ bool has_virtual_ids(const proc::Mapping& area) {
 Status survey_seccomp(RealPid pid, RealPid supervisor, bool virtual_ids,
                       std::vector<Finding>& findings) {
   const proc::ProcessStatus outer = CK_TRY(proc::read_status(supervisor));
-  for (RealPid thread : CK_TRY(proc::read_threads(pid))) {
+  for (RealPid thread : CK_TRY(proc::read_program_threads(pid))) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
     if (!status.ok() || !has_own_seccomp(*status, outer, virtual_ids)) continue;
     findings.push_back({pid, "thread " + to_string(thread), kSeccompReason, "", true});

@@ -64,8 +64,13 @@ Status check_mapping(const MappingRecord& mapping, std::uint64_t after, const Ma
   }
   const bool file = mapping.backing() == BACKING_FILE;
   if (file && mapping.object() == 0) return invalid("names no object");
-  if (file && (mapping.offset() % kPageBytes != 0 || mapping.offset() > kMaxFileOffset ||
-               mapping.end() - mapping.begin() > kMaxFileOffset - mapping.offset())) {
+  const bool ring = mapping.backing() == BACKING_IO_URING;
+  if (mapping.open_file() > (ring ? static_cast<std::uint32_t>(manifest.open_files_size()) : 0u) ||
+      (ring && mapping.open_file() == 0)) {
+    return invalid("names an open file that is not there");
+  }
+  if ((file || ring) && (mapping.offset() % kPageBytes != 0 || mapping.offset() > kMaxFileOffset ||
+                         mapping.end() - mapping.begin() > kMaxFileOffset - mapping.offset())) {
     return invalid("has an impossible offset");
   }
   return {};

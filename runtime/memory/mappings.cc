@@ -64,6 +64,7 @@ Classified classify(const proc::Mapping& mapping, ino_t area_inode) {
     return {Class::kUnsupported, "memory of a device cannot be saved"};
   if (mapping.vm_flags & proc::kVmShadowStack)
     return {Class::kUnsupported, "shadow stacks are not supported"};
+  if (mapping.path == "anon_inode:[io_uring]" && mapping.shared) return {Class::kIoUring, ""};
   if (mapping.path.starts_with("anon_inode:"))
     return {Class::kUnsupported, "a mapping of " + mapping.path + " is not supported"};
   if (mapping.inode == 0 && !mapping.deleted && !mapping.path.starts_with("/"))
@@ -115,7 +116,7 @@ image::MappingRecord to_record(const proc::Mapping& mapping, Class kind) {
       record.set_backing(image::BACKING_ANONYMOUS);
       break;
     default:
-      record.set_backing(image::BACKING_FILE);
+      record.set_backing(kind == Class::kIoUring ? image::BACKING_IO_URING : image::BACKING_FILE);
       record.set_offset(mapping.offset);
   }
   record.set_grows_down(mapping.vm_flags & proc::kVmGrowsDown);

@@ -20,6 +20,7 @@ enum class Class {
   kSystemV,         // an attached segment of System V shared memory: content belongs to an object
   kDeletedPrivate,  // a private mapping of an unlinked file: all of it is read, as anonymous memory
   kDeletedShared,   // a shared mapping of an unlinked file: content belongs to an object
+  kIoUring,         // of an io_uring: content belongs to the open file
   kVdso,
   kVvar,
   kUnsupported,

@@ -9,10 +9,31 @@
 
 namespace ck::proc {
 
+namespace {
+
+constexpr std::uint32_t kWorkerFlag = 0x10;  // PF_IO_WORKER, since Linux 5.12
+
+}  // namespace
+
 Result<std::vector<RealPid>> read_threads(RealPid pid) {
   std::vector<RealPid> threads;
   for (int tid : CK_TRY(list_proc_numbers(pid, "task"))) threads.emplace_back(tid);
   return threads;
+}
+
+Result<std::vector<RealPid>> read_program_threads(RealPid pid) {
+  std::vector<RealPid> threads = CK_TRY(read_threads(pid));
+  std::erase_if(threads, [pid](RealPid tid) { return is_kernels_own(pid, tid); });
+  return threads;
+}
+
+// A program may call a thread of its own so: the name only tells where to look.
+bool is_kernels_own(RealPid pid, RealPid tid) {
+  if (tid == pid) return false;
+  const Result<std::string> name = read_proc(pid, "task/" + to_string(tid) + "/comm");
+  if (!name.ok() || !name->starts_with("iou-")) return false;
+  const Result<ProcessStat> stat = read_stat(tid);
+  return stat.ok() && (stat->flags & kWorkerFlag) != 0;
 }
 
 Result<std::vector<RealPid>> read_children_of_thread(RealPid pid, RealPid tid) {

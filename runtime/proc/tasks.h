@@ -10,6 +10,11 @@
 namespace ck::proc {
 
 Result<std::vector<RealPid>> read_threads(RealPid pid);   // by number
+// Without the kernel's own; a look at each thread's name more.
+Result<std::vector<RealPid>> read_program_threads(RealPid pid);
+// A thread that the kernel runs for a process's io_uring (iou-wrk-N, iou-sqp-N). It never executes
+// the program's code, and to stop it with ptrace would interrupt the request that it works on.
+bool is_kernels_own(RealPid pid, RealPid tid);
 Result<std::vector<RealPid>> read_children(RealPid pid);  // of all its threads, zombies included
 Result<std::vector<RealPid>> read_children_of_thread(RealPid pid, RealPid tid);
 

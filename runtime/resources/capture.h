@@ -31,6 +31,8 @@ struct CaptureProcess {
   proc::Mailbox* mailbox = nullptr;        // of a parked thread; null in a survey
   image::ProcessRecord* record = nullptr;  // its pid is there already; null in a survey
   std::vector<int> skip;                   // descriptors that are none of the program's
+  // One for each parked thread, for what only the thread itself may ask; none in a survey.
+  std::function<std::vector<proc::Mailbox>()> all_mailboxes = nullptr;
 };
 
 // Adds descriptors and locks to the processes' records, open files to `manifest`, files and their

@@ -8,10 +8,10 @@ namespace ck::resources {
 namespace {
 
 constexpr const Kind* kKinds[] = {
-    &kPathHandle,  &kPty,        &kStandardStream, &kMessageQueue, &kDevice,
-    &kRegularFile, &kSavedFile,  &kDirectory,      &kPipe,         &kFifo,
-    &kEventFd,     &kTimerFd,    &kSignalFd,       &kEpoll,        &kInotify,
-    &kPidFd,       &kUnixSocket, &kTcpSocket,      &kUdpSocket,    &kNetlinkSocket,
+    &kPathHandle, &kPty,           &kStandardStream, &kMessageQueue, &kDevice,     &kRegularFile,
+    &kSavedFile,  &kDirectory,     &kPipe,           &kFifo,         &kEventFd,    &kTimerFd,
+    &kSignalFd,   &kEpoll,         &kInotify,        &kPidFd,        &kUnixSocket, &kTcpSocket,
+    &kUdpSocket,  &kNetlinkSocket, &kIoUring,
 };
 
 struct Unsupported {
@@ -19,7 +19,6 @@ struct Unsupported {
   const char* what;
 };
 constexpr Unsupported kUnsupported[] = {
-    {"anon_inode:[io_uring]", "an io_uring instance: what is in its queues cannot be asked for"},
     {"anon_inode:[perf_event]", "a performance counter"},
     {"anon_inode:[userfaultfd]", "a userfaultfd"},
     {"anon_inode:[fanotify]", "a fanotify group"},

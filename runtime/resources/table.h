@@ -22,6 +22,7 @@ extern const Kind kTimerFd;
 extern const Kind kSignalFd;
 extern const Kind kEpoll;
 extern const Kind kInotify;
+extern const Kind kIoUring;
 extern const Kind kPidFd;
 extern const Kind kUnixSocket;
 extern const Kind kTcpSocket;

@@ -112,8 +112,12 @@ def sort(bench):
     return [need("sort"), "-S", "500M", "--parallel=2", big_file(bench, 40)], {"LC_ALL": "C.UTF-8"}
 
 
+def fio(_):
+    return [need("bash", "fio"), source("fio_job.sh"), "24"], {}
+
+
 APPS = {app.__name__: app for app in (pipeline, jemalloc, numpy, perl, gawk, mawk, node, java, go,
-                                      bash, sqlite, xz, zstd, gzip, sort, *TREES, *SERVERS)}
+                                      bash, sqlite, xz, zstd, gzip, sort, fio, *TREES, *SERVERS)}
 
 
 def bench_for(name, build, pids="namespace"):

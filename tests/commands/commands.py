@@ -351,8 +351,39 @@ class Save(case.Case):
     def test_aio_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_aio", "asynchronous I/O context")
 
-    def test_io_uring_is_refused_and_the_job_goes_on(self):
-        self.refused_and_goes_on("refused_io_uring", "io_uring")
+    def io_uring_is_refused(self, what, word):
+        """Only a checkpoint finds out all of it."""
+        job = self.start("refused_io_uring_" + what)
+        done = self.bench.ckpt(job.pid())
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("-> anon_inode:[io_uring]: ", done.stderr)
+        self.assertIn(word, done.stderr)
+        self.finish_well(job)
+
+    def test_what_an_io_uring_does_not_tell_is_refused(self):
+        self.io_uring_is_refused("eventfd", "eventfd")
+        self.io_uring_is_refused("buffer_group", "groups of buffers")
+        self.io_uring_is_refused("files", "registered_file")
+        self.io_uring_is_refused("forked", "has too")
+
+    def test_an_io_uring_is_waited_for(self):
+        job = self.start("refused_io_uring_reads")
+        done = self.bench.ckpt("--timeout", "2", job.pid())
+        self.assertEqual(done.returncode, 75, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("-> anon_inode:[io_uring]: 1 request", done.stderr)
+        with subprocess.Popen([self.bench.tool("ckpt"), str(job.pid())], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=self.bench.environment,
+                              **self.bench.identity()) as waiting:
+            with open(os.path.join(self.bench.work, "write"), "w", encoding="ascii"):
+                pass
+            error = waiting.communicate(timeout=60)[1]
+        self.assertEqual(waiting.returncode, 0, error)
+        job.kill()
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
 
     def test_seccomp_filter_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_seccomp", "seccomp")

@@ -22,6 +22,8 @@ PROCESS_FIELDS = ("Umask", "Uid", "Gid", "Groups", "Threads", "ShdPnd", "SigIgn"
                   "VmLck", "THP_enabled")
 THREAD_FIELDS = ("Name", "SigPnd", "SigBlk", "Cpus_allowed_list")
 ZOMBIE_MASKS = ("SigPnd", "SigBlk")
+PF_IO_WORKER = 0x10
+FLAGS_FIELD = 6  # counted as the next
 STAT_FIELDS = {"nice": 16, "rt_priority": 37, "policy": 38}  # counted after the command's name
 
 
@@ -100,11 +102,20 @@ def _stat(pid, task):
     return {name: words[index] for name, index in STAT_FIELDS.items()}
 
 
+def is_kernels_own(pid, task):
+    """A worker or polling thread of an io_uring: they come and go as the kernel likes."""
+    try:
+        words = _read(f"/proc/{pid}/task/{task}/stat").decode("utf-8", "replace").rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return int(words.split()[FLAGS_FIELD]) & PF_IO_WORKER != 0
+
+
 def threads(pid):
     table = {}
     for task in os.listdir(f"/proc/{pid}/task"):
         fields = processes.status(pid, task)
-        if not fields:
+        if not fields or is_kernels_own(pid, task):
             continue
         entry = {name: fields[name].strip() for name in THREAD_FIELDS if name in fields}
         if fields["State"].strip()[0] != "Z":
@@ -149,6 +160,7 @@ def take(pid, with_maps=True, virtual_ids=False):
         "text": {name: _read(f"{folder}/{name}")
                  for name in ("cmdline", "environ", "comm", "personality", "oom_score_adj")},
     }
+    state["process"]["Threads"] = str(len(state["threads"]))
     if with_maps:
         state["mappings"] = {line: "" for line in mappings(folder)}
     if virtual_ids:
