@@ -46,8 +46,7 @@
 //   kTaken          | held, running or dead         | releases (nothing to do if it runs), Taken
 //   kTakenDone      | it runs here, or has ended    | nothing; answers Taken
 //   kGivenUp        | held or dead                  | discards, Refused; drops the image when the
-//                   |                               | source has confirmed (or was never told
-//                   Ready)
+//                   |                               | source has confirmed, if Ready was said
 //   kGivenUpDone    | nothing                       | nothing; answers Refused
 //
 // A cut link, by the phase of the two when it comes:
