@@ -21,8 +21,9 @@
 //           *kDelivered, drops its image, *kGivenDone          (* durable before going on)
 //
 // Refused is the target's last word, sent only when nothing of the job runs or is held there and
-// nothing ever will. A source that hears it has the job, whatever it said before; its image is
-// there until Taken. So a target that cannot release what it was given gives it back.
+// nothing ever will (but by Resolve, below). A source that hears it has the job, whatever it said
+// before; its image is there until Taken. So a target that cannot release what it was given gives
+// it back.
 //
 // What each side does after its daemon was killed or its host went down at any point, from the
 // journal (a host that went down lost its processes, too; ContinueHere and Release then restart
@@ -45,8 +46,7 @@
 //   kTaken          | held, running or dead         | releases (nothing to do if it runs), Taken
 //   kTakenDone      | it runs here, or has ended    | nothing; answers Taken
 //   kGivenUp        | held or dead                  | discards, Refused; drops the image when the
-//                   |                               | source has confirmed (or was never told
-//                   Ready)
+//                   |                               | source has confirmed, if Ready was said
 //   kGivenUpDone    | nothing                       | nothing; answers Refused
 //
 // A cut link, by the phase of the two when it comes:
@@ -206,7 +206,7 @@ enum class Timer : std::uint8_t {
   kLease,     // since the last word of the source
 };
 // Which timers shall run in a state. A timer starts when it becomes wanted, and again when it has
-// fired and is still wanted.
+// fired and is still wanted; kLease also with each message of the source.
 struct Timers {
   bool retry = false;
   bool patience = false;
