@@ -7,6 +7,10 @@ jobs=$(nproc)
 ./tools/setup.sh
 cmake --preset release
 cmake --build --preset release -j "$jobs"
+if [ $# -eq 0 ]; then  # without the choice of a part: the fuzzers too, for a minute each
+  cmake --preset fuzz
+  cmake --build --preset fuzz -j "$jobs"
+fi
 # Most tests wait most of the time. No pipe here: ctest's closing line must be the last one, and its
 # status this script's.
 ctest --preset release -j "$((2 * jobs))" --no-tests=error "$@"

@@ -16,6 +16,7 @@ Examples:
   ckpt restart fit --as fit2 start a clone of it
   ckpt detach vi; ckpt attach vi    leave the job's terminal; come back from another one
   ckpt ls                    jobs; ckpt ls fit: its images
+  ckpt hosts                 the hosts of the cluster, as this host's ckd sees them
 
 ckpt SUBCOMMAND --help tells the options of each; exit codes are in ckpt(1).)";
 
@@ -45,6 +46,7 @@ int run(std::vector<std::string> args) {
   app.footer(kExamples);
   Action action;
   declare_save(app, action);
+  declare_unhold(app, action);
   declare_restart(app, action);
   declare_ls(app, action);
   declare_inspect(app, action);
@@ -53,6 +55,7 @@ int run(std::vector<std::string> args) {
   declare_check(app, action);
   declare_attach(app, action);
   declare_detach(app, action);
+  declare_hosts(app, action);
   insert_save(app, args);
   if (auto code = parse(kCkpt, app, args)) return *code;
   Result<int> status = action();

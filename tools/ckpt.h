@@ -13,6 +13,7 @@ inline constexpr char kCkpt[] = "ckpt";
 using Action = std::function<Result<int>()>;  // the exit status
 
 void declare_save(CLI::App& app, Action& action);
+void declare_unhold(CLI::App& app, Action& action);
 void declare_restart(CLI::App& app, Action& action);
 void declare_ls(CLI::App& app, Action& action);
 void declare_inspect(CLI::App& app, Action& action);
@@ -21,5 +22,9 @@ void declare_rm(CLI::App& app, Action& action);
 void declare_check(CLI::App& app, Action& action);
 void declare_attach(CLI::App& app, Action& action);
 void declare_detach(CLI::App& app, Action& action);
+void declare_hosts(CLI::App& app, Action& action);
+
+// ckpt ls --all-hosts.
+Result<int> list_all_hosts(bool as_json);
 
 }  // namespace ck::tools

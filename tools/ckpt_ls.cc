@@ -21,6 +21,7 @@ struct Options {
   std::string job;
   std::string dir;
   bool json = false;
+  bool all_hosts = false;
 };
 
 struct ImageFile {
@@ -111,6 +112,7 @@ Result<int> list_images(const job::JobDir& job, bool as_json) {
 }
 
 Result<int> list(const Options& options) {
+  if (options.all_hosts) return list_all_hosts(options.json);
   std::string folder = CK_TRY(job::jobs_folder(options.dir));
   if (!options.job.empty()) {
     return list_images(CK_TRY(job::JobDir::find(folder, options.job)), options.json);
@@ -145,8 +147,10 @@ Result<int> list(const Options& options) {
 void declare_ls(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("ls", "List jobs, or the images of one");
   auto options = std::make_shared<Options>();
-  sub->add_option("JOB", options->job, "List this job's images");
+  CLI::Option* job = sub->add_option("JOB", options->job, "List this job's images");
   sub->add_flag("--json", options->json, "Print JSON");
+  sub->add_flag("--all-hosts", options->all_hosts, "Jobs on all hosts of the cluster (asks ckd)")
+      ->excludes(job);
   add_dir(*sub, options->dir);
   sub->callback([options, &action] { action = [options] { return list(*options); }; });
 }

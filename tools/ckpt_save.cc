@@ -28,6 +28,7 @@ struct Options {
   std::string dir;
   std::string signal;
   bool stop = false;
+  bool hold = false;
   bool allow_uncontrolled = false;
   bool json = false;
   std::optional<int> stop_exit;
@@ -59,6 +60,7 @@ job::wire::Request make_request(const Options& options) {
   job::wire::Request request;
   job::wire::CheckpointRequest& checkpoint = *request.mutable_checkpoint();
   checkpoint.set_stop(options.stop);
+  checkpoint.set_hold(options.hold);
   checkpoint.set_allow_uncontrolled(options.allow_uncontrolled);
   if (options.stop_exit) checkpoint.set_stop_exit(*options.stop_exit);
   if (options.compression) checkpoint.set_compress(job::format_compression(*options.compression));
@@ -81,7 +83,8 @@ void print_result(const job::wire::CheckpointReply& done, bool json) {
                             {"total_ns", done.total_ns()},
                             {"bytes_in", done.bytes_in()},
                             {"image_bytes", done.image_bytes()},
-                            {"stopped", done.stopped()}});
+                            {"stopped", done.stopped()},
+                            {"held", done.held()}});
   }
   if (isatty(STDERR_FILENO) == 1) {
     std::fprintf(stderr, "generation %llu: pause %s, %s of memory in %s, image of %s\n",
@@ -125,7 +128,11 @@ void declare_save(CLI::App& app, Action& action) {
          "PID|JOB", options->target,
          "The supervisor's pid, or that of any process of the job; or the job's name or id")
       ->required();
-  sub->add_flag("--stop", options->stop, "End the job once its image is safe");
+  CLI::Option* stop =
+      sub->add_flag("--stop", options->stop, "End the job once its image is safe");
+  sub->add_flag("--hold", options->hold,
+                "The job stands still once its image is safe, until ckpt unhold")
+      ->excludes(stop);
   add_parsed(*sub, "--stop-exit", options->stop_exit, number_between(0, 255), "N",
              "With --stop: the supervisor's exit status");
   sub->add_flag("--allow-uncontrolled", options->allow_uncontrolled,

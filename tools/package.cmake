@@ -1,11 +1,17 @@
 # What `cmake --install` and the Debian package put where. The commands look for the agent and the
 # restorer in <libdir>/ckrun beside their own folder (runtime/job/installation.cc).
-install(TARGETS ckrun_tool ckpt RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS ckrun_tool ckpt ckd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS ckrun LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ckrun)
 install(TARGETS ckrun-restorer RUNTIME DESTINATION ${CMAKE_INSTALL_LIBDIR}/ckrun)
 install(FILES tools/man/ckrun.1 tools/man/ckpt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES tools/man/ckd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+set(CKD ${CMAKE_INSTALL_FULL_BINDIR}/ckd)
+configure_file(tools/systemd/ckd.service ${CMAKE_BINARY_DIR}/systemd/system/ckd.service @ONLY)
+configure_file(tools/systemd/ckd-user.service ${CMAKE_BINARY_DIR}/systemd/user/ckd.service @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/systemd/system/ckd.service DESTINATION lib/systemd/system)
+install(FILES ${CMAKE_BINARY_DIR}/systemd/user/ckd.service DESTINATION lib/systemd/user)
 # bash looks for a command's completion under the command's name.
-foreach(command ckrun ckpt)
+foreach(command ckrun ckpt ckd)
   install(FILES tools/completion/ckrun.bash
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${command})
 endforeach()

@@ -4,14 +4,15 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build pkg-config ccache
-  libcli11-dev libprotobuf-dev protobuf-compiler libspdlog-dev libzstd-dev libxxhash-dev
+  libcli11-dev libprotobuf-dev protobuf-compiler libspdlog-dev libzstd-dev libxxhash-dev libsqlite3-dev
   libboost1.81-dev libboost-test1.81-dev libboost-json1.81-dev libunwind-dev
+  libssl-dev libtomlplusplus-dev prometheus-cpp-dev openssl
   zstd xz-utils gzip python3 python3-numpy nodejs default-jdk-headless golang-go perl gawk mawk
   sqlite3 redis libjemalloc2 git make strace gdb util-linux man-db
   python3-pyte bash vim nvi nano emacs-nox less procps htop ipython3 mc dialog expect tmux screen
   openssh-server openssh-client
   postgresql-15 nginx-light memcached mpich libmpich-dev tcl
-  iproute2 libnftables1 liburing-dev fio
+  iproute2 libnftables1 clang libclang-rt-14-dev liburing-dev fio
 )
 
 missing=()

@@ -51,7 +51,7 @@ const HostView* choose(const JobView& job, std::span<const HostView> hosts, doub
                        const BalanceOptions& options) {
   std::vector<const HostView*> fit;
   for (const HostView& host : hosts) {
-    if (now - host.told > options.stale || host.load + share(job, host) >= limit) continue;
+    if (now > host.told + options.stale || host.load + share(job, host) >= limit) continue;
     if (accepts(host, job, classes, options).ok()) fit.push_back(&host);
   }
   const HostView* best = nullptr;

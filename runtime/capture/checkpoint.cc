@@ -117,15 +117,28 @@ class Checkpoint {
     if (options_.stop) note_pause();
     CheckpointReport report;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
-    if (options_.stop) {
-      held_.keep();
-      job_->kill();
-      pause_ = steady_clock::now() - frozen_since_;
-    }
+    if (options_.stop) report.ended = !CK_TRY(goes_on(report.image));
     report.pause = pause_;
     for (const Error& reason : job_->left_out)
       report.left_out.push_back(reason.message + ": left out of the image");
     return report;
+  }
+
+  // The image is safe.
+  Result<bool> goes_on(const image::WriteReport& image) {
+    if (options_.goes_on) {
+      twins_.clear();
+      job_->die_with_supervisor(true);
+      if (options_.goes_on(image)) {
+        job_->die_with_supervisor(false);
+        CK_TRY(thaw());
+        return true;
+      }
+    }
+    held_.keep();
+    job_->kill();
+    pause_ = steady_clock::now() - frozen_since_;
+    return false;
   }
 
   // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.

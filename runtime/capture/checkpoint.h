@@ -28,6 +28,9 @@ struct CheckpointOptions {
   // ckpt --stop: after the freeze the job never runs again; it is killed when the image is safe,
   // and goes on if the checkpoint fails.
   bool stop = false;
+  // With stop: asked once the image is safe, while the job stands still, for as long as it likes.
+  // True: the job goes on after all. Should this process die meanwhile, the job dies with it.
+  std::function<bool(const image::WriteReport&)> goes_on;
   // Processes without the agent are left out, with all below them; else they are an Error of kind
   // kRefused.
   bool allow_uncontrolled = false;
@@ -40,6 +43,7 @@ struct CheckpointReport {
   std::chrono::nanoseconds pause{};  // first thread stopped to last thread released, or to the kill
   std::chrono::nanoseconds total{};
   image::WriteReport image;
+  bool ended = false;  // the job was killed
   std::vector<std::string> left_out;  // a line for each process
 };
 

@@ -78,6 +78,27 @@ void CheckpointRunner::refuse_waiting(const Error& reason) {
   refused.on_done(reason);
 }
 
+void CheckpointRunner::unhold(bool goes_on) {
+  held_ = false;
+  {
+    std::lock_guard lock(mutex_);
+    goes_on_ = goes_on;
+  }
+  wake_.notify_one();
+}
+
+// The engine's thread. A supervisor that ends takes the job with it.
+bool CheckpointRunner::await_unhold(const CheckpointOutcome& outcome) {
+  boost::asio::post(io_, [this, outcome] {
+    held_ = true;
+    running_->on_progress = {};
+    running_->on_held(outcome);
+  });
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [this] { return quit_ || goes_on_; });
+  return std::exchange(goes_on_, std::nullopt).value_or(false);
+}
+
 void CheckpointRunner::start(CheckpointOrder order) {
   meter_->begin("freeze", 0);
   running_ = order;
@@ -136,8 +157,11 @@ void CheckpointRunner::thread_main() {
     // is no other way to detach a thread that does not stop (ptrace(2)).
     std::shared_ptr<Result<CheckpointOutcome>> outcome;
     std::thread engine([&] {
-      outcome = std::make_shared<Result<CheckpointOutcome>>(
-          take_checkpoint(job_, ownership_, checkpoint_, order.settings, order.stop, meter_.get()));
+      Hold hold;
+      if (order.on_held)
+        hold = [this](const CheckpointOutcome& held) { return await_unhold(held); };
+      outcome = std::make_shared<Result<CheckpointOutcome>>(take_checkpoint(
+          job_, ownership_, checkpoint_, order.settings, order.stop, hold, meter_.get()));
     });
     engine.join();
     boost::asio::post(io_, [this, outcome] { finished(std::move(*outcome)); });

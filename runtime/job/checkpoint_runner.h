@@ -37,6 +37,8 @@ struct CheckpointOutcome {
 struct CheckpointOrder {
   Settings settings;  // the job's, with what this request changes
   bool stop = false;
+  // With stop: the image is safe, and the job stands still until unhold(). May be empty.
+  std::function<void(const CheckpointOutcome&)> on_held;
   std::function<bool()> still_wanted;  // asked when its turn comes; may be empty
   std::function<void(const wire::ProgressReply&)> on_progress;  // may be empty
   std::function<void(Result<CheckpointOutcome>)> on_done;
@@ -53,6 +55,9 @@ class CheckpointRunner {
   void submit(CheckpointOrder order);
   bool busy() const { return running_.has_value(); }
   bool stopping() const { return running_ && running_->stop; }
+  bool held() const { return held_; }
+  // What is held goes on, or is ended; on_done follows.
+  void unhold(bool goes_on);
   // The order that waits is refused; what runs goes on.
   void refuse_waiting(const Error& reason);
   // Called when a checkpoint has ended and no other has begun.
@@ -63,6 +68,7 @@ class CheckpointRunner {
   void start(CheckpointOrder order);
   void finished(Result<CheckpointOutcome> outcome);
   void report_progress();
+  bool await_unhold(const CheckpointOutcome& outcome);
   void thread_main();
 
   boost::asio::io_context& io_;
@@ -73,13 +79,15 @@ class CheckpointRunner {
 
   std::optional<CheckpointOrder> running_;
   std::optional<CheckpointOrder> waiting_;
+  bool held_ = false;
   boost::asio::steady_timer waiting_deadline_;
   boost::asio::steady_timer progress_timer_;
   std::unique_ptr<ProgressMeter> meter_;
 
-  std::mutex mutex_;  // of the three below
+  std::mutex mutex_;  // of the four below
   std::condition_variable wake_;
   std::optional<CheckpointOrder> next_;
+  std::optional<bool> goes_on_;  // what is held
   bool quit_ = false;
   std::thread thread_;
 };

@@ -125,6 +125,7 @@ class Keeper {
       case Type::kGoOn:
       case Type::kSignal:
       case Type::kRedraw:
+      case Type::kBackground:
         return for_supervisor(message);
       case Type::kSupervise:
         supervisor_ = &from;

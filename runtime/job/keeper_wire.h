@@ -23,6 +23,8 @@ enum class Type : std::uint32_t {
   kGoOn,  // the user has continued what ^Z had stopped
   kSignal,  // value: for the program
   kRedraw,  // the program shall draw its screen: SIGWINCH to the foreground
+  kBackground,  // it is in the background of the user's terminal. value: a signal for the job's
+                // foreground group; 0: SIGTTIN if one of that waits for a key
   kBye,     // it leaves the terminal
   // The keeper says to a client
   kMaster,  // the program runs; beside it the master. text: the job's name
@@ -32,7 +34,8 @@ enum class Type : std::uint32_t {
   kLeave,    // value: 0: it was asked for; 1: another terminal takes over
   kEnded,    // value: exit status; what the program wrote is in the terminal. text: what to say
   kTell,     // text: a line for the user
-  // A supervisor says (also kStopped, kTell, kEnded); it hears kGoOn, kSignal and kRedraw
+  // A supervisor says (also kStopped, kTell, kEnded); it hears kGoOn, kSignal, kRedraw and
+  // kBackground
   kSupervise,  // it looks after the job from now on. text: the job's name
   kUse,        // beside it: another master. The keeper's own goes
   kRun,        // the program runs

@@ -10,6 +10,7 @@
 #include <cstdio>
 
 #include "runtime/base/log.h"
+#include "runtime/job/background.h"
 #include "runtime/job/host.h"
 #include "runtime/job/orphans.h"
 #include "runtime/job/signals.h"
@@ -247,6 +248,7 @@ void Supervisor::take_keeper_message() {
   if (!message.ok()) return;  // the keeper was killed, and the terminal hangs up
   if (message->type == keeper::Type::kGoOn) continue_program();
   if (message->type == keeper::Type::kRedraw) redraw();
+  if (message->type == keeper::Type::kBackground) stop_in_background(message->value);
   if (message->type == keeper::Type::kSignal && !head_ended_) {
     if (message->value == parts_.settings.request_signal)
       request_from_within();
@@ -265,6 +267,13 @@ void Supervisor::continue_program() {
 void Supervisor::redraw() {
   const Result<proc::ProcessStat> stat = proc::read_stat(head());
   if (stat.ok() && stat->foreground) kill(-stat->foreground.value, SIGWINCH);
+}
+
+void Supervisor::stop_in_background(int number) {
+  const Result<proc::ProcessStat> stat = proc::read_stat(head());
+  if (runner_->busy() || head_ended_ || !stat.ok() || stat->foreground != stat->pgrp) return;
+  if (number == 0 && reads_terminal(head())) number = SIGTTIN;
+  if (number != 0) kill(-stat->pgrp.value, number);
 }
 
 // --- requests
@@ -310,6 +319,8 @@ void Supervisor::handle_request(std::shared_ptr<ControlSession> session, wire::R
     }
     case wire::Request::kCheckpoint:
       return handle_checkpoint(session, request.checkpoint());
+    case wire::Request::kUnhold:
+      return handle_unhold(session, request.unhold());
     case wire::Request::KIND_NOT_SET:
       break;
   }
@@ -327,6 +338,7 @@ wire::StatusReply Supervisor::status() const {
   reply.set_incarnation(parts_.ownership.counter());
   reply.set_request_signal(format_signal(parts_.settings.request_signal));
   reply.set_checkpointing(runner_->busy());
+  reply.set_held(runner_->held());
   return reply;
 }
 
@@ -378,13 +390,23 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   }
   CheckpointOrder order;
   order.settings = *settings;
-  order.stop = request.stop();
+  order.stop = request.stop() || request.hold();
+  const auto asker = std::make_shared<std::shared_ptr<ControlSession>>(session);
+  if (request.hold())
+    order.on_held = [this, asker](const CheckpointOutcome& outcome) {
+      wire::Reply reply = done_reply(outcome);
+      reply.mutable_done()->set_held(true);
+      (*asker)->send_last(reply);
+      held_asker_ = asker;
+    };
   order.still_wanted = [session] { return !session->client_gone(); };
   order.on_progress = [session](const wire::ProgressReply& progress) {
     session->send_progress(progress);
   };
   int stop_exit = settings->stop_exit;
-  order.on_done = [this, session, stop_exit](Result<CheckpointOutcome> outcome) {
+  order.on_done = [this, asker, stop_exit](Result<CheckpointOutcome> outcome) {
+    const std::shared_ptr<ControlSession> session = *asker;
+    held_asker_.reset();
     if (!outcome.ok()) return session->send_last(failure_reply(outcome.error()));
     if (outcome->stopped) {
       stop_exit_ = stop_exit;
@@ -395,6 +417,16 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
     session->send_last(done_reply(*outcome));
   };
   runner_->submit(std::move(order));
+}
+
+// Whoever asks for this hears how it ends.
+void Supervisor::handle_unhold(std::shared_ptr<ControlSession> session,
+                               const wire::UnholdRequest& request) {
+  if (!runner_->held())
+    return session->send_last(failure_reply(
+        make_error(ErrorKind::kNotFound, "job " + parts_.job.info().name + " is not held")));
+  *held_asker_ = session;
+  runner_->unhold(!request.end());
 }
 
 }  // namespace ck::job

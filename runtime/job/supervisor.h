@@ -86,6 +86,7 @@ class Supervisor {
   void take_keeper_message();
   void continue_program();
   void redraw();
+  void stop_in_background(int number);
 
   void arm_interval();
   void request_from_within();
@@ -94,6 +95,7 @@ class Supervisor {
   void handle_request(std::shared_ptr<ControlSession> session, wire::Request request);
   void handle_checkpoint(std::shared_ptr<ControlSession> session,
                          const wire::CheckpointRequest& request);
+  void handle_unhold(std::shared_ptr<ControlSession> session, const wire::UnholdRequest& request);
   wire::StatusReply status() const;
   RealPid head() const { return RealPid(parts_.head.pid); }
   void complain(const std::string& text) const;
@@ -111,6 +113,8 @@ class Supervisor {
   std::unique_ptr<RequestWatch> watch_;
   std::set<pid_t> helpers_;  // children that are not orphans of the job: RootProcess reaps them
   std::shared_ptr<ControlSession> stop_session_;
+  // Who shall hear how a held job's checkpoint ends.
+  std::shared_ptr<std::shared_ptr<ControlSession>> held_asker_;
   std::unique_ptr<process::RootProcess> orphan_;  // the head, once the root has ended
   Result<int> root_status_{0};                    // once it has ended
   bool head_ended_ = false;

@@ -34,7 +34,7 @@ Status prune(const JobDir& job, const Ownership& ownership, unsigned keep) {
 
 Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ownership,
                                           const CheckpointFunction& checkpoint,
-                                          const Settings& settings, bool stop,
+                                          const Settings& settings, bool stop, const Hold& hold,
                                           image::Progress* progress) {
   auto still_mine = [&ownership] { return ownership.check_still_mine(); };
   CK_TRY(still_mine());
@@ -51,10 +51,16 @@ Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ow
   options.allow_uncontrolled = settings.allow_uncontrolled;
   options.before_rename = still_mine;
   options.stop = stop;
+  if (hold)
+    options.goes_on = [&](const image::WriteReport& report) {
+      CheckpointOutcome held = outcome;
+      held.report.image = report;
+      return hold(held);
+    };
   options.tcp = settings.tcp;
   options.progress = progress;
   outcome.report = CK_TRY(checkpoint(options));
-  outcome.stopped = stop;
+  outcome.stopped = outcome.report.ended;
   for (const std::string& line : outcome.report.left_out)
     outcome.warning += (outcome.warning.empty() ? "" : "; ") + line;
   spdlog::info("generation {} of job {}: pause {} ms, {} bytes", outcome.generation,

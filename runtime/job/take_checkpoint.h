@@ -6,9 +6,13 @@
 
 namespace ck::job {
 
+// Called when the image of a job that shall be stopped is safe; true: the job goes on after all.
+using Hold = std::function<bool(const CheckpointOutcome&)>;
+
+// `hold` may be empty.
 Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ownership,
                                           const CheckpointFunction& checkpoint,
-                                          const Settings& settings, bool stop,
+                                          const Settings& settings, bool stop, const Hold& hold,
                                           image::Progress* progress);
 
 }  // namespace ck::job

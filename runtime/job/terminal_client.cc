@@ -26,6 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLookAtForeground{100};
+constexpr std::chrono::milliseconds kLookAtReaders{300};
 // A program is given this time to draw a screen of another size, and this long to be done with it.
 constexpr std::chrono::milliseconds kDrawBegins{800};
 constexpr std::chrono::milliseconds kDrawEnds{40};
@@ -95,10 +96,19 @@ class Client {
     foreground_ = user_.is_foreground();
     if (!relays()) return;
     if (!foreground_)
-      user_.restore();
+      be_in_background();
     else if (!user_.is_raw())
       user_.make_raw();
     if (foreground_ && !before) follow_window();
+  }
+
+  // Where there is a shell that could bring it back, a program that reads the terminal or changes
+  // its modes is stopped, as the kernel does with others.
+  void be_in_background() {
+    user_.restore();
+    if (::getsid(::getppid()) != ::getsid(0) || Clock::now() < look_at_readers_) return;
+    look_at_readers_ = Clock::now() + kLookAtReaders;
+    (void)keeper::send(options_.keeper.get(), Type::kBackground, draws_screens() ? SIGTTOU : 0);
   }
 
   // Nobody had the slave open; somebody may again.
@@ -298,6 +308,7 @@ class Client {
   void stop() {
     drain();
     user_.restore();
+    const bool was_in_background = !foreground_;
     struct sigaction plain {};
     plain.sa_handler = SIG_DFL;
     struct sigaction before {};
@@ -315,6 +326,7 @@ class Client {
     (void)::sigtimedwait(&set, nullptr, &now);
     look_at_foreground();
     continue_program();
+    if (was_in_background && foreground_) redraw();  // it has not drawn for this screen, if at all
   }
 
   // What the program has written so far.
@@ -353,6 +365,7 @@ class Client {
   std::optional<Relay> input_, output_;
   std::string name_;
   bool foreground_ = true, held_ = false;
+  Clock::time_point look_at_readers_;         // not before
   std::optional<Clock::time_point> drawing_;  // until then at another size than the user's
   bool drew_ = false, at_other_size_ = false;
   int attempts_ = 3;

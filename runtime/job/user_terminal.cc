@@ -12,7 +12,9 @@ UserTerminal UserTerminal::find() {
     Result<terminal::Modes> modes = terminal::modes_of(fd);
     if (!modes.ok()) continue;
     found.fd_ = fd;
-    found.modes_ = *modes;
+    // In the background these are not the user's, but those in which a shell reads its next
+    // command.
+    found.modes_ = found.is_foreground() ? *modes : terminal::cooked(*modes);
     break;
   }
   return found;

@@ -180,7 +180,12 @@ Result<std::int64_t> Mailbox::finish_single(const std::string& what, CallRef ref
   return value;
 }
 
-Result<pid_t> Mailbox::clone(const clone_args& args, unsigned child_slot) {
+Result<pid_t> Mailbox::clone(clone_args args, unsigned child_slot, pid_t wanted) {
+  if (finished_) clear();
+  if (wanted != 0) {
+    args.set_tid = put_value<std::int32_t>(wanted);
+    args.set_tid_size = 1;
+  }
   start_clone(args, child_slot);
   return finish_clone();
 }

@@ -94,8 +94,9 @@ class Mailbox {
     return finish_single(what, ref);
   }
 
-  // clone3 in the process; the child serves `child_slot`. Returns its virtual tid.
-  Result<pid_t> clone(const struct clone_args& args, unsigned child_slot);
+  // clone3 in the process; the child serves `child_slot`. Returns its virtual tid. `wanted`: the id
+  // that it shall have, instead of args.set_tid; 0: any.
+  Result<pid_t> clone(struct clone_args args, unsigned child_slot, pid_t wanted = 0);
   // The same in two steps.
   void start_clone(const struct clone_args& args, unsigned child_slot);
   Result<pid_t> finish_clone();

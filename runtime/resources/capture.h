@@ -152,6 +152,7 @@ class CaptureSession {
   Status collect_process(std::size_t process);
   Result<std::vector<Descriptor>> probe(std::size_t process,
                                         const std::vector<Descriptor>& likely) const;
+  Result<bool> may_hold_lock(RealPid pid, int fd, const OpenFile& file);
   Result<bool> collect_inherited(std::size_t process);
   Status add(Holder holder, std::optional<Look>& look);
   Result<std::optional<std::size_t>> find_same(const OpenFile& file, Group& group) const;
@@ -162,7 +163,8 @@ class CaptureSession {
 
   std::uint32_t first_index_ = 0;
   std::map<Likeness, Group> alike_;
-  std::optional<std::set<ino_t>> locked_inodes_;  // not there: cannot be read here
+  int lock_looks_ = 0;
+  std::optional<std::set<ino_t>> locked_inodes_;  // once it has been read
   std::map<std::pair<dev_t, ino_t>, std::vector<std::size_t>> by_inode_;
 };
 

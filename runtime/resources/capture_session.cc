@@ -107,10 +107,31 @@ Result<std::vector<CaptureSession::Descriptor>> CaptureSession::probe(
   return present;
 }
 
+// Whether a process holds a POSIX lock on a file that it has inherited: each has its own. The list
+// of all locks tells at once, but only after a grace period of the kernel (10 ms): for a few files
+// it is quicker to ask for each.
+Result<bool> CaptureSession::may_hold_lock(RealPid pid, int fd, const OpenFile& file) {
+  constexpr int kFewLooks = 1000;
+  const mode_t type = file.status.st_mode & S_IFMT;
+  if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO) return false;
+  if (++lock_looks_ <= kFewLooks) {
+    const proc::FdInfo info = CK_TRY(proc::read_fdinfo(pid, fd));
+    return std::any_of(info.locks.begin(), info.locks.end(), [](const proc::FileLock& lock) {
+      return lock.kind == proc::FileLock::Kind::kPosix;
+    });
+  }
+  if (!locked_inodes_) {
+    Result<std::set<ino_t>> locked = proc::read_locked_inodes();
+    if (!locked.ok()) return true;
+    locked_inodes_ = *std::move(locked);
+  }
+  return locked_inodes_->contains(file.status.st_ino);
+}
+
 // Most processes have what they inherited and little else. Looking into /proc costs ten times as
 // much as asking the process and kcmp: it is done where the answers leave a question.
 Result<bool> CaptureSession::collect_inherited(std::size_t process) {
-  if (survey || process == 0 || !processes[process].skip.empty() || !locked_inodes_) return false;
+  if (survey || process == 0 || !processes[process].skip.empty()) return false;
   const RealPid pid = processes[process].pid;
   const std::vector<Descriptor> present = CK_TRY(probe(process, descriptors[process - 1]));
   if (present.size() != CK_TRY(proc::count_descriptors(pid))) return false;
@@ -118,7 +139,7 @@ Result<bool> CaptureSession::collect_inherited(std::size_t process) {
   for (const Descriptor& one : present) {
     const OpenFile& file = files[one.file];
     bool same = CK_TRY(proc::same_open_file({pid, one.fd}, {file.pid, file.entry.fd}));
-    if (same && !locked_inodes_->contains(file.status.st_ino)) {
+    if (same && !CK_TRY(may_hold_lock(pid, one.fd, file))) {
       add_holder({process, one.fd}, one.file, one.close_on_exec);
     } else {
       CK_TRY(add({process, one.fd}, look));
@@ -154,10 +175,6 @@ Result<std::uint32_t> CaptureSession::add_passed(UniqueFd fd) {
 
 Status CaptureSession::collect(std::uint32_t first_index) {
   first_index_ = first_index;
-  if (processes.size() > 1) {
-    Result<std::set<ino_t>> locked = proc::read_locked_inodes();
-    if (locked.ok()) locked_inodes_ = *std::move(locked);
-  }
   for (std::size_t process = 0; process < processes.size(); ++process) {
     Status status = collect_process(process);
     bool ended_meanwhile = survey && process > 0;

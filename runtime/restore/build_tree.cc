@@ -15,6 +15,7 @@
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/proc/virtual_ids.h"
+#include "runtime/restore/id_patience.h"
 
 namespace ck::restore {
 
@@ -134,11 +135,11 @@ Status Tree::start(const TreeStep& step) {
   args.exit_signal = beside ? 0 : static_cast<std::uint64_t>(std::max(node.exit_signal, 0));
   args.stack = parent.slot_address(live.slot) + offsetof(abi::ThreadSlot, stack);
   args.stack_size = abi::kStackBytes;
-  if (node.pid != 0 && !area_.has_virtual_ids()) {
-    args.set_tid = parent.put_value<std::int32_t>(node.pid);
-    args.set_tid_size = 1;
-  }
-  Result<pid_t> made = parent.clone(args, live.slot);
+  const pid_t wanted = area_.has_virtual_ids() ? 0 : node.pid;
+  const IdPatience patience(wanted);
+  Result<pid_t> made = parent.clone(args, live.slot, wanted);
+  while (!made.ok() && patience.again(made.error().errnum))
+    made = parent.clone(args, live.slot, wanted);
   if (!made.ok())
     return std::move(made)
         .error()

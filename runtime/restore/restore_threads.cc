@@ -14,6 +14,7 @@
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/proc/virtual_ids.h"
+#include "runtime/restore/id_patience.h"
 #include "runtime/restore/xstate_layout.h"
 
 namespace ck::restore {
@@ -133,11 +134,11 @@ Status make_threads(Mailbox& leader, const ControlArea& area, unsigned first_slo
     args.flags = kThreadFlags;
     args.stack = leader.slot_address(index) + offsetof(abi::ThreadSlot, stack);
     args.stack_size = abi::kStackBytes;
-    if (!area.has_virtual_ids()) {
-      args.set_tid = leader.put_value<std::int32_t>(process.threads(i).tid());
-      args.set_tid_size = 1;
-    }
-    Result<pid_t> made = leader.clone(args, index);
+    const pid_t wanted = area.has_virtual_ids() ? 0 : process.threads(i).tid();
+    const IdPatience patience(wanted);
+    Result<pid_t> made = leader.clone(args, index, wanted);
+    while (!made.ok() && patience.again(made.error().errnum))
+      made = leader.clone(args, index, wanted);
     if (!made.ok())
       return std::move(made)
           .error()

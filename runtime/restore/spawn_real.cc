@@ -11,6 +11,7 @@
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/virtual_ids.h"
 #include "runtime/process/child_process.h"
+#include "runtime/restore/id_patience.h"
 #include "runtime/restore/spawn_child.h"
 
 namespace ck::restore {
@@ -58,7 +59,9 @@ Result<std::unique_ptr<Spawned>> spawn_here(const image::Manifest& manifest,
   spawned->helpers = plan.helpers;
   spawned->group_of_restart = joins_group(manifest);
   spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
-  const pid_t pid = clone_with_id(clone_flags(plan), wanted);
+  const IdPatience patience(wanted);
+  pid_t pid = clone_with_id(clone_flags(plan), wanted);
+  while (pid < 0 && patience.again(errno)) pid = clone_with_id(clone_flags(plan), wanted);
   if (pid < 0 && errno == EPERM && !plan.hostname.empty()) return cannot_keep(plan.hostname);
   if (pid < 0) return cannot_clone(wanted, errno);
   if (pid == 0) become_restorer(plan);

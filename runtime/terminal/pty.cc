@@ -85,6 +85,14 @@ Modes raw(Modes modes) {
   return modes;
 }
 
+Modes cooked(Modes modes) {
+  modes.c_iflag &= ~(INLCR | IGNCR);
+  modes.c_iflag |= ICRNL;
+  modes.c_oflag |= OPOST | ONLCR;
+  modes.c_lflag |= ISIG | ICANON | IEXTEN | ECHO | ECHOE | ECHOK;
+  return modes;
+}
+
 Result<Window> window_of(int terminal) {
   Window window{};
   if (::ioctl(terminal, TIOCGWINSZ, &window) != 0)

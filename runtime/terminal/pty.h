@@ -35,6 +35,8 @@ Result<Modes> modes_of(int terminal);
 Status set_modes(int terminal, const Modes& modes);
 // As cfmakeraw(3) makes them.
 Modes raw(Modes modes);
+// Lines with echo and signals; characters and speeds as they are.
+Modes cooked(Modes modes);
 Result<Window> window_of(int terminal);
 // The foreground process group hears of it (SIGWINCH) if it is another than before.
 Status set_window(int terminal, const Window& window);

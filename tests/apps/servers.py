@@ -13,6 +13,7 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
+@changes_files
 def redis(_):
     need("redis-server")
     return [need("bash"), source("redis_job.sh"), free_port(), "40000"], {}

@@ -231,6 +231,51 @@ class Save(case.Case):
         job.checkpoint("--stop", "--stop-exit", "7")
         self.assertEqual(job.finish(), 7, job.report())
 
+    def progress(self, job):
+        """How much the job's process has run: clock ticks."""
+        with open(f"/proc/{job.pid()}/stat", encoding="utf-8") as file:
+            words = file.read().rpartition(")")[2].split()
+        return int(words[11]) + int(words[12])
+
+    def hold(self, guest="counter"):
+        job = self.start(guest)
+        job.checkpoint("--hold")
+        before = self.progress(job)
+        time.sleep(0.3)
+        self.assertEqual(self.progress(job), before)
+        self.assert_fails(self.bench.ckpt(job.name), 75)
+        return job
+
+    def test_held_job_goes_on(self):
+        job = self.hold()
+        done = self.bench.ckpt("unhold", job.name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_fails(self.bench.ckpt("unhold", job.name), 66, about=["not held"])
+        job.checkpoint()
+        self.finish_well(job)
+
+    def test_held_job_is_ended(self):
+        job = self.hold()
+        done = self.bench.ckpt("unhold", "--end", job.name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(job.finish(), 85, job.report())
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
+
+    def test_held_job_dies_with_its_supervisor(self):
+        job = self.hold("threads_condvar")
+        pid = job.pid()
+        job.popen.kill()
+        job.popen.wait()
+        deadline = time.monotonic() + 10
+        while processes.alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertFalse(processes.alive(pid))
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
+
     def test_kill_with_the_request_signal(self):
         job = self.start(name="asked")
         os.kill(job.pid(), signal.SIGUSR2)

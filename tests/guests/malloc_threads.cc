@@ -1,5 +1,6 @@
 // Four threads that allocate, move and free all the time: a checkpoint inside malloc.
 // roundtrip: maps=no
+#include <atomic>
 #include <map>
 #include <string>
 #include <thread>
@@ -7,7 +8,10 @@
 
 #include "guest.h"
 
+static std::atomic<int> running;
+
 static void work(unsigned seed) {
+  running++;
   std::map<unsigned, std::string> kept;
   while (!guest_released()) {
     for (int i = 0; i < 500; i++) {
@@ -24,6 +28,7 @@ static void work(unsigned seed) {
 int main() {
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < 4; i++) threads.emplace_back(work, i + 1);
+  while (running < 4) guest_nap(1);
   guest_ready();
   for (auto& thread : threads) thread.join();
   return guest_ok();

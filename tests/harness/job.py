@@ -189,6 +189,14 @@ class Job:
         """Whether the job's folder says that it has ended by itself."""
         return os.path.exists(os.path.join(self.bench.state, self.name, "finished"))
 
+    def finishes_now(self):
+        """Whether it has ended by itself, or is about to."""
+        try:
+            self.popen.wait(1)
+        except subprocess.TimeoutExpired:
+            return False
+        return self.has_finished()
+
     def restart(self, *options, image=None, cwd=None):
         self.spawn([self.bench.tool("ckpt"), "restart", *self.restart_options, *options,
                      image or self.image], cwd)

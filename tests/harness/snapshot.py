@@ -168,6 +168,14 @@ def take(pid, with_maps=True, virtual_ids=False):
     return state
 
 
+def starts_thread(state):
+    """Whether a thread has not come to its own code yet: libc blocks all signals meanwhile, also
+    those of its own, which a program cannot block through it."""
+    own_signal = 1 << (32 - 1)
+    return any(int(thread.get("SigBlk", "0"), 16) & own_signal
+               for thread in state["threads"].values())
+
+
 def differences(before, after):
     """One readable line for each difference."""
     lines = []

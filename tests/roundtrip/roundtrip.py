@@ -77,6 +77,22 @@ class RoundTrip:
         return snapshot.take(self.job.pid(), with_maps=self.words["maps"] == "yes",
                              virtual_ids=self.virtual_ids)
 
+    def still_snapshot(self):
+        """Not of an instant in which a signal is just on its way: two in a row are equal. Nor while
+        a thread is being started, which on a busy machine takes longer than that."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        started_by = time.monotonic() + 2  # else it is the program that blocks all
+        now = self.snapshot()
+        while now is not None:
+            last, now = now, self.snapshot()
+            lines = snapshot.differences(last, now)
+            starts = time.monotonic() < started_by and snapshot.starts_thread(now)
+            if not lines and not starts:
+                break
+            if lines and time.monotonic() > deadline:
+                raise AssertionError("does not stand still:\n  " + "\n  ".join(lines[:40]))
+        return now
+
     def expect_same(self, before, when):
         """The state must become what it was; a restart may still be under way for a moment."""
         if before is None:
@@ -99,7 +115,7 @@ class RoundTrip:
     def resume(self):
         for number in range(3):
             time.sleep(self.delay / 3)
-            before = self.snapshot()
+            before = self.still_snapshot()
             self.job.checkpoint()
             self.expect_same(before, f"after checkpoint {number + 1}")
 
@@ -108,7 +124,7 @@ class RoundTrip:
             time.sleep(self.delay / rounds)
             if self.has_ended():
                 return
-            before = self.snapshot()
+            before = self.still_snapshot()
             self.job.checkpoint()
             time.sleep(0.03)  # it runs on, past what the image knows
             self.job.kill()

@@ -188,8 +188,16 @@ class OnTerminal(case.Case):
         self.assertEqual(popen.wait(STEP_SECONDS), 130)
         self.assertTrue(screen.is_as_before())
 
+    def stopped_in_background(self, screen):
+        """The shell tells so when it is asked."""
+        def told(_):
+            screen.type("clear; jobs\r")
+            screen.wait_quiet()
+            return "Stopped" in screen.text()
+        screen.wait_until(told, "a stopped job")
+
     def test_background(self):
-        """A job in the background leaves the terminal alone; fg gives it back."""
+        """A program that changes the terminal's modes is stopped; fg gives it the terminal."""
         screen = self.screen()
         self.shell(screen)
         screen.type(f"ckrun --name job /usr/bin/python3 {self.keys_path} &\r")
@@ -197,13 +205,38 @@ class OnTerminal(case.Case):
         screen.type("\r")
         screen.type("echo typed at the shell\r")
         screen.wait_for("\ntyped at the shell")
+        self.stopped_in_background(screen)
         screen.type("clear; fg\r")
-        screen.wait_until(lambda text: "keys.py" in text, "the job's name")
-        screen.wait_quiet()
+        screen.wait_for("size")  # it is asked to draw
         screen.type("d")
         screen.wait_for("key d")
         screen.type("q")
         self.wait_prompt(screen)
+
+    def test_background_read(self):
+        """As without ckrun: a program that reads is stopped, each time, until it is in front."""
+        screen = self.screen()
+        self.shell(screen)
+        screen.type("ckrun --name job sh -c 'cat; exit 4' &\r")
+        self.stopped_in_background(screen)
+        screen.type("clear; bg\r")
+        screen.wait_quiet()
+        self.stopped_in_background(screen)
+        screen.type("clear; fg\r")
+        screen.wait_modes(is_raw)
+        screen.type("one line\r")
+        screen.wait_for("one line\none line")
+        screen.type("\x04")
+        self.wait_prompt(screen)
+        screen.type("echo status $?\r")
+        screen.wait_for("status 4")
+
+    def test_background_goes_on(self):
+        """A program that only writes is not stopped."""
+        screen = self.screen()
+        self.shell(screen)
+        screen.type("ckrun --name job sh -c 'sleep 2; echo all do''ne' &\r")
+        screen.wait_for("all done")
 
     # --- the window
 

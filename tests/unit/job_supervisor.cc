@@ -61,8 +61,10 @@ ck::Result<ck::capture::CheckpointReport> fake_checkpoint(
   if (engine.fails) return ck::make_error(ErrorKind::kRefused, "fd 7 cannot be saved");
   CK_TRY(options.before_rename());
   std::ofstream(options.image_path) << "image";
+  ck::capture::CheckpointReport report;
+  report.ended = options.stop;
   if (options.stop) kill(root.value, SIGKILL);
-  return ck::capture::CheckpointReport{};
+  return report;
 }
 
 // A supervisor in a process of its own, as in life.

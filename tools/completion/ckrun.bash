@@ -1,4 +1,4 @@
-# bash completion for ckrun and ckpt
+# bash completion for ckrun, ckpt and ckd
 
 _ckrun_signals='SIGUSR1 SIGUSR2 SIGXCPU SIGTERM'
 
@@ -40,14 +40,17 @@ _ckrun_option_value()
 {
     local previous=$1 current=$2
     case $previous in
-        --dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+        --dir | --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
         --compress) mapfile -t COMPREPLY < <(compgen -W 'none zstd zstd:3 zstd:9 zstd:19' -- "$current") ;;
         --redraw) mapfile -t COMPREPLY < <(compgen -W 'auto winch none' -- "$current") ;;
         --tcp) mapfile -t COMPREPLY < <(compgen -W 'reset refuse repair' -- "$current") ;;
         --pids) mapfile -t COMPREPLY < <(compgen -W 'auto real namespace virtual' -- "$current") ;;
         -s | --signal) mapfile -t COMPREPLY < <(compgen -W "$_ckrun_signals" -- "$current") ;;
         --interval | --timeout) mapfile -t COMPREPLY < <(compgen -W '30s 10m 30m 1h' -- "$current") ;;
-        --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
+        --peers-from) mapfile -t COMPREPLY < <(compgen -W 'gridengine slurm' -- "$current") ;;
+        --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$current") ;;
+        --valid) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d' -- "$current") ;;
+        --host | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -82,7 +85,7 @@ _ckrun()
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
-    local subcommands='save restart attach detach ls inspect verify rm check'
+    local subcommands='save unhold restart attach detach ls inspect verify rm check hosts'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
     done
@@ -90,11 +93,14 @@ _ckpt()
     if [[ $current == -* ]]; then
         local options='--dir --help'
         case $sub in
-            save) options+=' --stop --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
+            save) options+=' --stop --hold --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
+            unhold) options+=' --end' ;;
             restart) options+=' --as --pids --rollback-files --force --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
             attach) options+=' --redraw' ;;
-            ls | check) options+=' --json' ;;
+            ls) options+=' --json --all-hosts' ;;
+            check) options+=' --json' ;;
+            hosts) options='--json --help' ;;
             inspect) options+=' --mappings --json' ;;
             verify) options+=' --threads --json' ;;
             rm) options+=' --force' ;;
@@ -113,5 +119,31 @@ _ckpt()
         case $sub in restart | inspect | verify | rm) compgen -G '*.ckpt' ;; esac)
 }
 
+_ckd()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} sub='' word
+    local subcommands='init invite join revoke'
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
+    done
+    _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
+    if [[ $current == -* ]]; then
+        local options='--config --help'
+        case $sub in
+            '') options+=' --dir --socket --peers-from --log-level --version' ;;
+            init) options+=' --host --address --listen' ;;
+            invite) options+=' --valid --output' ;;
+            join) options+=' --host --address --listen --force' ;;
+        esac
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    elif [[ -z $sub ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$subcommands" -- "$current")
+    elif [[ $sub == join ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    fi
+}
+
 complete -F _ckrun ckrun
 complete -F _ckpt ckpt
+complete -F _ckd ckd

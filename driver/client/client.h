@@ -1,0 +1,16 @@
+// Asking the ckd of this host. Blocking, with a time-out; any thread.
+#pragma once
+
+#include <chrono>
+
+#include "driver/protocol/control.pb.h"
+#include "runtime/base/result.h"
+
+namespace ck::client {
+
+// One request and its reply; ckd's refusal comes back as the Error that it is. kNotFound: no ckd
+// listens; kPermission: who listens is neither this user nor root.
+Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest request,
+                                                std::chrono::milliseconds patience);
+
+}  // namespace ck::client

@@ -1,0 +1,151 @@
+#include "driver/cluster/settings.h"
+
+#include "driver/cluster/secrets.h"
+#include "driver/cluster/toml.h"
+#include "driver/protocol/check.h"
+#include "runtime/job/settings.h"
+
+namespace ck::cluster {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+template <typename Duration>
+Status read_duration(const toml::table& table, const std::string& where, std::string_view key,
+                     Duration& target) {
+  std::string text;
+  CK_TRY(read_text(table, where, key, text));
+  if (table.get(key) == nullptr) return {};
+  Result<milliseconds> duration = job::parse_duration(text);
+  if (!duration.ok() || *duration < milliseconds(100)) {
+    return toml_error(where, *table.get(key), std::string(key) + " must be a time such as \"30s\"");
+  }
+  target = std::chrono::duration_cast<Duration>(*duration);
+  return {};
+}
+
+Status check_value(const toml::table& table, const std::string& where, std::string_view key,
+                   const Status& status) {
+  if (status.ok()) return {};
+  const toml::node* node = table.get(key);
+  return toml_error(where, node == nullptr ? table : *node,
+                    std::string(key) + ": " + status.error().text());
+}
+
+Status check_id(std::string_view id) {
+  bool valid =
+      id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return valid ? Status()
+               : make_error(ErrorKind::kUsage, "that is not a cluster's id", "ckd init makes one");
+}
+
+Result<ClusterSettings> read_cluster(const toml::table& table, const std::string& where) {
+  CK_TRY(check_keys(table, where,
+                    {"id", "host", "authority", "address", "listen", "peers_from",
+                     "certificate_lifetime", "refresh"}));
+  ClusterSettings cluster;
+  CK_TRY(read_text(table, where, "id", cluster.id));
+  CK_TRY(read_text(table, where, "host", cluster.host));
+  CK_TRY(read_text(table, where, "authority", cluster.authority));
+  CK_TRY(read_text(table, where, "address", cluster.address));
+  CK_TRY(read_text(table, where, "listen", cluster.listen));
+  CK_TRY(read_text(table, where, "peers_from", cluster.peers_from));
+  CK_TRY(read_duration(table, where, "certificate_lifetime", cluster.certificate_lifetime));
+  CK_TRY(read_duration(table, where, "refresh", cluster.refresh));
+  CK_TRY(check_value(table, where, "id", check_id(cluster.id)));
+  CK_TRY(check_value(table, where, "host", protocol::check_host_name(cluster.host)));
+  CK_TRY(check_value(table, where, "authority", protocol::check_host_name(cluster.authority)));
+  CK_TRY(check_value(table, where, "address", protocol::check_address(cluster.address)));
+  CK_TRY(check_value(table, where, "listen", protocol::check_address(cluster.listen)));
+  return cluster;
+}
+
+Status read_metrics(const toml::table& table, const std::string& where, Settings& settings) {
+  CK_TRY(check_keys(table, where, {"listen"}));
+  CK_TRY(read_text(table, where, "listen", settings.metrics_listen));
+  return check_value(table, where, "listen", protocol::check_address(settings.metrics_listen));
+}
+
+Status read_limits(const toml::table& table, const std::string& where, Settings& settings) {
+  CK_TRY(check_keys(table, where,
+                    {"connections", "connections_per_peer", "handshake", "answer", "idle"}));
+  CK_TRY(read_number(table, where, "connections", 1, 65536, settings.connections));
+  CK_TRY(
+      read_number(table, where, "connections_per_peer", 1, 65536, settings.connections_per_peer));
+  CK_TRY(read_duration(table, where, "handshake", settings.handshake_timeout));
+  CK_TRY(read_duration(table, where, "answer", settings.answer_timeout));
+  return read_duration(table, where, "idle", settings.idle_timeout);
+}
+
+// The section of that name; nullptr if it is absent.
+Result<const toml::table*> section(const toml::table& root, const std::string& where,
+                                   std::string_view name) {
+  const toml::node* node = root.get(name);
+  if (node == nullptr) return static_cast<const toml::table*>(nullptr);
+  if (!node->is_table()) {
+    return toml_error(where, *node, std::string(name) + " must be written as a section");
+  }
+  return node->as_table();
+}
+
+}  // namespace
+
+Result<Settings> parse_settings(std::string_view text, const std::string& where) {
+  toml::table root = CK_TRY(parse_toml(text, where));
+  CK_TRY(check_keys(root, where, {"cluster", "metrics", "limits"}));
+  Settings settings;
+  if (const toml::table* table = CK_TRY(section(root, where, "cluster"))) {
+    settings.cluster = CK_TRY(read_cluster(*table, where));
+  }
+  if (const toml::table* table = CK_TRY(section(root, where, "metrics"))) {
+    CK_TRY(read_metrics(*table, where, settings));
+  }
+  if (const toml::table* table = CK_TRY(section(root, where, "limits"))) {
+    CK_TRY(read_limits(*table, where, settings));
+  }
+  return settings;
+}
+
+std::string settings_text(const ClusterSettings& cluster) {
+  return R"(# Settings of ckd. Times are written as "30s", "10m", "1h30m" or "365d".
+# After a change: kill -HUP the daemon, or systemctl reload ckd; "listen" needs a restart.
+
+[cluster]
+id = ")" +
+         cluster.id + R"("
+host = ")" +
+         cluster.host + R"("              # this host's name; its certificate carries it
+authority = ")" +
+         cluster.authority +
+         R"("         # the host that has the CA: peers and revocations come from it
+address = ")" +
+         cluster.address + R"("     # where the other hosts reach this one
+listen = ")" +
+         cluster.listen + R"("
+# peers_from = "slurm"                # hosts besides those of peers.toml: "slurm", "gridengine" or a file
+# certificate_lifetime = "365d"       # of certificates that this host's CA signs; renewed after two thirds
+# refresh = "60s"                     # how often the authority is asked for news
+
+# Prometheus metrics at /metrics and the health of ckd at /healthz. Only for local addresses.
+# [metrics]
+# listen = "127.0.0.1:9381"
+
+# [limits]
+# connections = 256                   # of all peers at once
+# connections_per_peer = 16           # of one address at once
+# handshake = "5s"                    # a peer that takes longer is cut off
+# answer = "5s"
+# idle = "30s"
+)";
+}
+
+Result<Settings> read_settings(const std::string& folder) {
+  std::string path = folder + "/" + kSettingsFile;
+  Result<std::string> text = read_trusted(path);
+  if (!text.ok() && text.error().errnum == ENOENT) return Settings();
+  if (!text.ok()) return std::move(text).error();
+  return parse_settings(*text, path);
+}
+
+}  // namespace ck::cluster

@@ -1,0 +1,74 @@
+// Frames over a stream, with a deadline for each step: a peer that is slow or silent has its
+// connection closed. The daemon's thread only.
+#pragma once
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+
+#include "driver/daemon/task.h"
+
+namespace ck::daemon {
+
+using TlsStream = asio::ssl::stream<asio::ip::tcp::socket>;
+using LocalStream = asio::local::stream_protocol::socket;
+
+template <typename Stream>
+class Channel {
+  struct State {
+    explicit State(Stream s) : stream(std::move(s)) {}
+    void close();
+    Stream stream;
+    bool expired = false;
+  };
+
+ public:
+  // Closes the stream if it lives too long. There may be several at once.
+  class Deadline {
+   public:
+    Deadline(std::shared_ptr<State> state, milliseconds patience);
+    Deadline(const Deadline&) = delete;
+    Deadline& operator=(const Deadline&) = delete;
+    ~Deadline() { *over_ = true; }
+
+   private:
+    asio::steady_timer timer_;
+    std::shared_ptr<bool> over_ = std::make_shared<bool>(false);
+  };
+
+  explicit Channel(Stream stream) : state_(std::make_shared<State>(std::move(stream))) {}
+  Channel(Channel&&) noexcept = default;
+  Channel& operator=(Channel&&) noexcept = default;
+  ~Channel() {
+    if (state_) state_->close();
+  }
+
+  Stream& stream() { return state_->stream; }
+  Deadline deadline(milliseconds patience) { return Deadline(state_, patience); }
+  void close() { state_->close(); }
+
+  // The next message's bytes; empty if the other end has closed the connection between messages.
+  // It may be silent for `idle` first, and may then take `patience` for the rest.
+  Task<Result<std::string>> receive(std::uint32_t limit, milliseconds idle, milliseconds patience);
+  Task<Status> send(std::string frame, milliseconds patience);
+
+  // Why a step failed: the deadline, or what the system or TLS says.
+  Error failure(const boost::system::error_code& error) const;
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+using TlsChannel = Channel<TlsStream>;
+using LocalChannel = Channel<LocalStream>;
+extern template class Channel<TlsStream>;
+extern template class Channel<LocalStream>;
+
+// For co_await: errors come as an error_code beside the result, not as an exception.
+inline constexpr auto kAsTuple = asio::as_tuple_t<asio::use_awaitable_t<>>(asio::use_awaitable);
+
+}  // namespace ck::daemon

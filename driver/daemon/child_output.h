@@ -1,0 +1,22 @@
+// What a child process writes: for work that may block, or that another user does. The daemon's
+// thread only.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "driver/daemon/task.h"
+
+namespace ck::daemon {
+
+// Runs `work` in a forked child, with the descriptor of a pipe, and returns what it wrote there if
+// its exit status was 0. Killed when `patience` is over or it writes more than `limit`. `what` is
+// for errors.
+Task<Result<std::string>> child_output(std::function<int(int)> work, std::string what,
+                                       std::size_t limit, milliseconds patience);
+
+// The standard output of a program.
+Task<Result<std::string>> program_output(std::vector<std::string> command, milliseconds patience);
+
+}  // namespace ck::daemon

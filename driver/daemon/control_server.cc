@@ -1,0 +1,112 @@
+#include "driver/daemon/control_server.h"
+
+#include <sys/socket.h>
+
+#include "driver/daemon/channel.h"
+#include "driver/daemon/event_log.h"
+#include "driver/daemon/peers_ask.h"
+#include "driver/daemon/spawn.h"
+#include "driver/daemon/users.h"
+#include "driver/protocol/frame.h"
+
+namespace ck::daemon {
+namespace {
+
+using protocol::wire::ControlReply;
+using protocol::wire::ControlRequest;
+
+constexpr milliseconds kPatience{5000};
+constexpr milliseconds kAcceptPause{200};
+constexpr std::uint32_t kLongestRequest = 64u << 10;
+constexpr unsigned kMostSessions = 64;
+constexpr unsigned kMostOfUser = 16;  // so that one user cannot keep the others out
+
+struct Sessions {
+  unsigned all = 0;
+  std::map<uid_t, unsigned> by_user;
+};
+
+Result<uid_t> user_of(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return sys_error("find out who asks");
+  }
+  if (peer.uid == geteuid() || peer.uid == 0 || geteuid() == 0) return peer.uid;
+  return make_error(ErrorKind::kPermission,
+                    "this ckd serves user " + user_name(geteuid()) + " only");
+}
+
+Task<Result<ControlReply>> answer(State& state, uid_t user, ControlRequest request) {
+  ControlReply reply;
+  switch (request.kind_case()) {
+    case ControlRequest::kHosts: {
+      CK_CO_TRY(*reply.mutable_hosts(), co_await ask_hosts(state));
+      break;
+    }
+    case ControlRequest::kAllJobs: {
+      CK_CO_TRY(*reply.mutable_all_jobs(), co_await ask_jobs(state, user_name(user)));
+      break;
+    }
+    case ControlRequest::kReload:
+      if (user != geteuid() && user != 0) {
+        co_return make_error(ErrorKind::kPermission, "only the administrator may reload ckd");
+      }
+      CK_CO_CHECK(co_await state.reload());
+      reply.mutable_reload();
+      break;
+    case ControlRequest::KIND_NOT_SET:
+      co_return make_error(ErrorKind::kBug, "a request without a kind was not refused");
+  }
+  co_return reply;
+}
+
+Task<Result<ControlReply>> read_and_answer(State& state, LocalChannel& channel, uid_t user) {
+  CK_CO_TRY(std::string bytes, co_await channel.receive(kLongestRequest, kPatience, kPatience));
+  CK_CO_TRY(ControlRequest request, protocol::parse_control_request(bytes));
+  co_return co_await answer(state, user, std::move(request));
+}
+
+Task<void> serve_one(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                     [[maybe_unused]] std::shared_ptr<void> counted) {
+  Result<ControlReply> reply = co_await read_and_answer(state, *channel, user);
+  if (!reply.ok()) {
+    ControlReply refusal;
+    *refusal.mutable_error() = protocol::refusal_of(reply.error());
+    reply = std::move(refusal);
+  }
+  Result<std::string> frame = protocol::make_frame(*reply, protocol::kLongestControlReply);
+  if (frame.ok()) (void)co_await channel->send(*std::move(frame), kPatience);
+}
+
+}  // namespace
+
+Task<void> serve_control(State& state, asio::local::stream_protocol::acceptor& acceptor) {
+  auto sessions = std::make_shared<Sessions>();
+  asio::steady_timer pause(acceptor.get_executor());
+  for (;;) {
+    auto [error, socket] = co_await acceptor.async_accept(kAsTuple);
+    if (!acceptor.is_open()) co_return;
+    if (error) {  // out of descriptors, most likely: not worth a busy loop
+      pause.expires_after(kAcceptPause);
+      co_await pause.async_wait(kAsTuple);
+      continue;
+    }
+    Result<uid_t> user = user_of(socket.native_handle());
+    if (!user.ok()) {
+      log_warning("question refused", {{"reason", user.error().message}});
+      continue;
+    }
+    if (sessions->all >= kMostSessions || sessions->by_user[*user] >= kMostOfUser) continue;
+    ++sessions->all;
+    ++sessions->by_user[*user];
+    std::shared_ptr<void> counted(nullptr, [sessions, user = *user](void*) {
+      --sessions->all;
+      if (--sessions->by_user[user] == 0) sessions->by_user.erase(user);
+    });
+    auto channel = std::make_shared<LocalChannel>(std::move(socket));
+    spawn(acceptor.get_executor(), serve_one(state, std::move(channel), *user, std::move(counted)));
+  }
+}
+
+}  // namespace ck::daemon

@@ -1,0 +1,59 @@
+#include "driver/daemon/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <sstream>
+
+namespace ck::daemon {
+namespace {
+
+prometheus::Family<prometheus::Counter>& counters(prometheus::Registry& registry, const char* name,
+                                                  const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
+}
+
+}  // namespace
+
+Metrics::Metrics()
+    : connections_(counters(registry_, "ckd_connections_total", "Connections of peers.")),
+      questions_(counters(registry_, "ckd_questions_total", "Questions to peers.")),
+      jobs_(gauge(registry_, "ckd_jobs", "Jobs that run on this host.")),
+      load_(gauge(registry_, "ckd_load1", "Load average of a minute, of all processors.")),
+      memory_free_(gauge(registry_, "ckd_memory_free_bytes", "Memory that could be had.")),
+      peers_(gauge(registry_, "ckd_peers", "Other hosts that are configured.")),
+      certificate_end_(gauge(registry_, "ckd_certificate_end_seconds",
+                             "When this host's certificate expires, in seconds since 1970.")) {}
+
+void Metrics::count_connection(const char* result) {
+  connections_.Add({{"result", result}}).Increment();
+}
+
+void Metrics::count_question(const char* result) {
+  questions_.Add({{"result", result}}).Increment();
+}
+
+void Metrics::show_host(const protocol::wire::HostReport& report) {
+  jobs_.Set(report.jobs());
+  load_.Set(report.load_1());
+  memory_free_.Set(static_cast<double>(report.memory_free_bytes()));
+}
+
+void Metrics::show_peers(std::size_t count) {
+  peers_.Set(static_cast<double>(count));
+}
+
+void Metrics::show_certificate_end(double unix_seconds) {
+  certificate_end_.Set(unix_seconds);
+}
+
+std::string Metrics::text() const {
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, registry_.Collect());
+  return out.str();
+}
+
+}  // namespace ck::daemon

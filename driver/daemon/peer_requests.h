@@ -1,0 +1,13 @@
+// What a peer may ask, by who it is, and the answers. The daemon's thread only.
+#pragma once
+
+#include "driver/daemon/state.h"
+#include "driver/protocol/peer.pb.h"
+
+namespace ck::daemon {
+
+// The answer, or why there is none. A guest may only join.
+Task<Result<protocol::wire::PeerMessage>> answer_peer(State& state, cluster::Identity peer,
+                                                      protocol::wire::PeerMessage question);
+
+}  // namespace ck::daemon

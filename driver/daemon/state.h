@@ -1,0 +1,70 @@
+// What all parts of the daemon share: configuration, credentials and counters. It outlives every
+// coroutine. The daemon's thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "driver/cluster/member.h"
+#include "driver/cluster/peers.h"
+#include "driver/cluster/settings.h"
+#include "driver/cluster/tls.h"
+#include "driver/daemon/metrics.h"
+#include "driver/daemon/task.h"
+
+namespace ck::daemon {
+
+struct Options {
+  std::string folder;      // of the configuration
+  std::string jobs_dir;    // --dir
+  std::string socket;      // for ckpt
+  std::string peers_from;  // instead of that of the settings
+};
+
+// What a reload replaces as a whole.
+struct Configuration {
+  cluster::Settings settings;
+  std::optional<cluster::Member> member;  // of a cluster
+  std::shared_ptr<cluster::Context> tls;  // with a member
+  std::vector<cluster::Peer> peers;       // without this host
+
+  bool is_authority() const {
+    return settings.cluster && settings.cluster->authority == settings.cluster->host;
+  }
+};
+
+class State {
+ public:
+  explicit State(Options options) : options_(std::move(options)) {}
+
+  // From the folder, and from the batch system if that is wanted. On an error everything stays as
+  // it was.
+  Task<Status> load();
+
+  const Options& options() const { return options_; }
+  const Configuration& configuration() const { return *configuration_; }
+  const cluster::ClusterSettings& cluster() const { return *configuration_->settings.cluster; }
+  const std::string& host() const { return host_; }  // in the cluster; without one, the hostname
+  Metrics& metrics() { return metrics_; }
+
+  // As SIGHUP: load(), and all that follows from it. Set by the daemon.
+  std::function<Task<Status>()> reload;
+
+  // kPermission when the host's certificate is not valid now.
+  Status health() const;
+
+ private:
+  Task<Result<std::vector<cluster::Peer>>> batch_peers(cluster::ClusterSettings cluster);
+  void show_metrics();
+
+  Options options_;
+  std::unique_ptr<Configuration> configuration_ = std::make_unique<Configuration>();
+  std::string host_;
+  Metrics metrics_;
+};
+
+}  // namespace ck::daemon

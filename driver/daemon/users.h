@@ -1,0 +1,28 @@
+// Users by name: it is the name that is the same on two hosts, not the number. Any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "runtime/base/result.h"
+
+namespace ck::daemon {
+
+// "#1234" for a user who has no name.
+std::string user_name(uid_t user);
+
+struct User {
+  std::string name;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string home;
+};
+// kNotFound if this host has no such user.
+Result<User> find_user(const std::string& name);
+
+// Becomes that user for good, with the environment of a fresh login. Only in a child process of its
+// own; needs root.
+Status become(const User& user);
+
+}  // namespace ck::daemon

@@ -1,0 +1,61 @@
+#include "driver/protocol/fields.h"
+#include "driver/protocol/frame.h"
+
+namespace ck::protocol {
+namespace {
+
+Status check_row(const wire::HostRow& row) {
+  CK_TRY(check_text("row.name", row.name(), 64));
+  CK_TRY(check_text("row.address", row.address(), 300));
+  CK_TRY(check_text("row.state", row.state(), 32));
+  CK_TRY(check_text("row.reason", row.reason(), 8192));
+  if (row.latency_ns() < 0) return bad_field("row.latency_ns", "is negative");
+  return row.has_report() ? check_report(row.report()) : Status();
+}
+
+Status check_hosts(const wire::HostsReply& hosts) {
+  CK_TRY(check_count("hosts.rows", hosts.rows_size(), kMostHosts + 1));
+  for (const wire::HostRow& row : hosts.rows()) CK_TRY(check_row(row));
+  return {};
+}
+
+Status check_all_jobs(const wire::AllJobsReply& reply) {
+  CK_TRY(check_count("all_jobs.hosts", reply.hosts_size(), kMostHosts + 1));
+  for (const wire::HostJobs& host : reply.hosts()) {
+    CK_TRY(check_text("all_jobs.name", host.name(), 64));
+    CK_TRY(check_jobs(host.jobs()));
+    if (host.has_failure()) CK_TRY(check_refusal(host.failure()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check(const wire::ControlRequest& request) {
+  if (request.version() != kControlVersion) {
+    return make_error(ErrorKind::kRefused, "ckpt and ckd are of different versions",
+                      "restart ckd after an update");
+  }
+  if (request.kind_case() != wire::ControlRequest::KIND_NOT_SET) return {};
+  return make_error(ErrorKind::kRefused, "the request is of a kind that this ckd does not know",
+                    "restart ckd after an update");
+}
+
+Status check(const wire::ControlReply& reply) {
+  switch (reply.kind_case()) {
+    case wire::ControlReply::kError:
+      return check_refusal(reply.error());
+    case wire::ControlReply::kHosts:
+      return check_hosts(reply.hosts());
+    case wire::ControlReply::kAllJobs:
+      return check_all_jobs(reply.all_jobs());
+    case wire::ControlReply::kReload:
+      return {};
+    case wire::ControlReply::KIND_NOT_SET:
+      break;
+  }
+  return make_error(ErrorKind::kRefused, "ckd's reply is of a kind that this ckpt does not know",
+                    "use the ckpt that was installed with ckd");
+}
+
+}  // namespace ck::protocol

@@ -1,0 +1,35 @@
+// How an image is compressed for a link: what brings most content through in a second, with the
+// processors compressing and the link sending at the same time. Pure; any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "runtime/image/writer.h"
+
+namespace ck::driver::transfer {
+
+struct Encoding {
+  image::Codec codec = image::Codec::kZstd;
+  int level = 1;
+  bool operator==(const Encoding&) const = default;
+};
+
+// `link`: bytes a second, as measured or as limited, whichever is less; 0 or less: not known, the
+// engine's default. `threads` that compress; 0 counts as 1.
+Encoding encoding_for(double link, unsigned threads);
+
+// The speed of a link from what went through it lately: older transfers count less and less.
+class LinkSpeed {
+ public:
+  // Of a transfer that the link, not the disk or a limit, has held up.
+  void note(std::uint64_t bytes, std::chrono::nanoseconds took);
+  std::optional<double> bytes_per_second() const;
+
+ private:
+  double bytes_ = 0;
+  double seconds_ = 0;
+};
+
+}  // namespace ck::driver::transfer
