@@ -1,17 +1,21 @@
 #include "runtime/resources/io_uring.h"
 
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
 #include "runtime/proc/maps.h"
+#include "runtime/proc/status.h"
+#include "runtime/proc/tasks.h"
 #include "runtime/proc/text_cursor.h"
 #include "runtime/resources/capture.h"
+#include "runtime/resources/io_uring_advance.h"
+#include "runtime/resources/io_uring_files.h"
 #include "runtime/resources/io_uring_idle.h"
 #include "runtime/resources/io_uring_mapping.h"
 #include "runtime/resources/io_uring_ring.h"
@@ -28,6 +32,7 @@ constexpr std::uint32_t kMostRequests = 1u << 30;
 constexpr std::uint32_t kMostEntries = 1u << 16;
 constexpr std::uint32_t kMostSlots = 1u << 20;  // the kernel allows 2^15 files, 2^14 buffers
 constexpr int kRegisteredRings = 16;            // IO_RINGFD_REG_MAX of the kernel
+constexpr std::chrono::seconds kThreadTime{5};  // for a polling thread to work, or to end
 constexpr std::uint64_t kBadAddress = 1;        // to ask without an effect
 constexpr std::uint32_t kKeptFlags = kLayoutFlags | IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL |
                                      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
@@ -76,23 +81,6 @@ Status capture_buffers(std::string_view text, IoUringState& state) {
     if (address == 0 && out.length() != 0)
       return make_error(ErrorKind::kRefused, "a buffer of the kernel's is registered with it");
     lines.remove_prefix(slash);
-  }
-  return {};
-}
-
-Status capture_files(std::string_view text, IoUringState& state) {
-  state.set_file_slots(
-      proc::TextCursor(proc::fdinfo_field(text, "UserFiles")).number<std::uint32_t>());
-  std::string_view lines = lines_below(text, "UserFiles:", "UserBufs:");
-  for (std::size_t at; (at = lines.find("\n ")) != lines.npos;) {
-    lines.remove_prefix(at + 1);
-    const std::string_view line = lines.substr(0, lines.find('\n'));
-    if (line.find("<none>") != line.npos) continue;
-    return make_error(ErrorKind::kRefused,
-                      "files are registered with this io_uring (" +
-                          std::string(line.substr(line.find(": ") + 2)) +
-                          "), and nobody can ask which open files these are",
-                      "let the program use descriptors instead");
   }
   return {};
 }
@@ -180,18 +168,14 @@ Result<std::uint32_t> find_flags(const Ring& ring, const RingIssuer& issuer, con
   return flags;
 }
 
-Status survey(const OpenFile& file) {
-  IoUringState state;
-  return capture_files(file.entry.info.text, state);
-}
-
 std::string bytes_of(std::span<const std::byte> part, std::size_t size) {
   return {reinterpret_cast<const char*>(part.data()), size};
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   CK_TRY(refuse_shared(session, file));
-  if (session.survey) return survey(file);
+  IoUringState state;
+  if (session.survey) return capture_ring_files(session, file, file.entry.info.text, state);
   Ring ring = CK_TRY(Ring::open(UniqueFd(::fcntl(file.duplicate.get(), F_DUPFD_CLOEXEC, 0))));
   const CaptureProcess& process = session.processes[file.process];
   std::vector<proc::Mailbox> threads =
@@ -209,9 +193,8 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   const RingLayout layout = CK_TRY(ring.find_layout());
   CK_TRY(ring.map(layout));
   CK_TRY(check_history(ring, layout));
-  IoUringState state;
   CK_TRY(capture_buffers(now.text, state));
-  CK_TRY(capture_files(now.text, state));
+  CK_TRY(capture_ring_files(session, file, now.text, state));
   CK_TRY(capture_numbers(session, file, threads, state));
   CK_TRY(refuse_registered(issuer));
   state.set_id(file.status.st_ino);
@@ -227,16 +210,56 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   return {};
 }
 
-Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
-  auto state = CK_TRY(parse_state<IoUringState>(record));
+Result<std::int64_t> set_up_there(proc::Mailbox& box, const IoUringState& state) {
   io_uring_params params{};
   params.flags = (state.flags() & kKeptFlags) | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
   if (params.flags & IORING_SETUP_DEFER_TASKRUN) params.flags |= IORING_SETUP_TASKRUN_FLAG;
   params.cq_entries = state.completion_entries();
-  proc::Mailbox& box = session.box();
   const auto address = box.put_value(params);
-  const auto fd = CK_TRY(
-      box.call("set up an io_uring", SYS_io_uring_setup, state.submission_entries(), address));
+  return box.call("set up an io_uring", SYS_io_uring_setup, state.submission_entries(), address);
+}
+
+// Polling threads in the process whose id a thread of the job is still to get.
+std::size_t stolen_ids(const RestoreSession& session) {
+  const RealPid pid = session.box().pid();
+  const Result<std::vector<RealPid>> threads = proc::read_threads(pid);
+  if (!threads.ok() || session.box().area().has_virtual_ids()) return 0;
+  const auto is_wanted = [&](pid_t id) {
+    for (const image::ProcessRecord& process : session.manifest.processes())
+      for (const image::ThreadRecord& thread : process.threads())
+        if (thread.tid() == id) return true;
+    return false;
+  };
+  return static_cast<std::size_t>(std::count_if(threads->begin(), threads->end(), [&](RealPid tid) {
+    if (!proc::is_kernels_own(pid, tid)) return false;
+    const Result<proc::ProcessStatus> status = proc::read_status(tid);
+    return status.ok() && !status->ns_pid.empty() && is_wanted(status->ns_pid.back());
+  }));
+}
+
+// The kernel takes any free id for a polling thread. One that took a wrong one is kept until
+// another has taken a right one.
+Result<std::int64_t> set_up_beside(RestoreSession& session, const IoUringState& state) {
+  constexpr std::size_t kTries = 32;
+  std::vector<std::int64_t> wrong;
+  std::int64_t fd = -1;
+  for (;;) {
+    fd = CK_TRY(set_up_there(session.box(), state));
+    if (stolen_ids(session) <= wrong.size() || wrong.size() == kTries) break;
+    wrong.push_back(fd);
+  }
+  for (std::int64_t other : wrong)
+    CK_TRY(session.box().call("close an io_uring", SYS_close, other));
+  const auto give_up = std::chrono::steady_clock::now() + kThreadTime;
+  while (stolen_ids(session) != 0 && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return fd;
+}
+
+Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
+  auto state = CK_TRY(parse_state<IoUringState>(record));
+  const auto fd = CK_TRY(state.flags() & IORING_SETUP_SQPOLL ? set_up_beside(session, state)
+                                                             : set_up_there(session.box(), state));
   const int place = CK_TRY(session.move_up(static_cast<int>(fd)));
   CK_TRY(session.set_flags(place, record.flags()));
   return Restored::in_process(place);
@@ -266,119 +289,6 @@ Result<RingLayout> same_layout(const IoUringState& state) {
                     "restart on a host whose kernel is like that of the checkpoint");
 }
 
-// Brings the kernel's counters to where they were. The ring is new: all requests in it are NOPs.
-class Advance {
- public:
-  Advance(proc::Mailbox& box, Ring& ring, const RingLayout& layout, const IoUringState& state,
-          int fd)
-      : box_(box), ring_(ring), layout_(layout), state_(state), fd_(fd) {}
-
-  Status run(const image::ProcessRecord& process, std::uint32_t open_file) {
-    for (const image::MappingRecord& mapping : process.mappings())
-      if (mapping.open_file() == open_file && mapping.offset() != IORING_OFF_SQES)
-        rings_there_ = mapping.begin();
-    CK_TRY(to(state_.completed()));
-    // What was dropped, or lost, has no completion.
-    for (std::size_t i = 0; i < layout_.submission_entries; ++i)
-      ring_.requests()[i * layout_.request_bytes() + offsetof(io_uring_sqe, flags)] =
-          std::byte{IOSQE_CQE_SKIP_SUCCESS};
-    CK_TRY(to(state_.submitted()));
-    const RingState now = CK_TRY(ring_.state());
-    if (now.taken == state_.submitted() && now.completed == state_.completed()) return {};
-    return make_error(ErrorKind::kSystem,
-                      "the counters of an io_uring could not be brought to their values");
-  }
-
- private:
-  std::uint32_t taken() const { return load(layout_.sq.head); }
-  std::uint32_t load(std::uint32_t offset) const {
-    return __atomic_load_n(&ring_.word(offset), __ATOMIC_ACQUIRE);
-  }
-  void store(std::uint32_t offset, std::uint32_t value) {
-    __atomic_store_n(&ring_.word(offset), value, __ATOMIC_RELEASE);
-  }
-  void take_completions() { store(layout_.cq.head, load(layout_.cq.tail)); }
-
-  Status to(std::uint32_t target) {
-    while (taken() != target) {
-      const std::uint32_t before = taken();
-      if (state_.flags() & IORING_SETUP_SQPOLL)
-        CK_TRY(by_polling_thread(std::min(target - before, layout_.submission_entries)));
-      else if (state_.flags() & IORING_SETUP_SINGLE_ISSUER)
-        CK_TRY(by_issuer(target - before));
-      else
-        CK_TRY(by_engine(target - before));
-      take_completions();
-      if (taken() == before) return make_error(ErrorKind::kSystem, "an io_uring takes no requests");
-    }
-    return {};
-  }
-
-  Status by_engine(std::uint32_t rest) {
-    store(layout_.sq.tail, taken() + rest);
-    const int result = ring_.enter(layout_.submission_entries, 0);
-    return result >= 0 ? Status() : sys_error("make requests of an io_uring", -result);
-  }
-
-  // Lists of calls: requests, and then the program's part of taking their completions, which is to
-  // add to the ring's head. futex(2) is a call that adds.
-  Status by_issuer(std::uint32_t rest) {
-    const std::uint32_t entries = layout_.submission_entries;
-    const auto shift = static_cast<unsigned>(__builtin_ctz(entries));
-    store(layout_.sq.tail, taken() + rest);
-    box_.clear();
-    const bool many = rest >= entries && state_.completed() != taken();
-    for (std::uint32_t i = 0; many && i < rest / entries && box_.calls_left() >= 2; ++i) {
-      box_.add(SYS_io_uring_enter, fd_, entries, 0, 0, 0, 0);
-      box_.add(SYS_futex, rings_there_ + layout_.cq.tail, FUTEX_WAKE_OP_PRIVATE, 0, 0,
-               rings_there_ + layout_.cq.head,
-               FUTEX_OP(FUTEX_OP_ADD | FUTEX_OP_OPARG_SHIFT, shift, FUTEX_OP_CMP_EQ, 0));
-    }
-    if (!many) box_.add(SYS_io_uring_enter, fd_, entries, 0, 0, 0, 0);
-    CK_TRY(box_.run());
-    CK_TRY(box_.expect_all("make requests of an io_uring"));
-    box_.clear();
-    return {};
-  }
-
-  Status by_polling_thread(std::uint32_t count) {
-    const std::uint32_t target = taken() + count;
-    store(layout_.sq.tail, target);
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (taken() != target && std::chrono::steady_clock::now() < give_up) {
-      if (load(layout_.sq.flags) & IORING_SQ_NEED_WAKEUP)
-        (void)ring_.enter(0, IORING_ENTER_SQ_WAKEUP);
-      std::this_thread::yield();
-    }
-    // It shows that it has taken them before it shows that they are done.
-    while (CK_TRY(ring_.state()).in_flight() != 0 && std::chrono::steady_clock::now() < give_up)
-      std::this_thread::yield();
-    return {};
-  }
-
-  proc::Mailbox& box_;
-  Ring& ring_;
-  const RingLayout& layout_;
-  const IoUringState& state_;
-  int fd_;
-  std::uint64_t rings_there_ = 0;
-};
-
-// All but what is the kernel's. The tail comes last: from then on there are requests.
-void fill(Ring& ring, const RingLayout& layout, const IoUringState& state) {
-  const auto old_word = [&](std::uint32_t offset) {
-    std::uint32_t value = 0;
-    std::memcpy(&value, state.rings().data() + offset, sizeof value);
-    return value;
-  };
-  std::memcpy(ring.requests().data(), state.requests().data(), state.requests().size());
-  std::memcpy(ring.rings().data() + layout.cq.cqes, state.rings().data() + layout.cq.cqes,
-              state.rings().size() - layout.cq.cqes);
-  for (std::uint32_t offset :
-       {layout.sq.dropped, layout.cq.overflow, layout.cq.flags, layout.cq.head, layout.sq.tail})
-    __atomic_store_n(&ring.word(offset), old_word(offset), __ATOMIC_RELEASE);
-}
-
 Status register_list(RestoreSession& session, const char* what, int fd, unsigned operation,
                      std::span<const std::byte> list, unsigned count) {
   proc::Mailbox& box = session.box();
@@ -397,9 +307,9 @@ Status register_all(RestoreSession& session, const IoUringState& state, int fd) 
                          std::as_bytes(std::span(buffers)), static_cast<unsigned>(buffers.size())));
   }
   if (state.file_slots() != 0) {
-    const std::vector<std::int32_t> none(state.file_slots(), -1);
+    const std::vector<std::int32_t> files = CK_TRY(bring_ring_files(session, state));
     CK_TRY(register_list(session, "register files with an io_uring", fd, IORING_REGISTER_FILES,
-                         std::as_bytes(std::span(none)), state.file_slots()));
+                         std::as_bytes(std::span(files)), state.file_slots()));
   }
   for (std::uint32_t number : state.registered_as()) {
     const io_uring_rsrc_update update{number, 0, static_cast<std::uint64_t>(fd)};
@@ -416,6 +326,13 @@ std::uint32_t index_of(const image::Manifest& manifest, const image::OpenFileRec
   return 0;
 }
 
+std::uint64_t rings_address(const image::ProcessRecord& process, std::uint32_t open_file) {
+  for (const image::MappingRecord& mapping : process.mappings())
+    if (mapping.open_file() == open_file && mapping.offset() != IORING_OFF_SQES)
+      return mapping.begin();
+  return 0;
+}
+
 Status connect(RestoreSession& session, const image::OpenFileRecord& record, int fd) {
   const IoUringState state = CK_TRY(checked_state(record));
   const RingLayout layout = CK_TRY(same_layout(state));
@@ -424,7 +341,7 @@ Status connect(RestoreSession& session, const image::OpenFileRecord& record, int
   CK_TRY(place_ring(session.box(), process, index, fd));
   Ring ring = CK_TRY(Ring::open(CK_TRY(session.fetch({session.process, fd}))));
   CK_TRY(ring.map(layout));
-  CK_TRY(Advance(session.box(), ring, layout, state, fd).run(process, index));
+  CK_TRY(advance(ring, layout, state, {&session.box(), fd, rings_address(process, index)}));
   fill(ring, layout, state);
   return register_all(session, state, fd);
 }

@@ -22,6 +22,8 @@
 // program without it is prepared for fewer requests taken than asked, not for more harm. Of a
 // SINGLE_ISSUER ring whose issuer is not the first thread, SINGLE_ISSUER and DEFER_TASKRUN are not
 // set again: completions then come earlier than the program has to expect.
+// Registered buffers are shown with their addresses; files only by name (io_uring_files.h). Asked
+// for, and refused if there are any: an eventfd, groups of buffers, restrictions.
 // Neither found nor kept: personalities (requests that name one fail then, EINVAL), CLOCK_BOOTTIME
 // for time-outs (REGISTER_CLOCK).
 #pragma once

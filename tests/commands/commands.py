@@ -361,10 +361,16 @@ class Save(case.Case):
         self.assertIn(word, done.stderr)
         self.finish_well(job)
 
-    def test_what_an_io_uring_does_not_tell_is_refused(self):
+    def test_io_uring_with_eventfd_is_refused(self):
         self.io_uring_is_refused("eventfd", "eventfd")
+
+    def test_io_uring_with_buffer_groups_is_refused(self):
         self.io_uring_is_refused("buffer_group", "groups of buffers")
-        self.io_uring_is_refused("files", "registered_file")
+
+    def test_io_uring_with_a_file_opened_twice_is_refused(self):
+        self.io_uring_is_refused("file_twice", "registered_file")
+
+    def test_io_uring_of_two_processes_is_refused(self):
         self.io_uring_is_refused("forked", "has too")
 
     def test_an_io_uring_is_waited_for(self):
@@ -378,10 +384,10 @@ class Save(case.Case):
                               **self.bench.identity()) as waiting:
             with open(os.path.join(self.bench.work, "write"), "w", encoding="ascii"):
                 pass
-            error = waiting.communicate(timeout=60)[1]
+            image, error = waiting.communicate(timeout=60)
         self.assertEqual(waiting.returncode, 0, error)
         job.kill()
-        job.restart()
+        job.restart(image=image.strip())
         job.wait_restarted()
         self.finish_well(job)
 

@@ -39,6 +39,7 @@ BOOST_AUTO_TEST_SUITE(mappings)
 BOOST_AUTO_TEST_CASE(kernel_objects_are_told_by_their_names) {
   BOOST_TEST((classify(mapping_of("/SYSV0000002a"), 0).kind == Class::kSystemV));
   BOOST_TEST((classify(mapping_of("/memfd:SYSV"), 0).kind == Class::kSharedMemory));
+  BOOST_TEST((classify(mapping_of("anon_inode:[io_uring]"), 0).kind == Class::kIoUring));
   const Classified asynchronous = classify(mapping_of("/[aio]"), 0);
   BOOST_TEST((asynchronous.kind == Class::kUnsupported));
   BOOST_TEST(asynchronous.reason.find("asynchronous") != std::string::npos);
