@@ -53,12 +53,25 @@ void add_member_options(CLI::App& sub, MemberOptions& options) {
       ->type_name("IP:PORT");
 }
 
+// The user's daemon, if one runs, shall know at once. False if none does: only root's, perhaps,
+// which is none of an ordinary user's business.
+Result<bool> reload_daemon() {
+  protocol::wire::ControlRequest request;
+  request.mutable_reload();
+  auto reply = client::ask_daemon(std::move(request), kPatience);
+  if (reply.ok()) return true;
+  ErrorKind kind = reply.error().kind;
+  if (kind == ErrorKind::kNotFound || kind == ErrorKind::kPermission) return false;
+  return std::move(reply).error().within("ckd does not reload");
+}
+
 Result<int> init(MemberOptions options) {
   std::string folder = CK_TRY(cluster::config_folder(options.config));
   CK_TRY(complete(options.cluster));
   CK_TRY(cluster::make_cluster(folder, options.cluster));
-  std::printf("made a cluster with host %s in %s; start ckd, then: ckd invite\n",
-              options.cluster.host.c_str(), folder.c_str());
+  bool runs = CK_TRY(reload_daemon());
+  std::printf("made a cluster with host %s in %s%s; for the next host: ckd invite\n",
+              options.cluster.host.c_str(), folder.c_str(), runs ? "" : "; start ckd");
   return 0;
 }
 
@@ -76,8 +89,9 @@ Result<int> join(MemberOptions options) {
   CK_TRY(complete(options.cluster));
   cluster::Token token = CK_TRY(cluster::parse_token(CK_TRY(read_token(options.token_file))));
   CK_TRY(daemon::join_cluster(folder, token, options.cluster, options.force));
-  std::printf("joined the cluster of host %s as %s; start ckd\n", token.host.c_str(),
-              options.cluster.host.c_str());
+  bool runs = CK_TRY(reload_daemon());
+  std::printf("joined the cluster of host %s as %s%s\n", token.host.c_str(),
+              options.cluster.host.c_str(), runs ? "" : "; start ckd");
   return 0;
 }
 
@@ -108,15 +122,6 @@ Result<int> invite(const InviteOptions& options) {
   std::fprintf(stderr, "ckd: good for one host, for %s, while ckd runs here\n",
                job::format_duration(options.valid).c_str());
   return 0;
-}
-
-// The daemon, if it runs, shall know at once.
-Status reload_daemon() {
-  protocol::wire::ControlRequest request;
-  request.mutable_reload();
-  auto reply = client::ask_daemon(std::move(request), kPatience);
-  if (reply.ok() || reply.error().kind == ErrorKind::kNotFound) return {};
-  return std::move(reply).error().within("ckd does not reload");
 }
 
 Result<int> revoke(const std::string& config, const std::string& host) {

@@ -112,6 +112,11 @@ Result<int> list_images(const job::JobDir& job, bool as_json) {
 }
 
 Result<int> list(const Options& options) {
+  if (options.all_hosts && !options.dir.empty()) {
+    return make_error(ErrorKind::kUsage,
+                      "--dir names a folder of this host, --all-hosts others too",
+                      "ckd lists the folder that it was started with");
+  }
   if (options.all_hosts) return list_all_hosts(options.json);
   std::string folder = CK_TRY(job::jobs_folder(options.dir));
   if (!options.job.empty()) {

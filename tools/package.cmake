@@ -5,11 +5,8 @@ install(TARGETS ckrun LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ckrun)
 install(TARGETS ckrun-restorer RUNTIME DESTINATION ${CMAKE_INSTALL_LIBDIR}/ckrun)
 install(FILES tools/man/ckrun.1 tools/man/ckpt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES tools/man/ckd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
-set(CKD ${CMAKE_INSTALL_FULL_BINDIR}/ckd)
-configure_file(tools/systemd/ckd.service ${CMAKE_BINARY_DIR}/systemd/system/ckd.service @ONLY)
-configure_file(tools/systemd/ckd-user.service ${CMAKE_BINARY_DIR}/systemd/user/ckd.service @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/systemd/system/ckd.service DESTINATION lib/systemd/system)
-install(FILES ${CMAKE_BINARY_DIR}/systemd/user/ckd.service DESTINATION lib/systemd/user)
+install(FILES tools/systemd/ckd.service DESTINATION lib/systemd/system)
+install(FILES tools/systemd/ckd-user.service DESTINATION lib/systemd/user RENAME ckd.service)
 # bash looks for a command's completion under the command's name.
 foreach(command ckrun ckpt ckd)
   install(FILES tools/completion/ckrun.bash

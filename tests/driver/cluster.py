@@ -220,6 +220,13 @@ class Entry(Hosts):
         self.fails(self.b.ckd("init"), REFUSED, about=["exists"])
         self.fails(self.a.ckd("init"), REFUSED, about=["exists"])
 
+    def test_a_daemon_that_runs_learns_of_its_cluster(self):
+        self.b.start()
+        self.assertEqual(self.states(self.b), {"b": "up"})
+        self.assertNotIn("start ckd", self.good(self.b.ckd("join", input=self.invite())))
+        self.assertEqual(self.states(self.b), {"a": "up", "b": "up"})
+        self.assertEqual(self.states(self.a), {"a": "up", "b": "up"})
+
     def test_only_the_host_with_the_ca_invites_and_revokes(self):
         self.join(self.b)
         for command in (["invite"], ["revoke", "a"]):
