@@ -406,7 +406,7 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   int stop_exit = settings->stop_exit;
   order.on_done = [this, asker, stop_exit](Result<CheckpointOutcome> outcome) {
     const std::shared_ptr<ControlSession> session = *asker;
-    held_asker_.reset();
+    if (held_asker_ == asker) held_asker_.reset();
     if (!outcome.ok()) return session->send_last(failure_reply(outcome.error()));
     if (outcome->stopped) {
       stop_exit_ = stop_exit;

@@ -237,25 +237,25 @@ class Save(case.Case):
             words = file.read().rpartition(")")[2].split()
         return int(words[11]) + int(words[12])
 
-    def hold(self, guest="counter"):
+    def start_held(self, guest="counter"):
         job = self.start(guest)
         job.checkpoint("--hold")
         before = self.progress(job)
         time.sleep(0.3)
         self.assertEqual(self.progress(job), before)
-        self.assert_fails(self.bench.ckpt(job.name), 75)
+        self.assert_fails(self.bench.ckpt(job.name), 75, beside=job)
         return job
 
     def test_held_job_goes_on(self):
-        job = self.hold()
+        job = self.start_held()
         done = self.bench.ckpt("unhold", job.name)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assert_fails(self.bench.ckpt("unhold", job.name), 66, about=["not held"])
+        self.assert_fails(self.bench.ckpt("unhold", job.name), 66, about=["not held"], beside=job)
         job.checkpoint()
         self.finish_well(job)
 
     def test_held_job_is_ended(self):
-        job = self.hold()
+        job = self.start_held()
         done = self.bench.ckpt("unhold", "--end", job.name)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(job.finish(), 85, job.report())
@@ -264,7 +264,7 @@ class Save(case.Case):
         self.finish_well(job)
 
     def test_held_job_dies_with_its_supervisor(self):
-        job = self.hold("threads_condvar")
+        job = self.start_held("threads_condvar")
         pid = job.pid()
         job.popen.kill()
         job.popen.wait()

@@ -52,14 +52,15 @@ class Case(unittest.TestCase):
         self.assertEqual(job.output.lines()[-1:], ["ok"], job.report())
         self.assertEqual(processes.leftovers(keep=[job.popen.pid]), [])
 
-    def assert_fails(self, done, *codes, about=()):
-        """One clear line and a documented exit code."""
+    def assert_fails(self, done, *codes, about=(), beside=None):
+        """One clear line and a documented exit code; nothing is left but the job `beside` it."""
         text = f"exit {done.returncode}\nstdout: {done.stdout}\nstderr: {done.stderr}"
         self.assertIn(done.returncode, codes, text)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, "not one line: " + text)
         for word in about:
             self.assertIn(word, done.stderr)
-        self.assertEqual(processes.leftovers(), [], "processes left behind: " + text)
+        keep = [beside.popen.pid, *processes.descendants(beside.popen.pid)] if beside else []
+        self.assertEqual(processes.leftovers(keep), [], "processes left behind: " + text)
 
     def restarted(self, image, *options, name="job"):
         """A job object for an image of a guest that `self.go` releases, restarted."""
