@@ -22,6 +22,7 @@ constexpr unsigned kMaxXstate = 65536;
 constexpr int kPeekAtOnce = 32;
 // PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13; glibc's ptrace.h is older.
 constexpr int kGetRseqConfiguration = 0x420f;
+constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD;
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // with PTRACE_O_TRACESYSGOOD
 
 long trace(long request, RealPid tid, unsigned long address = 0, unsigned long data = 0) {
@@ -58,7 +59,7 @@ Error cannot_seize(RealPid tid, RealPid process, int errnum) {
 
 Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid process,
                                                         bool own_child) {
-  if (trace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) {
+  if (trace(PTRACE_SEIZE, tid, 0, kOptions) != 0) {
     if (errno == ESRCH) return std::optional<TracedThread>();
     const int failure = errno;
     if (!proc::is_alive(tid)) return std::optional<TracedThread>();
@@ -285,6 +286,12 @@ Status TracedThread::run_until(Deadline deadline, const std::function<Result<boo
 
 Status TracedThread::interrupt() {
   if (trace(PTRACE_INTERRUPT, tid_) != 0) return failed("PTRACE_INTERRUPT");
+  return {};
+}
+
+Status TracedThread::die_with_tracer(bool dies) const {
+  const unsigned long options = kOptions | (dies ? PTRACE_O_EXITKILL : 0);
+  if (trace(PTRACE_SETOPTIONS, tid_, 0, options) != 0) return failed("PTRACE_SETOPTIONS");
   return {};
 }
 

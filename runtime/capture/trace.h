@@ -60,10 +60,11 @@ class TracedThread {
   Status set_signal_mask(std::uint64_t mask) const;
   Result<RseqState> rseq() const;
   Result<std::vector<QueuedSignal>> queued_signals(bool of_process) const;
-  Status detach();     // the thread runs on
-  Status resume();     // the same, still traced
-  Status interrupt();  // after resume(): asks it to stop again
-  void pump();         // after resume(): lets it go on where it has stopped unasked
+  Status die_with_tracer(bool dies) const;  // of a stopped one; see HeldThreads
+  Status detach();                          // the thread runs on
+  Status resume();                          // the same, still traced
+  Status interrupt();                       // after resume(): asks it to stop again
+  void pump();  // after resume(): lets it go on where it has stopped unasked
   // Stopped in the serve loop, or on its way into it, and told to leave it: goes on until
   // rt_sigreturn(2) has set its registers, and stops there before the program's next instruction.
   Status run_to_sigreturn(Deadline deadline);

@@ -15,6 +15,7 @@
 #include "runtime/proc/cpu.h"
 #include "runtime/proc/pass_descriptor.h"
 #include "runtime/proc/slot_state.h"
+#include "runtime/proc/tasks.h"
 #include "runtime/proc/virtual_ids.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/system_v.h"
@@ -98,7 +99,8 @@ class Restart {
 
   ~Restart() {
     if (!spawned_ || done_) return;
-    // Nothing half-restored stays.
+    // Nothing half-restored stays. Of a traced process the end might not be seen.
+    processes_.clear();
     if (spawned_->root->pid()) {
       ::kill(spawned_->root->pid().value, SIGKILL);
       (void)spawned_->root->take_exit_status();
@@ -128,8 +130,12 @@ class Restart {
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
-    CK_TRY(repaired_.revive());
     if (mode_ == PidsMode::kVirtual) CK_TRY(proc::add_spare_ids(area_));
+    if (options_.goes_on) {
+      if (!options_.goes_on(spawned_->root->pid())) return Restarted{nullptr, mode_, {}, {}};
+      CK_TRY(check_all_there());
+    }
+    CK_TRY(repaired_.revive());
     CK_TRY(release());
     done_ = true;
     Restarted restarted;
@@ -450,6 +456,7 @@ class Restart {
 
   Status stop(Process& process) {
     CK_TRY(stop_again(process.box, process.held, *process.record));
+    CK_TRY(process.held.die_with_tracer(true));  // stopped, it does not look after the supervisor
     if (process.record->unreported() != 0) return {};
     for (Process& parent : processes_)
       if (parent.record->pid() == process.record->ppid())
@@ -457,8 +464,18 @@ class Restart {
     return {};
   }
 
+  // Who kills one process of a job that is held must not be told of a job that runs.
+  Status check_all_there() const {
+    for (const Process& process : processes_)
+      if (!proc::is_alive(process.box.pid()))
+        return make_error(ErrorKind::kTryAgain, "process " + std::to_string(process.record->pid()) +
+                                                    " of the job was killed while it was held");
+    return {};
+  }
+
   // The commit: from the first store on, every thread goes on by itself even if we die now.
   Status release() {
+    for (Process& process : processes_) CK_TRY(process.held.die_with_tracer(false));
     for (const Process& process : processes_)
       for (int i = 0; i < process.record->threads_size(); ++i)
         area_.slot(process.first_slot + static_cast<unsigned>(i))->orphan_exits = 0;
