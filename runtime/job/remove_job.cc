@@ -59,7 +59,7 @@ Status remove_job_folder(const JobDir& job) {
 
 Status remove_job(const JobDir& job, bool force) {
   UniqueFd lock = CK_TRY(lock_job(job));
-  CK_TRY(check_owner_gone(job, force));
+  CK_TRY(check_owner_gone(job, {.force = force, .counter = {}}));
   return remove_job_folder(job);
 }
 

@@ -162,7 +162,7 @@ Result<int> run_in(const JobDir& job, std::unique_ptr<image::Reader> reader,
   Installation installation = CK_TRY(find_installation());
   CK_TRY(block_supervised_signals());
   UniqueFd control_socket = CK_TRY(open_own_control_socket());
-  Ownership ownership = CK_TRY(Ownership::acquire(job, request.force));
+  Ownership ownership = CK_TRY(Ownership::acquire(job, {request.force, {}}));
   // It may have finished between the first look and the lock.
   std::optional<int> finished = CK_TRY(finished_status(job, request));
   if (finished) {
