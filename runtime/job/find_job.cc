@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "runtime/abi/control_area.h"
+#include "runtime/job/held_mark.h"
 #include "runtime/job/host.h"
 #include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
@@ -92,7 +93,9 @@ Result<ControlClient> find_supervisor(RealPid pid) {
   return no_supervisor(pid);
 }
 
-Result<ControlClient> find_supervisor(const JobDir& job) {
+namespace {
+
+Result<ControlClient> find_owner(const JobDir& job) {
   const std::string& name = job.info().name;
   std::optional<Finished> finished = CK_TRY(job.finished());
   if (finished) {
@@ -120,6 +123,16 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
   if (owner->host.pid_namespace != here.pid_namespace) return not_running;
   return make_error(ErrorKind::kTryAgain, "job " + name + " is just being started or ended",
                     "try again in a moment");
+}
+
+}  // namespace
+
+Result<ControlClient> find_supervisor(const JobDir& job) {
+  Result<ControlClient> owner = find_owner(job);
+  if (owner.ok() || owner.error().kind != ErrorKind::kNotFound) return owner;
+  std::optional<Incarnation> holder = CK_TRY(living_holder(job));
+  if (!holder) return owner;
+  return ControlClient::connect(holder->host.pid_namespace, holder->supervisor);
 }
 
 namespace {

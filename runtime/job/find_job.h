@@ -20,7 +20,7 @@ Result<RealPid> parse_pid(const std::string& target);
 // that answers.
 Result<ControlClient> find_supervisor(RealPid pid);
 
-// The supervisor of a job that runs on this host.
+// The supervisor of a job that runs on this host, or else that of a copy which is held here.
 Result<ControlClient> find_supervisor(const JobDir& job);
 
 // The job that `target` means, if its supervisor has died and its program goes on.

@@ -70,10 +70,9 @@ int exit_status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-Result<UniqueFd> lock_job(const JobDir& job) {
+Result<UniqueFd> try_lock(const JobDir& job, const char* name) {
   CK_TRY(check_folder_is_ours(job.path()));
-  await_dying_owner(job);
-  std::string path = job.file("lock");
+  std::string path = job.file(name);
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return sys_error("open " + path);
   // An open-file-description lock: it works between hosts on NFS, and no close() elsewhere in this
@@ -81,7 +80,7 @@ Result<UniqueFd> lock_job(const JobDir& job) {
   struct flock whole {};
   whole.l_type = F_WRLCK;
   if (fcntl(fd.get(), F_OFD_SETLK, &whole) != 0) {
-    if (errno == EAGAIN || errno == EACCES) return somebody_works(job);
+    if (errno == EAGAIN || errno == EACCES) return UniqueFd();
     return sys_error("lock " + path);
   }
   // The folder may have been removed while we waited for nobody: a lock without a name is worth
@@ -97,6 +96,13 @@ Error superseded(const JobDir& job, const Incarnation& newer, std::uint64_t coun
   return make_error(ErrorKind::kRefused, "job " + job.info().name + " belongs to " +
                                              newer.describe() + ", and this would be incarnation " +
                                              std::to_string(counter));
+}
+
+Result<UniqueFd> lock_job(const JobDir& job) {
+  await_dying_owner(job);
+  UniqueFd lock = CK_TRY(try_lock(job, "lock"));
+  if (!lock) return somebody_works(job);
+  return lock;
 }
 
 Status check_owner_gone(const JobDir& job, const Claim& claim) {

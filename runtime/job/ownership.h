@@ -13,6 +13,9 @@
 
 namespace ck::job {
 
+// A lock file in the job's folder, which must be this user's; not valid: somebody else has it.
+Result<UniqueFd> try_lock(const JobDir& job, const char* name);
+
 // The folder's lock, for short work on a job that does not run (ckpt rm). kTryAgain if it is held.
 Result<UniqueFd> lock_job(const JobDir& job);
 
