@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
+#include <sstream>
 #include <string_view>
 
 #include "runtime/abi/control_area.h"
@@ -133,6 +135,45 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
   std::optional<Incarnation> holder = CK_TRY(living_holder(job));
   if (!holder) return owner;
   return ControlClient::connect(holder->host.pid_namespace, holder->supervisor);
+}
+
+namespace {
+
+constexpr std::size_t kMostSockets = 256u << 20;  // bytes of text
+
+// Of all supervisors that could be asked from here, by the names of their sockets (proc_net(5)).
+Result<std::vector<RealPid>> all_supervisors(std::uint64_t pid_namespace) {
+  const std::string prefix = "@" + socket_name(pid_namespace, RealPid(0)).substr(1);
+  const std::string before_pid = prefix.substr(0, prefix.size() - 1);
+  std::istringstream sockets(CK_TRY(read_small_file("/proc/net/unix", kMostSockets)));
+  std::set<pid_t> pids;  // connections have the name, too
+  for (std::string line; std::getline(sockets, line);) {
+    const std::size_t name = line.find(before_pid);
+    if (name == line.npos) continue;
+    Result<RealPid> pid = parse_pid(line.substr(name + before_pid.size()));
+    if (pid.ok()) pids.insert(pid->value);
+  }
+  return std::vector<RealPid>(pids.begin(), pids.end());
+}
+
+}  // namespace
+
+Result<std::optional<ControlClient>> find_superseded(const std::string& target,
+                                                     const std::string& jobs_folder) {
+  if (looks_like_pid(target)) return std::optional<ControlClient>();
+  const JobDir job = CK_TRY(JobDir::find(jobs_folder, target));
+  const std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
+  for (RealPid pid : CK_TRY(all_supervisors(pid_namespace))) {
+    Result<ControlClient> client = ControlClient::connect(pid_namespace, pid);
+    if (!client.ok()) continue;
+    const Result<wire::StatusReply> status = client->status();
+    // A copy that a restart holds has no incarnation.
+    if (!status.ok() || status->id() != job.info().id || !status->held() ||
+        status->incarnation() == 0)
+      continue;
+    return std::optional(CK_TRY(ControlClient::connect(pid_namespace, pid)));
+  }
+  return std::optional<ControlClient>();
 }
 
 namespace {
