@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <set>
+#include <span>
 
 #include "runtime/base/log.h"
 #include "runtime/memory/restored_objects.h"
@@ -134,6 +135,7 @@ class Restart {
     if (options_.goes_on) {
       if (!options_.goes_on(spawned_->root->pid())) return Restarted{nullptr, mode_, {}, {}};
       CK_TRY(check_all_there());
+      for (Process* process : awaits_locks_) CK_TRY(restore_locks(*process));
     }
     CK_TRY(repaired_.revive());
     CK_TRY(release());
@@ -410,7 +412,26 @@ class Restart {
     for (Process& process : processes_)
       CK_TRY(process.box.call("close the restorer's descriptors", SYS_close_range, context.base,
                               ~0u, 0));
+    for (Process& process : processes_) CK_TRY(restore_locks_early(process));
+    return {};
+  }
+
+  Status restore_locks(Process& process) {
+    const resources::RestoreProcess one{&process.box, process.record};
+    resources::RestoreContext context;
+    context.processes = std::span(&one, 1);
     return resources::restore_locks(context, manifest_);
+  }
+
+  // While this copy is held, those may be taken on a shared file system by the job itself, where it
+  // stands still. What stops exactly cannot be asked later.
+  Status restore_locks_early(Process& process) {
+    Status taken = restore_locks(process);
+    const bool waits = !taken.ok() && taken.error().kind == ErrorKind::kRefused &&
+                       options_.goes_on && !stops_exactly(*process.record);
+    if (!waits) return taken;
+    awaits_locks_.push_back(&process);
+    return {};
   }
 
   Status restore_threads(Process& process) {
@@ -519,6 +540,7 @@ class Restart {
   std::unique_ptr<Spawned> spawned_;
   std::optional<Tree> tree_;
   std::vector<Process> processes_;
+  std::vector<Process*> awaits_locks_;
   std::optional<memory::RestoredObjects> objects_;
   std::optional<MappedFiles> files_;
   resources::RestoredTerminals terminals_;

@@ -425,6 +425,31 @@ class Moved(Held):
         self.finish_well(copy)
 
 
+    def test_lock_passes_with_the_release(self):
+        """A lock that the job has on a shared file system is free only when it has ended there."""
+        path = os.path.join(self.bench.work, "locked")
+        program = ("import fcntl, os, time\n"
+                   f"file = open('{path}', 'w')\nfcntl.lockf(file, fcntl.LOCK_EX)\n"
+                   "print('ready', flush=True)\n"
+                   "while not os.path.exists(os.environ['GUEST_GO']): time.sleep(0.01)\n"
+                   "if os.fork(): print('status', os.wait()[1], flush=True)\n"
+                   f"else: fcntl.lockf(open('{path}', 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n")
+        command = ["/usr/bin/python3", "-c", program]
+        job = Job(self.bench, command, env={"GUEST_GO": self.go})
+        job.start()
+        job.wait_started()
+        job.checkpoint("--hold")
+        copy = Job(self.bench, [], env={"GUEST_GO": self.go})
+        self.restart_held(copy, "--pids", "namespace")
+        self.unhold(job, "--end", "--moved-to", socket.gethostname(), "--counter", "2")
+        self.assertEqual(job.finish(), 85, job.report())
+        self.unhold(copy, "--counter", "2")
+        self.release()
+        self.assertEqual(copy.finish(), 0, copy.report())
+        self.assertEqual(copy.output.lines()[-1:], ["status 256"], copy.report())
+        self.assertIn(b"BlockingIOError", copy.errors.text)
+
+
 class OwnTerminal(Held):
     def start_on_terminal(self):
         job = Job(self.bench, ["bash", "-c", "stty -echo; echo ready; read x; echo got $x; exit 3"],
