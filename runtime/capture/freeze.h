@@ -60,6 +60,8 @@ class FrozenProcess {
   Status thaw();
   // All of it is killed while frozen (ckpt --stop): no instruction of the program runs any more.
   void kill();
+  // See FrozenJob.
+  Status die_with_supervisor(bool dies);
 
   proc::Mailbox mailbox(std::size_t thread = 0);
   std::vector<proc::Mailbox> mailboxes();  // of all threads

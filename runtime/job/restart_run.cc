@@ -156,7 +156,11 @@ Result<int> RestartRun::run_claimed() {
   std::optional<int> root_status;
   if (reader_->manifest().job().has_root_status())
     root_status = reader_->manifest().job().root_status();
-  CK_TRY(settle());
+  if (Status settled = settle(); !settled.ok()) {
+    kill(again_->root->pid().value, SIGKILL);
+    (void)again_->root->take_exit_status();
+    return std::move(settled).error();
+  }
   return supervise("ckpt", job_, *ownership_, *again_->root, std::move(control_socket_), *area_,
                    settings_, root_status, link_ ? &*link_ : nullptr,
                    shared_ ? &*shared_ : nullptr);

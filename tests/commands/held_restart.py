@@ -274,6 +274,21 @@ class Tree(Held):
         job.popen.wait()
         self.wait_gone(tree)
 
+    def test_stopped_process_of_a_held_checkpoint_dies_with_the_supervisor(self):
+        job = Job(self.bench, ["bash", "-c", "sleep 1000 & kill -STOP $!; echo ready; wait"])
+        job.start()
+        job.wait_started()
+        job.checkpoint("--hold")
+        self.unhold(job)
+        stopped = processes.children(job.pid())[0]
+        self.assertEqual(processes.status(stopped)["State"].strip()[0], "T")
+        job.checkpoint("--hold")
+        tree = processes.descendants(job.popen.pid)
+        self.assertEqual(len(tree), 2)
+        job.popen.kill()
+        job.popen.wait()
+        self.wait_gone(tree)
+
     def test_stopped_process_is_ended(self):
         job = Job(self.bench, ["bash", "-c", "kill -STOP $$; echo on"])
         job.start()
