@@ -17,6 +17,9 @@ from harness.job import STEP_SECONDS, Bench, Job  # noqa: E402
 PIPELINE = ("echo ready; for i in {1..200}; do echo $i; read -t 0.01 < pipe; done |"
             " awk '{ sum += $1; print sum; fflush() }' | tee -a out | cksum")
 
+# Not a command: one that is stopped while it is being started cannot be checkpointed.
+STOPPED_CHILD = "while :; do :; done & kill -STOP $!; echo ready; wait"
+
 
 class Held(case.Case):
     def image_of(self, guest="counter", **more):
@@ -261,7 +264,7 @@ class Tree(Held):
 
     def test_stopped_process_dies_with_the_supervisor(self):
         """It does not look after the supervisor by itself."""
-        job = Job(self.bench, ["bash", "-c", "sleep 1000 & kill -STOP $!; echo ready; wait"],
+        job = Job(self.bench, ["bash", "-c", STOPPED_CHILD],
                   restart_options=["--pids", "virtual"])
         job.start()
         job.wait_started()
@@ -275,7 +278,7 @@ class Tree(Held):
         self.wait_gone(tree)
 
     def test_stopped_process_of_a_held_checkpoint_dies_with_the_supervisor(self):
-        job = Job(self.bench, ["bash", "-c", "sleep 1000 & kill -STOP $!; echo ready; wait"])
+        job = Job(self.bench, ["bash", "-c", STOPPED_CHILD])
         job.start()
         job.wait_started()
         job.checkpoint("--hold")
