@@ -129,10 +129,18 @@ Result<std::optional<int>> RestartRun::own(std::optional<std::uint64_t> counter)
   return finished;
 }
 
-Status RestartRun::own_held(std::optional<std::uint64_t> counter) {
-  if (!CK_TRY(own(counter))) return {};
-  return make_error(ErrorKind::kRefused, "job " + job_.info().name + " has finished meanwhile",
-                    "ckpt unhold --end ends this copy of it");
+// With its root: from the release on there is no moment in which this process's death would let it
+// run unknown.
+Status RestartRun::own_held(RealPid root, std::optional<std::uint64_t> counter) {
+  if (CK_TRY(own(counter)))
+    return make_error(ErrorKind::kRefused, "job " + job_.info().name + " has finished meanwhile",
+                      "ckpt unhold --end ends this copy of it");
+  std::lock_guard lock(claim_mutex_);
+  Status recorded = ownership_->record_root(root, area_->path(), keeper_);
+  if (recorded.ok()) return {};
+  (void)ownership_->end();
+  ownership_.reset();
+  return recorded;
 }
 
 void RestartRun::end_claim() {
@@ -194,7 +202,7 @@ bool RestartRun::hold(RealPid root) {
   if (request_.on_restored) request_.on_restored();
   held_.emplace(HeldRestart::Parts{
       job_, root, format_signal(settings_.request_signal), link_ ? &*link_ : nullptr,
-      [this](std::optional<std::uint64_t> counter) { return own_held(counter); }});
+      [this, root](std::optional<std::uint64_t> counter) { return own_held(root, counter); }});
   held_status_ = held_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0)));
   if (!held_status_.ok()) return false;
   tell_ready();

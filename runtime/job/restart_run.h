@@ -43,7 +43,7 @@ class RestartRun {
 
  private:
   Result<std::optional<int>> own(std::optional<std::uint64_t> counter);
-  Status own_held(std::optional<std::uint64_t> counter);
+  Status own_held(RealPid root, std::optional<std::uint64_t> counter);
   void end_claim();
   Result<int> run_claimed();
   Status restore();
