@@ -43,6 +43,19 @@ std::size_t letters_at_start(std::string_view text) {
 
 }  // namespace
 
+Result<std::uint64_t> parse_rate(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  std::uint64_t factor = unit.empty() ? 1 : unit == "k" ? 1000 : unit == "M" ? 1'000'000 : 0;
+  if (unit == "G") factor = 1'000'000'000;
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
+  if (error == std::errc() && factor > 0 && number > 0 && number <= kMost / factor)
+    return number * factor;
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a rate",
+                    "write bytes a second, such as 500k, 50M or 1G");
+}
+
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   std::int64_t total = 0;
   std::string_view rest = text;

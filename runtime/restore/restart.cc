@@ -24,6 +24,7 @@
 #include "runtime/resources/terminals.h"
 #include "runtime/restore/bootstrap.h"
 #include "runtime/restore/build_tree.h"
+#include "runtime/restore/check_cpu.h"
 #include "runtime/restore/inherited_memory.h"
 #include "runtime/restore/restore_memory.h"
 #include "runtime/restore/restore_process.h"
@@ -40,27 +41,6 @@ namespace {
 
 constexpr unsigned kFirstSlot = 0;
 constexpr std::chrono::seconds kHoldTime{10};
-
-proc::CpuFacts cpu_of(const image::HostRecord& host) {
-  proc::CpuFacts facts;
-  facts.model = host.cpu_model();
-  facts.xcr0 = host.xfeatures();
-  for (const image::CpuidLeaf& leaf : host.cpuid())
-    facts.leaves.push_back(
-        {leaf.leaf(), leaf.subleaf(), leaf.eax(), leaf.ebx(), leaf.ecx(), leaf.edx()});
-  return facts;
-}
-
-Status check_cpu(const image::HostRecord& host) {
-  const std::vector<std::string> missing = proc::missing_features(cpu_of(host), proc::read_cpu());
-  if (missing.empty()) return {};
-  std::string names;
-  for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
-  return make_error(ErrorKind::kRefused,
-                    "this CPU lacks what the job may be using: " + names + " (it ran on " +
-                        host.cpu_model() + ")",
-                    "restart on a host whose CPU has these features");
-}
 
 Status check_process(const image::ProcessRecord& process, const ControlArea& area) {
   if (process.agent().version() != abi::kVersion)
