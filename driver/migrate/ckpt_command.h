@@ -1,0 +1,19 @@
+// The commands that do a step's work on a job: ckpt, from where this program is installed.
+// Blocking; in a process of the job's owner.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+
+namespace ck::driver::migrate {
+
+// Its standard output. What it says on standard error when it fails is the Error.
+Result<std::string> run_ckpt(const std::vector<std::string>& arguments);
+
+// Starts `ckpt restart ARGUMENTS`, which lives on by itself as the job's supervisor, and waits
+// until it says that the job runs (with --hold: is held). What it writes goes to `log`.
+Status start_restart(const std::vector<std::string>& arguments, const std::string& log);
+
+}  // namespace ck::driver::migrate

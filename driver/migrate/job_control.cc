@@ -1,0 +1,96 @@
+#include "driver/migrate/job_control.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "driver/migrate/ckpt_command.h"
+#include "runtime/job/find_job.h"
+#include "runtime/job/job_state.h"
+
+namespace ck::driver::migrate {
+namespace {
+
+// A checkpoint that was asked for tells nobody else when it is done.
+constexpr std::chrono::milliseconds kLook{20};
+constexpr std::chrono::seconds kPatience{120};
+
+void add(std::vector<std::string>& words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+}
+
+}  // namespace
+
+Result<Life> life_of(const job::JobDir& job) {
+  Life life;
+  const job::JobState state = CK_TRY(job::job_state(job));
+  life.finished = state.finished.has_value();
+  if (state.incarnation) life.counter = state.incarnation->counter;
+  Result<job::ControlClient> client = job::find_supervisor(job);
+  if (!client.ok()) {
+    if (state.kind == job::JobState::Kind::kOrphaned) life.kind = Life::Kind::kRuns;
+    return life;
+  }
+  const Result<job::wire::StatusReply> status = client->status();
+  if (!status.ok()) {
+    if (status.error().kind == ErrorKind::kTryAgain) return status.error();
+    return life;  // it has just ended
+  }
+  life.kind = status->held()            ? Life::Kind::kHeld
+              : status->checkpointing() ? Life::Kind::kCheckpointing
+                                        : Life::Kind::kRuns;
+  return life;
+}
+
+Result<Life> settled_life_of(const job::JobDir& job) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    const Life life = CK_TRY(life_of(job));
+    if (life.kind != Life::Kind::kCheckpointing) return life;
+    if (std::chrono::steady_clock::now() > deadline)
+      return make_error(ErrorKind::kTryAgain,
+                        "a checkpoint of job " + job.info().name + " does not end");
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+Status unhold(const job::JobDir& job, const std::string& jobs_folder,
+              const std::vector<std::string>& options) {
+  std::vector<std::string> words{"unhold", "--dir", jobs_folder};
+  add(words, options);
+  words.push_back(job.info().id);
+  CK_TRY(run_ckpt(words));
+  return {};
+}
+
+std::vector<std::string> counter_option(std::uint64_t counter) {
+  return {"--counter", std::to_string(counter)};
+}
+
+Status restart(const job::JobDir& job, const std::string& jobs_folder, const std::string& image,
+               const std::vector<std::string>& options) {
+  std::vector<std::string> words{"--dir", jobs_folder};
+  add(words, options);
+  words.push_back(image);
+  return start_restart(words, job.file("restart.log"));
+}
+
+Status stop(const job::JobDir& job, const std::string& jobs_folder) {
+  CK_TRY(run_ckpt({"save", "--stop", "--dir", jobs_folder, job.info().id}));
+  return {};
+}
+
+Result<std::optional<job::JobDir>> find_job(const std::string& jobs_folder, const std::string& id) {
+  Result<job::JobDir> job = job::JobDir::find(jobs_folder, id);
+  if (job.ok()) return std::optional(*std::move(job));
+  if (job.error().kind == ErrorKind::kNotFound) return std::optional<job::JobDir>();
+  return std::move(job).error();
+}
+
+Status remove_image(const std::string& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return sys_error("remove " + path);
+}
+
+}  // namespace ck::driver::migrate

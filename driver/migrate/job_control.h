@@ -1,0 +1,48 @@
+// What both ends of a hand-over do with a job that is here. Blocking; in a process of its owner.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/job/job_dir.h"
+
+namespace ck::driver::migrate {
+
+struct Life {
+  enum class Kind {
+    kNone,           // nothing of it runs
+    kRuns,           // under its supervisor
+    kCheckpointing,  // runs, or will be held in a moment
+    kHeld,           // frozen, or restored and not yet let run
+  };
+  Kind kind = Kind::kNone;
+  std::uint64_t counter = 0;  // of the newest incarnation in the folder
+  bool finished = false;
+};
+Result<Life> life_of(const job::JobDir& job);
+
+// The same once no checkpoint is being taken; kTryAgain if that takes too long.
+Result<Life> settled_life_of(const job::JobDir& job);
+
+// `ckpt unhold` with these options.
+Status unhold(const job::JobDir& job, const std::string& jobs_folder,
+              const std::vector<std::string>& options);
+std::vector<std::string> counter_option(std::uint64_t counter);
+
+// Brings the job back from `image`; with `hold`: as far as that none of it has run.
+Status restart(const job::JobDir& job, const std::string& jobs_folder, const std::string& image,
+               const std::vector<std::string>& options);
+
+// As `ckpt --stop`.
+Status stop(const job::JobDir& job, const std::string& jobs_folder);
+
+// The job of that id; nothing if it is not known here.
+Result<std::optional<job::JobDir>> find_job(const std::string& jobs_folder, const std::string& id);
+
+// An image that is not there (any more) is removed already.
+Status remove_image(const std::string& path);
+
+}  // namespace ck::driver::migrate

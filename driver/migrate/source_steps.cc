@@ -1,0 +1,126 @@
+// The host that a job leaves.
+#include <unistd.h>
+
+#include <cstring>
+
+#include "driver/migrate/ckpt_command.h"
+#include "driver/migrate/job_control.h"
+#include "driver/migrate/steps.h"
+#include "driver/transfer/send_image.h"
+#include "driver/transfer/stream.h"
+
+namespace ck::driver::migrate {
+namespace {
+
+using handover::Step;
+using transfer::Sent;
+
+constexpr int kMostRounds = 4;
+
+// The image's path is the last line.
+Result<std::string> checkpoint(const StepPlan& plan, const job::JobDir& job, bool hold) {
+  std::vector<std::string> words{"save", "--dir", plan.jobs_folder};
+  if (hold) words.emplace_back("--hold");
+  if (!plan.compression.empty()) words.insert(words.end(), {"--compress", plan.compression});
+  words.push_back(job.info().id);
+  std::string output = CK_TRY(run_ckpt(words));
+  while (output.ends_with('\n')) output.pop_back();
+  return output.substr(output.rfind('\n') + 1);
+}
+
+Result<Sent> send(transfer::Stream& stream, const std::string& path, bool early, const char* what,
+                  const Report& report) {
+  const auto image = CK_TRY(transfer::OutgoingImage::open(path));
+  return transfer::send_image(stream, *image, early, [&](std::uint64_t done, std::uint64_t total) {
+    report(what, done, total);
+  });
+}
+
+// Images of the running job, each of which goes where the next one finds most of itself. Ends when
+// another round would not send much less than the last one.
+Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, UniqueFd socket,
+                                  const Report& report) {
+  wire::Result result;
+  if (plan.memory < kSmallJob) return result;
+  transfer::Stream stream(std::move(socket));
+  for (int round = 0; round < kMostRounds; ++round) {
+    report("checkpoint", 0, 0);
+    const std::string image = CK_TRY(checkpoint(plan, job, false));
+    const Result<Sent> sent = send(stream, image, true, "copy", report);
+    CK_TRY(remove_image(image));
+    if (!sent.ok()) return sent.error();
+    const std::uint64_t before = result.sent_bytes();
+    result.set_sent_bytes(sent->sent_bytes);
+    if (sent->sent_bytes < kSmallJob || (round > 0 && sent->sent_bytes > before / 2)) break;
+  }
+  return result;
+}
+
+Result<wire::Result> freeze_and_capture(const StepPlan& plan, const job::JobDir& job,
+                                        const Report& report) {
+  report("last checkpoint", 0, 0);
+  wire::Result result;
+  result.set_image(CK_TRY(checkpoint(plan, job, true)));
+  return result;
+}
+
+Result<wire::Result> send_last(const StepPlan& plan, UniqueFd socket, const Report& report) {
+  transfer::Stream stream(std::move(socket));
+  const auto image = CK_TRY(transfer::OutgoingImage::open(plan.image));
+  const auto progress = [&](std::uint64_t done, std::uint64_t total) {
+    report("last part", done, total);
+  };
+  const Sent sent = CK_TRY(transfer::send_image(stream, *image, false, progress));
+  wire::Result result;
+  result.set_sent_bytes(sent.sent_bytes);
+  result.set_image_bytes(sent.image_bytes);
+  const image::Footer& footer = image->head().footer;
+  result.mutable_sealed()->set_image_bytes(footer.file_size);
+  result.mutable_sealed()->set_manifest_hash(&footer.manifest_hash, sizeof footer.manifest_hash);
+  return result;
+}
+
+Status end_original(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
+  std::vector<std::string> options = counter_option(counter);
+  options.insert(options.end(), {"--end", "--moved-to", plan.peer});
+  return unhold(job, plan.jobs_folder, options);
+}
+
+Status continue_here(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
+  const Life life = CK_TRY(settled_life_of(job));
+  if (life.kind == Life::Kind::kHeld) return unhold(job, plan.jobs_folder, counter_option(counter));
+  const bool never_stopped = life.kind == Life::Kind::kRuns;
+  if (never_stopped || life.finished || life.counter >= counter) return {};
+  if (plan.image.empty()) return {};  // it has died while it ran; what it left is its user's
+  return restart(job, plan.jobs_folder, plan.image, counter_option(counter));
+}
+
+}  // namespace
+
+Result<wire::Result> do_source_step(const StepPlan& incomplete, StepOrder order,
+                                    const Report& report) {
+  const StepPlan plan = CK_TRY(completed(incomplete));
+  if (order.step == Step::kDropImage) {
+    CK_TRY(remove_image(plan.image));
+    return wire::Result();
+  }
+  const job::JobDir job = CK_TRY(job::JobDir::open(plan.folder));
+  switch (order.step) {
+    case Step::kCopyRunning:
+      return copy_running(plan, job, std::move(order.stream), report);
+    case Step::kFreezeAndCapture:
+      return freeze_and_capture(plan, job, report);
+    case Step::kSendImage:
+      return send_last(plan, std::move(order.stream), report);
+    case Step::kEndOriginal:
+      CK_TRY(end_original(plan, job, order.counter));
+      return wire::Result();
+    case Step::kContinueHere:
+      CK_TRY(continue_here(plan, job, order.counter));
+      return wire::Result();
+    default:
+      return make_error(ErrorKind::kBug, "that is not a step of the source");
+  }
+}
+
+}  // namespace ck::driver::migrate

@@ -1,0 +1,53 @@
+// The steps of a hand-over (handover::Step) as they are done: in a process of their own, which is
+// the job's owner's and which the daemon kills if it wants none of it any more. Each is a goal:
+// what it names may be so already. Blocking; one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "driver/handover/handover.h"
+#include "driver/migrate/steps.pb.h"
+#include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
+
+namespace ck::driver::migrate {
+
+// A job of less memory stands still for so short a time that a copy in advance gains nothing.
+inline constexpr std::uint64_t kSmallJob = 32u << 20;
+
+struct StepPlan {
+  handover::Terms terms;
+  std::string peer;         // the other host
+  std::string jobs_folder;  // the owner's; empty: the usual one
+  std::string folder;       // source: the job's
+  std::string image;        // source: once it is captured; target: where it comes to, once checked
+  std::string compression;  // source: as for ckpt save --compress; empty: as the job's settings say
+  std::uint64_t memory = 0;     // source: bytes that the job has, about
+  handover::wire::Offer offer;  // target, for kPreCheck
+};
+
+struct StepOrder {
+  handover::Step step;
+  std::uint64_t counter = 0;
+  UniqueFd stream;  // kCopyRunning, kSendImage: to the process that runs receive_job() there
+};
+
+// `what` is for people. 0 of 0: not known.
+using Report = std::function<void(const char* what, std::uint64_t done, std::uint64_t total)>;
+
+Result<wire::Result> do_source_step(const StepPlan& plan, StepOrder order, const Report& report);
+Result<wire::Result> do_target_step(const StepPlan& plan, const StepOrder& order);
+
+// Takes what the steps of the source send, until they end the stream.
+Status receive_job(const StepPlan& plan, UniqueFd stream);
+
+// With what only a process of the owner can tell: the usual folder of jobs, and where an image
+// comes to.
+Result<StepPlan> completed(StepPlan plan);
+
+// Where the image of a hand-over comes to, in the owner's folder of jobs.
+std::string incoming_path(const std::string& jobs_folder, const std::string& handover);
+
+}  // namespace ck::driver::migrate

@@ -1,0 +1,198 @@
+// The host that a job comes to.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "driver/migrate/job_control.h"
+#include "driver/migrate/pre_check.h"
+#include "driver/migrate/steps.h"
+#include "driver/transfer/send_image.h"
+#include "runtime/image/generations.h"
+#include "runtime/image/reader.h"
+#include "runtime/job/image_target.h"
+#include "runtime/job/names.h"
+#include "runtime/job/remove_job.h"
+
+namespace ck::driver::migrate {
+namespace {
+
+using handover::Step;
+
+constexpr int kMostEarly = 16;
+constexpr std::size_t kIdInName = 8;
+
+std::string early_path(const StepPlan& plan, int number) {
+  return plan.image + ".early" + std::to_string(number);
+}
+
+Status remove_early(const StepPlan& plan) {
+  for (int i = 0; i < kMostEarly; ++i) {
+    CK_TRY(remove_image(early_path(plan, i)));
+    CK_TRY(remove_image(early_path(plan, i) + ".part"));
+  }
+  return {};
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  struct stat one {
+  }, other{};
+  return ::stat(a.c_str(), &one) == 0 && ::stat(b.c_str(), &other) == 0 &&
+         one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+// Another job may have that name here.
+Result<job::JobDir> make_job(const StepPlan& plan, const image::Reader& reader) {
+  job::JobInfo info = job::job_info_of(reader.manifest());
+  CK_TRY(job::check_name(info.name));
+  CK_TRY(job::check_name(info.id));
+  struct stat there {};
+  if (::stat((plan.jobs_folder + "/" + info.name).c_str(), &there) == 0)
+    info.name += "-" + info.id.substr(0, kIdInName);
+  return job::JobDir::create(plan.jobs_folder, std::move(info));
+}
+
+Result<job::JobDir> job_of_image(const StepPlan& plan) {
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(plan.image, true));
+  if (reader->manifest().job().id() != plan.terms.job)
+    return make_error(ErrorKind::kRefused, "the image is of another job than the one offered");
+  std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
+  if (job) return *std::move(job);
+  return make_job(plan, *reader);
+}
+
+// The image among the job's own ones.
+Result<std::string> image_in(const job::JobDir& job, const StepPlan& plan) {
+  for (const image::Generation& generation : CK_TRY(image::list_generations(job.path())))
+    if (same_file(generation.path, plan.image)) return generation.path;
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(plan.image, true));
+  const std::uint64_t next = CK_TRY(image::next_generation(job.path()));
+  const std::uint64_t own = std::max(reader->manifest().job().generation(), next);
+  const std::string path = job.path() + "/" + image::generation_name(own);
+  if (::link(plan.image.c_str(), path.c_str()) != 0) return sys_error("link " + path);
+  return path;
+}
+
+Status restore_held(const StepPlan& plan) {
+  const job::JobDir job = CK_TRY(job_of_image(plan));
+  const Life life = CK_TRY(life_of(job));
+  if (life.kind == Life::Kind::kHeld) return {};
+  if (life.kind != Life::Kind::kNone)
+    return make_error(ErrorKind::kRefused, "job " + job.info().name + " runs here already");
+  CK_TRY(remove_early(plan));
+  return restart(job, plan.jobs_folder, CK_TRY(image_in(job, plan)), {"--hold"});
+}
+
+Status release(const StepPlan& plan, std::uint64_t counter) {
+  std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
+  if (!job) job = CK_TRY(job_of_image(plan));
+  const Life life = CK_TRY(settled_life_of(*job));
+  if (life.kind == Life::Kind::kHeld) {
+    CK_TRY(unhold(*job, plan.jobs_folder, counter_option(counter)));
+  } else if (life.kind == Life::Kind::kNone && life.counter < counter) {
+    const std::string image = CK_TRY(image_in(*job, plan));
+    CK_TRY(restart(*job, plan.jobs_folder, image, counter_option(counter)));
+  }
+  return remove_image(plan.image);  // it has its name in the job's folder
+}
+
+// What runs under a counter of this hand-over is the copy that is not to be.
+Status discard(const StepPlan& plan) {
+  const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
+  if (!job) return {};
+  const Life life = CK_TRY(settled_life_of(*job));
+  if (life.kind == Life::Kind::kHeld) return unhold(*job, plan.jobs_folder, {"--end"});
+  const bool ours = life.counter == handover::taken_counter(plan.terms) ||
+                    life.counter == handover::forced_counter(plan.terms);
+  if (life.kind != Life::Kind::kRuns || !ours) return {};
+  return stop(*job, plan.jobs_folder);
+}
+
+Status drop_image(const StepPlan& plan) {
+  CK_TRY(remove_early(plan));
+  const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
+  if (job) {
+    for (const image::Generation& generation : CK_TRY(image::list_generations(job->path())))
+      if (same_file(generation.path, plan.image)) CK_TRY(remove_image(generation.path));
+    const bool has_lived = CK_TRY(job->incarnation()).has_value();
+    if (!has_lived && CK_TRY(image::list_generations(job->path())).empty())
+      CK_TRY(job::remove_job_folder(*job));
+  }
+  CK_TRY(remove_image(plan.image + ".part"));
+  return remove_image(plan.image);
+}
+
+Result<std::string> path_for(const StepPlan& plan, bool early) {
+  if (!early) return plan.image;
+  for (int i = 0; i < kMostEarly; ++i)
+    if (::access(early_path(plan, i).c_str(), F_OK) != 0) return early_path(plan, i);
+  return make_error(ErrorKind::kRefused, "a peer sends too many images");
+}
+
+// The newest last: where two have the same chunk, it is taken from there.
+void add_stores(const StepPlan& plan, transfer::ChunkStore& store) {
+  const Result<std::optional<job::JobDir>> job = find_job(plan.jobs_folder, plan.terms.job);
+  if (job.ok() && job->has_value()) {
+    const auto generations = image::list_generations((*job)->path());
+    if (generations.ok())
+      for (const image::Generation& generation : *generations) (void)store.add(generation.path);
+  }
+  for (int i = 0; i < kMostEarly; ++i) (void)store.add(early_path(plan, i));
+}
+
+}  // namespace
+
+std::string incoming_path(const std::string& jobs_folder, const std::string& handover) {
+  return jobs_folder + "/.incoming/" + handover + ".ckpt";
+}
+
+Result<StepPlan> completed(StepPlan plan) {
+  if (plan.jobs_folder.empty()) plan.jobs_folder = CK_TRY(job::jobs_folder(""));
+  return plan;
+}
+
+Status receive_job(const StepPlan& incomplete, UniqueFd stream) {
+  const StepPlan plan = CK_TRY(completed(incomplete));
+  const std::string folder = plan.image.substr(0, plan.image.rfind('/'));
+  CK_TRY(job::make_folders(folder));
+  struct statvfs disk {};
+  if (::statvfs(folder.c_str(), &disk) != 0) return sys_error("look at " + folder);
+  transfer::Reception reception;
+  reception.path_for = [&plan](bool early, const transfer::ImageHead&) {
+    return path_for(plan, early);
+  };
+  reception.add_stores = [&plan](transfer::ChunkStore& store) { add_stores(plan, store); };
+  reception.most_bytes = std::uint64_t{disk.f_blocks} * disk.f_frsize;
+  transfer::Stream connection(std::move(stream));
+  return transfer::receive_images(connection, reception);
+}
+
+Result<wire::Result> do_target_step(const StepPlan& incomplete, const StepOrder& order) {
+  const StepPlan plan = CK_TRY(completed(incomplete));
+  wire::Result result;
+  Status done;
+  switch (order.step) {
+    case Step::kPreCheck:
+      done = pre_check(plan.offer, plan.jobs_folder);
+      result.set_image(incoming_path(plan.jobs_folder, plan.terms.id));
+      break;
+    case Step::kRestoreHeld:
+      done = restore_held(plan);
+      break;
+    case Step::kRelease:
+      done = release(plan, order.counter);
+      break;
+    case Step::kDiscard:
+      done = discard(plan);
+      break;
+    case Step::kDropImage:
+      done = drop_image(plan);
+      break;
+    default:
+      done = make_error(ErrorKind::kBug, "that is not a step of the target");
+  }
+  if (!done.ok()) return std::move(done).error();
+  return result;
+}
+
+}  // namespace ck::driver::migrate
