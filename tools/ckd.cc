@@ -1,6 +1,8 @@
 // ckd: the daemon of a host, and the commands that make a cluster of hosts.
 #include "tools/ckd.h"
 
+#include <unistd.h>
+
 #include <memory>
 
 #include "driver/client/socket_path.h"
@@ -8,6 +10,7 @@
 #include "driver/daemon/daemon.h"
 #include "driver/daemon/event_log.h"
 #include "runtime/base/log.h"
+#include "runtime/job/names.h"
 #include "tools/cli.h"
 
 namespace ck::tools {
@@ -26,6 +29,8 @@ Examples:
 
 ckd SUBCOMMAND --help tells the options of each; exit codes are in ckd(8).)";
 
+constexpr char kRootState[] = "/var/lib/ckrun";
+
 struct Options {
   std::string config;
   std::string log_level = "info";
@@ -37,6 +42,9 @@ Result<int> serve(const Options& options) {
   daemon::Options daemon = options.daemon;
   daemon.folder = CK_TRY(cluster::config_folder(options.config));
   if (daemon.socket.empty()) daemon.socket = client::own_socket();
+  if (daemon.state_folder.empty())
+    daemon.state_folder =
+        geteuid() == 0 ? kRootState : CK_TRY(job::jobs_folder(daemon.jobs_dir)) + "/.ckd";
   CK_TRY(daemon::run_daemon(std::move(daemon)));
   return 0;
 }
@@ -48,6 +56,11 @@ void add_options(CLI::App& app, Options& options) {
                  "UNIX socket for ckpt (default: $CKD_SOCKET; for root /run/ckrun/ckd.sock, else "
                  "$XDG_RUNTIME_DIR/ckrun/ckd.sock or /tmp/ckrun-UID/ckd.sock)")
       ->type_name("PATH");
+  app.add_option(
+         "--state", options.daemon.state_folder,
+         "Folder of the journal of hand-overs (default: for root /var/lib/ckrun, else .ckd in "
+         "the folder of jobs)")
+      ->type_name("DIR");
   app.add_option("--peers-from", options.daemon.peers_from,
                  "Hosts besides those of peers.toml: gridengine (qhost), slurm (sinfo) or a file "
                  "with a host a line")

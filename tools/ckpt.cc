@@ -56,6 +56,8 @@ int run(std::vector<std::string> args) {
   declare_attach(app, action);
   declare_detach(app, action);
   declare_hosts(app, action);
+  declare_migrate(app, action);
+  declare_resolve(app, action);
   insert_save(app, args);
   if (auto code = parse(kCkpt, app, args)) return *code;
   Result<int> status = action();

@@ -23,6 +23,8 @@ void declare_check(CLI::App& app, Action& action);
 void declare_attach(CLI::App& app, Action& action);
 void declare_detach(CLI::App& app, Action& action);
 void declare_hosts(CLI::App& app, Action& action);
+void declare_migrate(CLI::App& app, Action& action);
+void declare_resolve(CLI::App& app, Action& action);
 
 // ckpt ls --all-hosts.
 Result<int> list_all_hosts(bool as_json);

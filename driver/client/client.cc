@@ -83,18 +83,22 @@ Status receive_all(int fd, char* into, std::size_t size, Clock::time_point deadl
 }  // namespace
 
 Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest request,
-                                                std::chrono::milliseconds patience) {
+                                                std::chrono::milliseconds patience,
+                                                const OnProgress& on_progress) {
   request.set_version(protocol::kControlVersion);
-  Clock::time_point deadline = Clock::now() + patience;
   UniqueFd fd = CK_TRY(connect_to_any());
-  CK_TRY(send_all(fd.get(), CK_TRY(protocol::make_frame(request)), deadline));
-  protocol::FrameHeader header;
-  CK_TRY(receive_all(fd.get(), reinterpret_cast<char*>(header.data()), header.size(), deadline));
-  std::string body(CK_TRY(protocol::frame_length(header, protocol::kLongestControlReply)), '\0');
-  CK_TRY(receive_all(fd.get(), body.data(), body.size(), deadline));
-  auto reply = CK_TRY(protocol::parse_control_reply(body));
-  if (reply.has_error()) return protocol::error_of(reply.error());
-  return reply;
+  CK_TRY(send_all(fd.get(), CK_TRY(protocol::make_frame(request)), Clock::now() + patience));
+  for (;;) {
+    const Clock::time_point deadline = Clock::now() + patience;
+    protocol::FrameHeader header;
+    CK_TRY(receive_all(fd.get(), reinterpret_cast<char*>(header.data()), header.size(), deadline));
+    std::string body(CK_TRY(protocol::frame_length(header, protocol::kLongestControlReply)), '\0');
+    CK_TRY(receive_all(fd.get(), body.data(), body.size(), deadline));
+    auto reply = CK_TRY(protocol::parse_control_reply(body));
+    if (reply.has_error()) return protocol::error_of(reply.error());
+    if (!reply.has_progress()) return reply;
+    if (on_progress) on_progress(reply.progress());
+  }
 }
 
 }  // namespace ck::client

@@ -2,15 +2,19 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 #include "driver/protocol/control.pb.h"
 #include "runtime/base/result.h"
 
 namespace ck::client {
 
-// One request and its reply; ckd's refusal comes back as the Error that it is. kNotFound: no ckd
-// listens; kPermission: who listens is neither this user nor root.
+using OnProgress = std::function<void(const protocol::wire::MigrateProgress&)>;
+
+// One request and its last reply, each within `patience`; ckd's refusal comes back as the Error
+// that it is. kNotFound: no ckd listens; kPermission: who listens is neither this user nor root.
 Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest request,
-                                                std::chrono::milliseconds patience);
+                                                std::chrono::milliseconds patience,
+                                                const OnProgress& on_progress = {});
 
 }  // namespace ck::client

@@ -78,6 +78,21 @@ Status read_limits(const toml::table& table, const std::string& where, Settings&
   return read_duration(table, where, "idle", settings.idle_timeout);
 }
 
+Status read_migration(const toml::table& table, const std::string& where,
+                      MigrationSettings& migration) {
+  CK_TRY(check_keys(table, where, {"retry", "patience", "lease", "bandwidth", "at_once"}));
+  CK_TRY(read_duration(table, where, "retry", migration.retry));
+  CK_TRY(read_duration(table, where, "patience", migration.patience));
+  CK_TRY(read_duration(table, where, "lease", migration.lease));
+  CK_TRY(read_number(table, where, "at_once", 1, 64, migration.at_once));
+  std::string rate;
+  CK_TRY(read_text(table, where, "bandwidth", rate));
+  if (rate.empty()) return {};
+  Result<std::uint64_t> parsed = job::parse_rate(rate);
+  if (parsed.ok()) migration.bandwidth = *parsed;
+  return check_value(table, where, "bandwidth", parsed.ok() ? Status() : Status(parsed.error()));
+}
+
 // The section of that name; nullptr if it is absent.
 Result<const toml::table*> section(const toml::table& root, const std::string& where,
                                    std::string_view name) {
@@ -93,10 +108,13 @@ Result<const toml::table*> section(const toml::table& root, const std::string& w
 
 Result<Settings> parse_settings(std::string_view text, const std::string& where) {
   toml::table root = CK_TRY(parse_toml(text, where));
-  CK_TRY(check_keys(root, where, {"cluster", "metrics", "limits"}));
+  CK_TRY(check_keys(root, where, {"cluster", "migration", "metrics", "limits"}));
   Settings settings;
   if (const toml::table* table = CK_TRY(section(root, where, "cluster"))) {
     settings.cluster = CK_TRY(read_cluster(*table, where));
+  }
+  if (const toml::table* table = CK_TRY(section(root, where, "migration"))) {
+    CK_TRY(read_migration(*table, where, settings.migration));
   }
   if (const toml::table* table = CK_TRY(section(root, where, "metrics"))) {
     CK_TRY(read_metrics(*table, where, settings));
@@ -126,6 +144,15 @@ listen = ")" +
 # peers_from = "slurm"                # hosts besides those of peers.toml: "slurm", "gridengine" or a file
 # certificate_lifetime = "365d"       # of certificates that this host's CA signs; renewed after two thirds
 # refresh = "60s"                     # how often the authority is asked for news
+
+# [migration]
+# retry = "1s"                        # how often a host that does not answer is asked again
+# patience = "1h"                     # how long a job's way to another host may take
+# lease = "10m"                       # a host that has a job whole, and has heard nothing of where it
+#                                     # came from for this long, runs it. Without it an administrator
+#                                     # must decide: ckpt resolve
+# bandwidth = "100M"                  # bytes a second that one job's way may take
+# at_once = 4                         # jobs that come or go at the same time
 
 # Prometheus metrics at /metrics and the health of ckd at /healthz. Only for local addresses.
 # [metrics]

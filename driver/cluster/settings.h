@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,11 +23,22 @@ struct ClusterSettings {
   std::chrono::seconds refresh{60};  // how often the authority is asked for news
 };
 
+// How jobs come and go.
+struct MigrationSettings {
+  std::chrono::milliseconds retry{1000};  // until something is told or asked once more
+  std::chrono::milliseconds patience{std::chrono::hours(1)};  // with a hand-over before its commit
+  std::chrono::milliseconds lease{
+      0};                       // without a word of the source a target takes the job; 0: never
+  std::uint64_t bandwidth = 0;  // bytes a second of each transfer; 0: no limit
+  unsigned at_once = 4;         // hand-overs
+};
+
 struct Settings {
   std::optional<ClusterSettings> cluster;  // none: no port is opened
-  std::string metrics_listen;              // empty: no metrics
-  unsigned connections = 256;              // at once, of all peers
-  unsigned connections_per_peer = 16;      // at once, of one address
+  MigrationSettings migration;
+  std::string metrics_listen;          // empty: no metrics
+  unsigned connections = 256;          // at once, of all peers
+  unsigned connections_per_peer = 16;  // at once, of one address
   std::chrono::milliseconds handshake_timeout{5000};
   std::chrono::milliseconds answer_timeout{5000};  // for a peer's whole answer
   std::chrono::milliseconds idle_timeout{30000};   // between two questions of a peer

@@ -44,18 +44,18 @@ class Child {
   pid_t pid_;
 };
 
+Error too_slow(const std::string& what) {
+  return make_error(ErrorKind::kTryAgain, what + " took too long");
+}
+
+}  // namespace
+
 void reset_signals() {
   sigset_t none;
   sigemptyset(&none);
   for (int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD}) signal(number, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
-
-Error too_slow(const std::string& what) {
-  return make_error(ErrorKind::kTryAgain, what + " took too long");
-}
-
-}  // namespace
 
 Task<Result<std::string>> child_output(std::function<int(int)> work, std::string what,
                                        std::size_t limit, milliseconds patience) {

@@ -2,8 +2,11 @@
 
 #include <sys/socket.h>
 
+#include <boost/asio/write.hpp>
+
 #include "driver/daemon/channel.h"
 #include "driver/daemon/event_log.h"
+#include "driver/daemon/handovers.h"
 #include "driver/daemon/peers_ask.h"
 #include "driver/daemon/spawn.h"
 #include "driver/daemon/users.h"
@@ -37,7 +40,61 @@ Result<uid_t> user_of(int fd) {
                     "this ckd serves user " + user_name(geteuid()) + " only");
 }
 
-Task<Result<ControlReply>> answer(State& state, uid_t user, ControlRequest request) {
+Task<void> watch_client(std::shared_ptr<LocalChannel> channel, std::shared_ptr<bool> gone) {
+  char nothing = 0;
+  (void)co_await channel->stream().async_read_some(asio::buffer(&nothing, 1), kAsTuple);
+  *gone = true;
+}
+
+// The client hears of the progress meanwhile; if it goes, the job stays.
+Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                                   protocol::wire::MigrateRequest request) {
+  if (state.handovers == nullptr)
+    co_return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+  auto gone = std::make_shared<bool>(false);
+  auto executor = co_await asio::this_coro::executor;
+  spawn(executor, watch_client(channel, gone));
+  // Named: GCC 12 destroys a closure that is made within an expression with co_await twice.
+  Handovers::OnProgress tell = [channel, gone](const driver::migrate::wire::Progress& progress) {
+    if (*gone) return;
+    ControlReply reply;
+    reply.mutable_progress()->set_what(progress.what());
+    reply.mutable_progress()->set_done_bytes(progress.done_bytes());
+    reply.mutable_progress()->set_total_bytes(progress.total_bytes());
+    Result<std::string> frame = protocol::make_frame(reply);
+    if (!frame.ok()) return;
+    // Small, and seldom: a client that does not read it is one that has hung.
+    boost::system::error_code error;
+    channel->stream().non_blocking(true, error);
+    const std::size_t sent = asio::write(channel->stream(), asio::buffer(*frame), error);
+    if (sent != frame->size()) *gone = true;
+  };
+  Handovers::Wish wish{user_name(user), request.target(), request.host(), request.jobs_folder(),
+                       request.bandwidth()};
+  std::function<bool()> cancelled = [gone] { return *gone; };
+  auto moved = state.handovers->migrate(std::move(wish), std::move(tell), std::move(cancelled));
+  ControlReply reply;
+  CK_CO_TRY(*reply.mutable_migrate(), co_await std::move(moved));
+  co_return reply;
+}
+
+Result<ControlReply> resolve(State& state, uid_t user, const ControlRequest& request) {
+  if (state.handovers == nullptr)
+    return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+  const bool all = user == 0 || user == geteuid();
+  const std::string whose = all ? std::string() : user_name(user);
+  ControlReply reply;
+  if (request.has_handovers()) {
+    *reply.mutable_handovers() = CK_TRY(state.handovers->list(whose));
+    return reply;
+  }
+  reply.mutable_resolve()->set_text(CK_TRY(
+      state.handovers->resolve(whose, request.resolve().handover(), request.resolve().how())));
+  return reply;
+}
+
+Task<Result<ControlReply>> answer(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                                  ControlRequest request) {
   ControlReply reply;
   switch (request.kind_case()) {
     case ControlRequest::kHosts: {
@@ -55,21 +112,27 @@ Task<Result<ControlReply>> answer(State& state, uid_t user, ControlRequest reque
       CK_CO_CHECK(co_await state.reload());
       reply.mutable_reload();
       break;
+    case ControlRequest::kMigrate:
+      co_return co_await migrate(state, channel, user, request.migrate());
+    case ControlRequest::kHandovers:
+    case ControlRequest::kResolve:
+      co_return resolve(state, user, request);
     case ControlRequest::KIND_NOT_SET:
       co_return make_error(ErrorKind::kBug, "a request without a kind was not refused");
   }
   co_return reply;
 }
 
-Task<Result<ControlReply>> read_and_answer(State& state, LocalChannel& channel, uid_t user) {
-  CK_CO_TRY(std::string bytes, co_await channel.receive(kLongestRequest, kPatience, kPatience));
+Task<Result<ControlReply>> read_and_answer(State& state, std::shared_ptr<LocalChannel> channel,
+                                           uid_t user) {
+  CK_CO_TRY(std::string bytes, co_await channel->receive(kLongestRequest, kPatience, kPatience));
   CK_CO_TRY(ControlRequest request, protocol::parse_control_request(bytes));
-  co_return co_await answer(state, user, std::move(request));
+  co_return co_await answer(state, channel, user, std::move(request));
 }
 
 Task<void> serve_one(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
                      [[maybe_unused]] std::shared_ptr<void> counted) {
-  Result<ControlReply> reply = co_await read_and_answer(state, *channel, user);
+  Result<ControlReply> reply = co_await read_and_answer(state, channel, user);
   if (!reply.ok()) {
     ControlReply refusal;
     *refusal.mutable_error() = protocol::refusal_of(reply.error());

@@ -8,6 +8,7 @@
 
 #include "driver/daemon/control_server.h"
 #include "driver/daemon/event_log.h"
+#include "driver/daemon/handovers.h"
 #include "driver/daemon/http_server.h"
 #include "driver/daemon/listeners.h"
 #include "driver/daemon/peer_server.h"
@@ -28,7 +29,8 @@ class Daemon {
         peers_(io),
         metrics_(io),
         peer_server_(state),
-        refresher_(state, io.get_executor()) {}
+        refresher_(state, io.get_executor()),
+        handovers_(state, io.get_executor(), state.options().state_folder) {}
 
   // Everything that can fail at the start; then run() of the io_context serves.
   Task<Status> start();
@@ -50,6 +52,7 @@ class Daemon {
   tcp::acceptor peers_, metrics_;
   PeerServer peer_server_;
   Refresher refresher_;
+  Handovers handovers_;
   std::optional<Error> failure_;
 };
 
@@ -76,6 +79,8 @@ Task<Status> Daemon::start() {
   CK_CO_TRY(ControlSocket control, listen_local(io_.get_executor(), state_.options().socket));
   control_ = std::move(control.acceptor);
   control_lock_ = std::move(control.lock);
+  CK_CO_CHECK(co_await handovers_.open());
+  state_.handovers = &handovers_;
   CK_CO_CHECK(listen_to_peers());
   CK_CO_CHECK(listen_for_metrics());
   spawn(io_.get_executor(), serve_control(state_, control_));
@@ -136,6 +141,8 @@ void Daemon::stop() {
   peers_.close(ignored);
   metrics_.close(ignored);
   peer_server_.close_all();
+  state_.handovers = nullptr;
+  handovers_.close();
   io_.stop();
 }
 
@@ -144,6 +151,7 @@ void Daemon::stop() {
 Status run_daemon(Options options) {
   umask(077);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);         // a full quota is an error of write(), not an end
   State state(std::move(options));  // outlives the coroutines, which end with the io_context
   asio::io_context io(1);
   Daemon daemon(state, io);

@@ -24,6 +24,9 @@ class PeerLink {
   // To a member, known by its name.
   static Task<Result<PeerLink>> connect(const State& state, cluster::Peer peer);
 
+  // The connection itself, for what is not questions and answers.
+  TlsChannel release() && { return std::move(channel_); }
+
   // The peer's Refusal comes back as the Error that it is.
   Task<Result<protocol::wire::PeerMessage>> ask(protocol::wire::PeerMessage question);
 

@@ -3,6 +3,7 @@
 #include "driver/cluster/authority.h"
 #include "driver/cluster/invitations.h"
 #include "driver/daemon/event_log.h"
+#include "driver/daemon/handovers.h"
 #include "driver/daemon/host_report.h"
 #include "driver/daemon/job_list.h"
 #include "driver/daemon/news.h"
@@ -81,13 +82,25 @@ Task<Result<PeerMessage>> jobs(State& state, std::string user) {
   co_return answer;
 }
 
+Result<PeerMessage> hand_over(State& state, const Identity& peer, std::uint64_t connection,
+                              const driver::handover::wire::Message& message) {
+  if (state.handovers == nullptr)
+    return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+  PeerMessage answer;
+  auto& messages = *answer.mutable_handover_answer();
+  for (auto& reply : CK_TRY(state.handovers->receive(peer.name, connection, message)))
+    *messages.add_messages() = std::move(reply);
+  return answer;
+}
+
 Error not_for_here() {
   return make_error(ErrorKind::kRefused, "that message is not for here");
 }
 
 }  // namespace
 
-Task<Result<PeerMessage>> answer_peer(State& state, Identity peer, PeerMessage question) {
+Task<Result<PeerMessage>> answer_peer(State& state, Identity peer, std::uint64_t connection,
+                                      PeerMessage question) {
   bool joins = question.kind_case() == PeerMessage::kJoinRequest;
   if (joins != (peer.kind == Identity::Kind::kGuest)) co_return not_for_here();
   switch (question.kind_case()) {
@@ -103,6 +116,8 @@ Task<Result<PeerMessage>> answer_peer(State& state, Identity peer, PeerMessage q
       co_return report(state);
     case PeerMessage::kJobsQuery:
       co_return co_await jobs(state, question.jobs_query().user());
+    case PeerMessage::kHandover:
+      co_return hand_over(state, peer, connection, question.handover());
     default:
       co_return not_for_here();
   }

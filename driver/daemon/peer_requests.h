@@ -6,8 +6,9 @@
 
 namespace ck::daemon {
 
-// The answer, or why there is none. A guest may only join.
+// The answer, or why there is none. A guest may only join. `connection`: a number that grows.
 Task<Result<protocol::wire::PeerMessage>> answer_peer(State& state, cluster::Identity peer,
+                                                      std::uint64_t connection,
                                                       protocol::wire::PeerMessage question);
 
 }  // namespace ck::daemon

@@ -1,6 +1,7 @@
 #include "driver/daemon/peer_server.h"
 
 #include "driver/daemon/event_log.h"
+#include "driver/daemon/handovers.h"
 #include "driver/daemon/peer_requests.h"
 #include "driver/daemon/spawn.h"
 #include "driver/protocol/frame.h"
@@ -45,7 +46,8 @@ struct PeerServer::Session {
       : sessions(std::move(open)),
         channel(std::move(stream)),
         peer(to_text(remote)),
-        address(remote.address()) {
+        address(remote.address()),
+        number(++sessions->last_number) {
     ++sessions->by_address[address];
     sessions->all.insert(this);
   }
@@ -60,6 +62,7 @@ struct PeerServer::Session {
   TlsChannel channel;
   std::string peer;  // for the log
   asio::ip::address address;
+  std::uint64_t number;
   Identity identity;
 };
 
@@ -159,6 +162,19 @@ Task<Status> PeerServer::exchange_hellos(Session& session) {
   co_return Status();
 }
 
+// The connection is the images' from now on.
+Task<Status> PeerServer::take_transfer(Session& session, const std::string& handover) {
+  if (state_.handovers == nullptr)
+    co_return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+  CK_CO_CHECK(state_.handovers->check_transfer(session.identity.name, handover));
+  PeerMessage answer;
+  answer.mutable_transfer_ready();
+  CK_CO_TRY(std::string frame, protocol::make_frame(answer));
+  CK_CO_CHECK(co_await session.channel.send(std::move(frame),
+                                            state_.configuration().settings.answer_timeout));
+  co_return co_await state_.handovers->take_transfer(handover, std::move(session.channel));
+}
+
 Task<Status> PeerServer::answer_next(Session& session, bool& ended) {
   const cluster::Settings& settings = state_.configuration().settings;
   milliseconds patience = settings.answer_timeout;
@@ -169,7 +185,13 @@ Task<Status> PeerServer::answer_next(Session& session, bool& ended) {
   ended = bytes.empty();
   if (ended) co_return Status();
   CK_CO_TRY(PeerMessage question, protocol::parse_peer_message(bytes));
-  Result<PeerMessage> answer = co_await answer_peer(state_, session.identity, std::move(question));
+  const bool member = session.identity.kind == Identity::Kind::kMember;
+  if (question.has_transfer_open() && member) {
+    ended = true;
+    co_return co_await take_transfer(session, question.transfer_open().handover());
+  }
+  Result<PeerMessage> answer =
+      co_await answer_peer(state_, session.identity, session.number, std::move(question));
   if (!answer.ok()) {
     log_info("question refused", {{"peer", session.peer},
                                   {"host", session.identity.name},

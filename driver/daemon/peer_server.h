@@ -27,10 +27,12 @@ class PeerServer {
   struct Sessions {
     std::map<asio::ip::address, unsigned> by_address;
     std::set<Session*> all;
+    std::uint64_t last_number = 0;
   };
   Task<void> serve_one(std::shared_ptr<Session> session);
   Task<Status> handshake(Session& session);
   Task<Status> exchange_hellos(Session& session);
+  Task<Status> take_transfer(Session& session, const std::string& handover);
   Task<Status> answer_next(Session& session, bool& ended);
   bool over_limit(const asio::ip::address& address) const;
 

@@ -19,10 +19,11 @@
 namespace ck::daemon {
 
 struct Options {
-  std::string folder;      // of the configuration
-  std::string jobs_dir;    // --dir
-  std::string socket;      // for ckpt
-  std::string peers_from;  // instead of that of the settings
+  std::string folder;        // of the configuration
+  std::string jobs_dir;      // --dir
+  std::string socket;        // for ckpt
+  std::string peers_from;    // instead of that of the settings
+  std::string state_folder;  // of the journal of hand-overs
 };
 
 // What a reload replaces as a whole.
@@ -37,6 +38,8 @@ struct Configuration {
   }
 };
 
+class Handovers;
+
 class State {
  public:
   explicit State(Options options) : options_(std::move(options)) {}
@@ -50,6 +53,9 @@ class State {
   const cluster::ClusterSettings& cluster() const { return *configuration_->settings.cluster; }
   const std::string& host() const { return host_; }  // in the cluster; without one, the hostname
   Metrics& metrics() { return metrics_; }
+
+  // Set by the daemon once it can take and give jobs.
+  Handovers* handovers = nullptr;
 
   // As SIGHUP: load(), and all that follows from it. Set by the daemon.
   std::function<Task<Status>()> reload;

@@ -251,7 +251,9 @@ struct Write {
 };
 struct Do {
   Step step;
-  std::uint64_t counter = 0;  // ContinueHere, Release: at least this, in the job's incarnation
+  // ContinueHere, Release: at least this, in the job's incarnation. EndOriginal: of the life that
+  // goes on at the target.
+  std::uint64_t counter = 0;
 };
 // To whoever sent Cancel or Resolve.
 struct Answer {

@@ -607,7 +607,8 @@ void Source::write(Record::Phase phase) {
 
 void Source::step(Step step) {
   ++state_.steps;
-  out_.emplace_back(Do{step, step == Step::kContinueHere ? state_.counter : 0});
+  const bool of_a_life = step == Step::kContinueHere || step == Step::kEndOriginal;
+  out_.emplace_back(Do{step, of_a_life ? state_.counter : 0});
 }
 
 void Source::answer(bool done, std::string text) {

@@ -29,6 +29,34 @@ Status check_all_jobs(const wire::AllJobsReply& reply) {
   return {};
 }
 
+Status check_row(const wire::HandoverRow& row) {
+  CK_TRY(check_text("row.handover", row.handover(), 64));
+  CK_TRY(check_text("row.job", row.job(), 255));
+  CK_TRY(check_text("row.peer", row.peer(), 64));
+  return check_text("row.phase", row.phase(), 32);
+}
+
+Status check_handovers(const wire::HandoversReply& reply) {
+  CK_TRY(check_count("handovers.rows", reply.rows_size(), kMostHandovers));
+  for (const wire::HandoverRow& row : reply.rows()) CK_TRY(check_row(row));
+  return {};
+}
+
+Status check_migrate(const wire::MigrateRequest& request) {
+  CK_TRY(check_text("migrate.target", request.target(), 4096));
+  CK_TRY(check_host_name(request.host()));
+  const std::string& folder = request.jobs_folder();
+  bool absolute = folder.starts_with('/') && folder.find('\0') == std::string::npos;
+  return absolute ? Status() : bad_field("migrate.jobs_folder", "is not absolute");
+}
+
+Status check_resolve(const wire::ResolveRequest& request) {
+  const std::string& how = request.how();
+  CK_TRY(check_text("resolve.handover", request.handover(), 64));
+  if (how == "keep" || how == "take" || how == "drop") return {};
+  return make_error(ErrorKind::kUsage, "'" + how + "' is not a decision", "say keep, take or drop");
+}
+
 }  // namespace
 
 Status check(const wire::ControlRequest& request) {
@@ -36,6 +64,8 @@ Status check(const wire::ControlRequest& request) {
     return make_error(ErrorKind::kRefused, "ckpt and ckd are of different versions",
                       "restart ckd after an update");
   }
+  if (request.has_migrate()) return check_migrate(request.migrate());
+  if (request.has_resolve()) return check_resolve(request.resolve());
   if (request.kind_case() != wire::ControlRequest::KIND_NOT_SET) return {};
   return make_error(ErrorKind::kRefused, "the request is of a kind that this ckd does not know",
                     "restart ckd after an update");
@@ -49,6 +79,14 @@ Status check(const wire::ControlReply& reply) {
       return check_hosts(reply.hosts());
     case wire::ControlReply::kAllJobs:
       return check_all_jobs(reply.all_jobs());
+    case wire::ControlReply::kProgress:
+      return check_text("progress.what", reply.progress().what(), 256);
+    case wire::ControlReply::kMigrate:
+      return check_text("migrate.job", reply.migrate().job(), 255);
+    case wire::ControlReply::kHandovers:
+      return check_handovers(reply.handovers());
+    case wire::ControlReply::kResolve:
+      return check_text("resolve.text", reply.resolve().text(), 1024);
     case wire::ControlReply::kReload:
       return {};
     case wire::ControlReply::KIND_NOT_SET:

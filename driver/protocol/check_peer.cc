@@ -1,3 +1,4 @@
+#include "driver/handover/wire.h"
 #include "driver/protocol/fields.h"
 
 namespace ck::protocol {
@@ -5,6 +6,7 @@ namespace {
 
 constexpr std::size_t kLongestText = 8192;
 constexpr int kMostFeatures = 512;
+constexpr int kMostAnswers = 16;
 constexpr std::uint32_t kMostProcessors = 1u << 20;
 
 Status check_name_field(std::string_view field, std::string_view name) {
@@ -44,6 +46,12 @@ Status check_admission(const wire::Admission& admission) {
   CK_TRY(check_pem("admission.certificate_pem", admission.certificate_pem()));
   if (!admission.has_news()) return bad_field("admission.news", "is missing");
   return check_news(admission.news());
+}
+
+Status check_answer(const wire::HandoverAnswer& answer) {
+  CK_TRY(check_count("handover_answer.messages", answer.messages_size(), kMostAnswers));
+  for (const auto& message : answer.messages()) CK_TRY(driver::handover::check(message));
+  return {};
 }
 
 Status check_user(std::string_view user) {
@@ -108,6 +116,14 @@ Status check(const wire::PeerMessage& message) {
       return check_admission(message.admission());
     case wire::PeerMessage::kNews:
       return check_news(message.news());
+    case wire::PeerMessage::kHandover:
+      return driver::handover::check(message.handover());
+    case wire::PeerMessage::kHandoverAnswer:
+      return check_answer(message.handover_answer());
+    case wire::PeerMessage::kTransferOpen:
+      return check_text("transfer_open.handover", message.transfer_open().handover(),
+                        driver::handover::kIdBytes);
+    case wire::PeerMessage::kTransferReady:
     case wire::PeerMessage::kHostQuery:
     case wire::PeerMessage::kNewsQuery:
     case wire::PeerMessage::kTaken:

@@ -10,7 +10,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import case  # noqa: E402
-from harness.hosts import PORT, Network  # noqa: E402
+from harness.hosts import PORT  # noqa: E402
+from host_case import Hosts  # noqa: E402
 from harness.job import USER_ID, Lines  # noqa: E402
 
 USAGE, NOT_FOUND, REFUSED, SYSTEM, PERMISSION = 64, 66, 69, 71, 77
@@ -45,51 +46,7 @@ except (OSError, AssertionError) as error:
 """
 
 
-class Hosts(case.Case):
-    names = "abc"
-    user = USER_ID
-
-    def setUp(self):
-        super().setUp()
-        if not self.bench.am_root:
-            self.skipTest("hosts of the test's own need root")
-        self.network = Network(self.bench)
-        self.addCleanup(self.network.close)
-        for name in self.names:
-            setattr(self, name, self.network.add(name))
-            getattr(self, name).user = self.user
-        self.every = list(self.network.hosts.values())
-
-    def good(self, done):
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
-    def fails(self, done, *codes, about=()):
-        text = f"exit {done.returncode}\nstdout: {done.stdout}\nstderr: {done.stderr}"
-        self.assertIn(done.returncode, codes, text)
-        self.assertEqual(len(done.stderr.strip().splitlines()), 1, "not one line: " + text)
-        for word in about:
-            self.assertIn(word, done.stderr)
-
-    def invite(self, *options):
-        return self.good(self.a.ckd("invite", *options))
-
-    def join(self, host, *options):
-        self.good(host.ckd("join", *options, input=self.invite()))
-
-    def cluster(self):
-        """All hosts in one cluster, their daemons running."""
-        self.good(self.a.ckd("init"))
-        self.a.start()
-        for host in self.every[1:]:
-            self.join(host)
-            host.start()
-        for host in self.every[:-1]:
-            host.log.wait_for(f"info reloaded peers={len(self.every) - 1}")
-
-    def states(self, host):
-        return {name: row["state"] for name, row in host.hosts().items()}
-
+class Talking(Hosts):
     def talk(self, host, to, version="", certificate="", name="", more=""):
         done = host.run(sys.executable, "-c", TALKER, to.ip, version, certificate, name, more)
         self.assertEqual(done.stderr, "")
@@ -164,7 +121,7 @@ class Cluster(Hosts):
         self.assertEqual(self.b.hosts()["c"]["address"], "10.77.0.3:7381")
 
 
-class Entry(Hosts):
+class Entry(Talking):
     names = "ab"
 
     def setUp(self):
@@ -264,7 +221,7 @@ class Entry(Hosts):
         self.assertEqual(self.states(self.b)["a"], "refused")
 
 
-class Strangers(Hosts):
+class Strangers(Talking):
     names = "ab"
 
     def setUp(self):

@@ -68,6 +68,7 @@ class Network:
 
 class Host:
     def __init__(self, network, name, number):
+        self.network = network
         self.bench, self.name, self.ip = network.bench, name, f"10.77.0.{number}"
         self.folder = os.path.join(self.bench.folder, "host-" + name)
         self.home = os.path.join(self.folder, "home")
@@ -131,6 +132,8 @@ class Host:
 
     def start(self, *options):
         """The daemon, until it is ready."""
+        if self.user == 0:
+            options += ("--state", os.path.join(self.folder, "journal"))
         command = self.ckd_command("--log-level", "debug", *options)
         self.daemon = subprocess.Popen(self.command(command, self.user), cwd="/",
                                        env=self.environment(self.user), stdin=subprocess.DEVNULL,
@@ -149,6 +152,20 @@ class Host:
         self.daemon.stderr.close()
         self.daemon = None
         return status
+
+    def kill(self):
+        """The daemon, as if the machine took it."""
+        self.stop(signal.SIGKILL)
+
+    def link(self, state):
+        self.network.inside(self.pid, "ip", "link", "set", "eth0", state)
+
+    def hide(self, folder):
+        """That folder is empty on this host."""
+        subprocess.run(self.command(["mount", "-t", "tmpfs", "none", folder], 0), check=True)
+
+    def forget_user(self):
+        subprocess.run(self.command(["mount", "--bind", "/dev/null", "/etc/passwd"], 0), check=True)
 
     def hosts(self):
         """What ckpt hosts says: rows by name."""
@@ -172,6 +189,11 @@ class Host:
 
 class Log(Lines):
     """The daemon's log."""
+
+    def count(self, pattern):
+        with self.changed:
+            lines = self.text.decode("utf-8", "replace").splitlines()
+        return sum(1 for line in lines if re.search(pattern, line))
 
     def wait_for(self, pattern, count=1, timeout=STEP_SECONDS):
         """The first line in which the expression is found, once it is found in `count` lines."""

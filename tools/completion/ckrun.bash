@@ -85,7 +85,7 @@ _ckrun()
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
-    local subcommands='save unhold restart attach detach ls inspect verify rm check hosts'
+    local subcommands='save unhold restart attach detach ls inspect verify rm check hosts migrate resolve'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
     done
@@ -100,7 +100,8 @@ _ckpt()
             attach) options+=' --redraw' ;;
             ls) options+=' --json --all-hosts' ;;
             check) options+=' --json' ;;
-            hosts) options='--json --help' ;;
+            hosts | resolve) options='--json --help' ;;
+            migrate) options+=' --bandwidth --json' ;;
             inspect) options+=' --mappings --json' ;;
             verify) options+=' --threads --json' ;;
             rm) options+=' --force' ;;

@@ -1,0 +1,336 @@
+#include "driver/daemon/handovers.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "driver/daemon/event_log.h"
+#include "driver/daemon/peer_courier.h"
+#include "driver/daemon/spawn.h"
+#include "driver/handover/wire.h"
+#include "driver/migrate/job_facts.h"
+#include "runtime/job/names.h"
+
+namespace ck::daemon {
+
+namespace handover = driver::handover;
+namespace migrate = driver::migrate;
+using driver::journal::Entry;
+using driver::journal::Journal;
+
+namespace {
+
+constexpr milliseconds kLockPatience{30000};
+constexpr milliseconds kLook{50};
+constexpr std::chrono::hours kRemembered{24 * 90};
+
+Result<std::string> make_id() {
+  unsigned char bytes[handover::kIdBytes / 2];
+  if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes))
+    return sys_error("get random bytes");
+  std::string id;
+  for (unsigned char byte : bytes) {
+    id += "0123456789abcdef"[byte >> 4];
+    id += "0123456789abcdef"[byte & 15];
+  }
+  return id;
+}
+
+bool of_target(handover::wire::Message::KindCase kind) {
+  using Kind = handover::wire::Message::KindCase;
+  return kind == Kind::kAccepted || kind == Kind::kReady || kind == Kind::kTaken ||
+         kind == Kind::kRefused || kind == Kind::kAsk;
+}
+
+handover::wire::Message unknown(const std::string& id) {
+  handover::wire::Message message;
+  message.set_id(id);
+  message.mutable_unknown();
+  return message;
+}
+
+handover::wire::Message refused(const handover::wire::Message& offer, const Error& error) {
+  return handover::to_wire(handover::terms_of(offer),
+                           {.kind = handover::Message::Kind::kRefused, .reason = error.text()});
+}
+
+std::string folder_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+}  // namespace
+
+Task<Status> Handovers::open() {
+  CK_CO_CHECK(job::make_folders(folder_));
+  const std::string path = folder_ + "/steps.lock";
+  lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock_) co_return sys_error("open " + path);
+  asio::steady_timer pause(executor_);
+  const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
+  while (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) co_return sys_error("lock " + path);
+    if (std::chrono::steady_clock::now() > deadline)
+      co_return make_error(ErrorKind::kTryAgain,
+                           "a former ckd, or what it has started, still works in " + folder_,
+                           "end it, or wait for it");
+    pause.expires_after(kLook);
+    (void)co_await pause.async_wait(kAsTuple);
+  }
+  CK_CO_TRY(journal_, Journal::open(folder_ + "/handovers.sqlite"));
+  CK_CO_CHECK(journal_->forget(
+      std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now() - kRemembered)));
+  CK_CO_TRY(std::vector<Entry> entries, journal_->unfinished());
+  for (const Entry& entry : entries) {
+    Status taken = take_up(entry);
+    if (!taken.ok())
+      log_warning("hand-over not taken up",
+                  {{"id", entry.terms.id}, {"reason", taken.error().text()}});
+  }
+  co_return Status();
+}
+
+void Handovers::close() {
+  for (auto& [id, session] : sessions_) session->close();
+  sessions_.clear();
+}
+
+// The image's folder tells whose it is: the journal has no other word of that.
+Result<HandoverPlan> Handovers::plan_of(const Entry& entry) const {
+  HandoverPlan plan;
+  plan.terms = entry.terms;
+  plan.peer = entry.peer;
+  plan.image = entry.image;
+  plan.jobs_folder = folder_of(folder_of(entry.image));
+  plan.bandwidth = state_.configuration().settings.migration.bandwidth;
+  struct stat info {};
+  if (entry.image.empty() || ::stat(plan.jobs_folder.c_str(), &info) != 0)
+    return sys_error("find out whose job it is: " + plan.jobs_folder);
+  plan.user = user_name(info.st_uid);
+  return plan;
+}
+
+Status Handovers::take_up(const Entry& entry) {
+  HandoverPlan plan = CK_TRY(plan_of(entry));
+  HandoverSession::Machine machine =
+      handover::is_source(entry.record.phase)
+          ? HandoverSession::Machine(handover::Source(entry.terms, entry.record))
+          : HandoverSession::Machine(handover::Target(entry.terms, entry.record));
+  add(std::move(plan), std::move(machine))->start();
+  return {};
+}
+
+Handovers::Session Handovers::add(HandoverPlan plan, HandoverSession::Machine machine) {
+  const std::string id = plan.terms.id;
+  auto forget = [this, id] {
+    // Not at once: it is the session that says so.
+    asio::post(executor_, [this, id] {
+      auto found = sessions_.find(id);
+      if (found == sessions_.end() || !found->second->over()) return;
+      sessions_.erase(found);
+      newest_connection_.erase(id);
+    });
+  };
+  auto session = std::make_shared<HandoverSession>(
+      HandoverSession::Parts{state_, *journal_, executor_, lock_.get(), forget}, std::move(plan),
+      std::move(machine));
+  sessions_[id] = session;
+  return session;
+}
+
+// One hand-over of a job at a time, and not too many in all.
+Status Handovers::check_free(const std::string& job) const {
+  unsigned busy = 0;
+  for (const auto& [id, session] : sessions_) {
+    if (session->over()) continue;
+    if (session->plan().terms.job == job)
+      return make_error(ErrorKind::kTryAgain, "job " + job + " is on its way already",
+                        "ckpt resolve lists what is undecided");
+    if (!session->concluded()) ++busy;
+  }
+  const unsigned most = state_.configuration().settings.migration.at_once;
+  if (busy < most) return {};
+  return make_error(ErrorKind::kTryAgain,
+                    std::to_string(busy) + " jobs come or go on host " + state_.host() + " already",
+                    "try again when one of them is there, or raise at_once in ckd.toml");
+}
+
+Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgress on_progress,
+                                                              std::function<bool()> cancelled) {
+  if (!state_.configuration().member)
+    co_return make_error(ErrorKind::kRefused, "this host belongs to no cluster",
+                         "ckd init makes one, ckd join enters one");
+  CK_CO_CHECK(find_peer(state_, wish.host));
+  StepWork look;
+  look.what = "looking for job " + wish.target;
+  if (wish.user != user_name(::geteuid())) {
+    CK_CO_TRY(look.user, find_user(wish.user));
+  }
+  look.run = [wish](const migrate::Report&) -> Result<migrate::wire::Result> {
+    migrate::wire::Result result;
+    *result.mutable_facts() = CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user));
+    return result;
+  };
+  const auto process = std::make_shared<StepProcess>();
+  CK_CO_TRY(migrate::wire::Result found, co_await run_step(process, std::move(look)));
+  handover::wire::Message offer;
+  CK_CO_TRY(std::string id, make_id());
+  offer.set_id(id);
+  *offer.mutable_offer() = found.facts().offer();
+  const cluster::MigrationSettings& settings = state_.configuration().settings.migration;
+  offer.mutable_offer()->set_lease(settings.lease.count() > 0);
+  CK_CO_CHECK(handover::check(offer));
+  HandoverPlan plan;
+  plan.terms = handover::terms_of(offer);
+  CK_CO_CHECK(check_free(plan.terms.job));
+  plan.peer = wish.host;
+  plan.user = wish.user;
+  plan.job = found.facts().name();
+  plan.jobs_folder = wish.jobs_folder;
+  plan.image = found.facts().folder() + "/";
+  plan.memory = offer.offer().needs().memory_bytes();
+  plan.bandwidth = wish.bandwidth != 0 ? wish.bandwidth : settings.bandwidth;
+  plan.offer = offer.offer();
+  handover::Source machine(plan.terms);
+  Session session = add(std::move(plan), std::move(machine));
+  log_info("hand-over begins", {{"id", id}, {"job", session->plan().job}, {"peer", wish.host}});
+  session->start();
+  co_return co_await wait_for(std::move(session), std::move(on_progress), std::move(cancelled));
+}
+
+Task<Result<protocol::wire::MigrateReply>> Handovers::wait_for(Session session,
+                                                               OnProgress on_progress,
+                                                               std::function<bool()> cancelled) {
+  asio::steady_timer look(executor_);
+  session->on_change = [&look] { look.cancel(); };
+  bool told = false;
+  while (!session->concluded()) {
+    look.expires_after(milliseconds(100));
+    (void)co_await look.async_wait(kAsTuple);
+    on_progress(session->progress);
+    if (!told && cancelled()) {
+      told = true;
+      session->handle(handover::Cancel());
+    }
+  }
+  session->on_change = {};
+  const handover::Concluded end = *session->concluded();
+  const HandoverSession::Figures& figures = session->figures();
+  if (end.here)
+    co_return make_error(ErrorKind::kRefused,
+                         "job " + session->plan().job + " stays here: " + end.reason);
+  protocol::wire::MigrateReply reply;
+  reply.set_job(session->plan().job);
+  reply.set_handover(session->plan().terms.id);
+  reply.set_downtime_ns(std::chrono::nanoseconds(figures.concluded - figures.paused).count());
+  reply.set_total_ns(std::chrono::nanoseconds(figures.concluded - figures.begun).count());
+  reply.set_sent_bytes(figures.sent_bytes);
+  reply.set_image_bytes(figures.image_bytes);
+  co_return reply;
+}
+
+Result<Handovers::Session> Handovers::session_of(const std::string& peer,
+                                                 const handover::wire::Message& message) {
+  const auto found = sessions_.find(message.id());
+  if (found != sessions_.end()) {
+    if (found->second->plan().peer == peer) return found->second;
+    return make_error(ErrorKind::kPermission, "that hand-over is with another host");
+  }
+  const std::optional<Entry> entry = CK_TRY(journal_->find(message.id()));
+  if (entry) {
+    if (entry->peer != peer)
+      return make_error(ErrorKind::kPermission, "that hand-over is with another host");
+    CK_TRY(take_up(*entry));
+    return sessions_.at(message.id());
+  }
+  if (!message.has_offer()) return Session();
+  HandoverPlan plan;
+  plan.terms = handover::terms_of(message);
+  plan.peer = peer;
+  plan.user = message.offer().needs().user();
+  plan.jobs_folder = state_.options().jobs_dir;
+  plan.offer = message.offer();
+  CK_TRY(check_free(plan.terms.job));
+  handover::Target machine(plan.terms);
+  return add(std::move(plan), std::move(machine));
+}
+
+Result<std::vector<handover::wire::Message>> Handovers::receive(
+    const std::string& peer, std::uint64_t connection, const handover::wire::Message& message) {
+  const bool known = sessions_.contains(message.id());
+  Result<Session> session = session_of(peer, message);
+  if (!session.ok()) {
+    if (message.has_offer() && session.error().kind == ErrorKind::kTryAgain)
+      return std::vector{refused(message, session.error())};
+    return std::move(session).error();
+  }
+  if (!*session) return std::vector{unknown(message.id())};
+  std::uint64_t& newest = newest_connection_[message.id()];
+  if (connection < newest) return make_error(ErrorKind::kRefused, "it is out of date");
+  newest = connection;
+  if (!known && message.has_offer() && !(*session)->is_source()) {
+    (*session)->start();
+    return std::vector<handover::wire::Message>();
+  }
+  // What comes from a source is for a target, and the other way round.
+  if (!message.has_unknown() && of_target(message.kind_case()) != (*session)->is_source())
+    return make_error(ErrorKind::kRefused, "that message is not for this end");
+  return (*session)->receive(message);
+}
+
+Status Handovers::check_transfer(const std::string& peer, const std::string& handover) {
+  const auto found = sessions_.find(handover);
+  if (found == sessions_.end() || found->second->plan().peer != peer)
+    return make_error(ErrorKind::kNotFound, "there is no such hand-over");
+  if (found->second->wants_images()) return {};
+  return make_error(ErrorKind::kRefused, "no image is wanted of this hand-over now");
+}
+
+Task<Status> Handovers::take_transfer(std::string handover, TlsChannel channel) {
+  const auto found = sessions_.find(handover);
+  if (found == sessions_.end()) co_return Status();
+  Session session = found->second;
+  co_return co_await session->take_transfer(std::move(channel));
+}
+
+Result<protocol::wire::HandoversReply> Handovers::list(const std::string& user) {
+  protocol::wire::HandoversReply reply;
+  for (const Entry& entry : CK_TRY(journal_->unfinished())) {
+    const auto found = sessions_.find(entry.terms.id);
+    if (!user.empty() && (found == sessions_.end() || found->second->plan().user != user)) continue;
+    protocol::wire::HandoverRow& row = *reply.add_rows();
+    row.set_handover(entry.terms.id);
+    row.set_job(entry.terms.job);
+    row.set_peer(entry.peer);
+    row.set_leaves(handover::is_source(entry.record.phase));
+    row.set_phase(std::string(handover::name(entry.record.phase)));
+    row.set_begun_unix_ms(entry.begun.time_since_epoch().count());
+    row.set_image(entry.image);
+  }
+  return reply;
+}
+
+Result<std::string> Handovers::resolve(const std::string& user, const std::string& id,
+                                       const std::string& how) {
+  const auto found = sessions_.find(id);
+  const bool theirs =
+      found != sessions_.end() && (user.empty() || found->second->plan().user == user);
+  if (!theirs)
+    return make_error(ErrorKind::kNotFound, "there is no undecided hand-over " + id,
+                      "ckpt resolve lists them");
+  const handover::Resolution resolution = how == "keep"   ? handover::Resolution::kKeep
+                                          : how == "take" ? handover::Resolution::kTake
+                                                          : handover::Resolution::kDrop;
+  Session session = found->second;
+  session->handle(handover::Resolve{resolution});
+  const std::optional<handover::Answer>& answer = session->answer();
+  if (!answer) return make_error(ErrorKind::kBug, "the hand-over did not answer");
+  (void)journal_->note(
+      id, "resolve " + how + ": " + answer->text,
+      std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()));
+  if (answer->done) return answer->text;
+  return make_error(ErrorKind::kRefused, answer->text);
+}
+
+}  // namespace ck::daemon

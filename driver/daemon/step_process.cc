@@ -1,0 +1,145 @@
+#include "driver/daemon/step_process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+#include <chrono>
+#include <csignal>
+
+#include "driver/daemon/channel.h"
+#include "driver/daemon/child_output.h"
+#include "driver/protocol/frame.h"
+#include "runtime/base/unique_fd.h"
+
+namespace ck::daemon {
+namespace {
+
+using driver::migrate::wire::StepReport;
+
+constexpr std::uint32_t kLongestReport = 64u << 20;  // the paths of a job are in it
+constexpr std::chrono::milliseconds kReportPeriod{100};
+
+bool write_report(int fd, const StepReport& report) {
+  const Result<std::string> frame = protocol::make_frame(report, kLongestReport);
+  if (!frame.ok()) return false;
+  for (std::size_t done = 0; done < frame->size();) {
+    const ssize_t count = ::write(fd, frame->data() + done, frame->size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
+// All but these and the standard streams: no connection outlives the daemon in a child.
+void close_others(std::array<int, 3> kept) {
+  std::sort(kept.begin(), kept.end());
+  unsigned next = 3;
+  for (int fd : kept) {
+    if (fd < 3) continue;
+    const auto number = static_cast<unsigned>(fd);
+    if (number > next) ::close_range(next, number - 1, 0);
+    next = number + 1;
+  }
+  ::close_range(next, ~0u, 0);
+}
+
+[[noreturn]] void run_in_child(const StepWork& work, int out, pid_t daemon) {
+  reset_signals();
+  close_others({out, work.stream, work.lock});
+  StepReport last;
+  const Status became = work.user ? become(*work.user) : Status();
+  // After become(), which would undo it.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::getppid() != daemon) ::_exit(1);
+  auto told = std::chrono::steady_clock::time_point();
+  const auto report = [&](const char* what, std::uint64_t done, std::uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (done != 0 && done != total && now - told < kReportPeriod) return;
+    told = now;
+    StepReport progress;
+    progress.mutable_progress()->set_what(what);
+    progress.mutable_progress()->set_done_bytes(done);
+    progress.mutable_progress()->set_total_bytes(total);
+    write_report(out, progress);
+  };
+  auto result =
+      became.ok() ? work.run(report) : Result<driver::migrate::wire::Result>(became.error());
+  if (result.ok()) {
+    *last.mutable_result() = *std::move(result);
+  } else {
+    last.mutable_failure()->set_kind(static_cast<int>(result.error().kind));
+    last.mutable_failure()->set_message(result.error().message);
+    last.mutable_failure()->set_hint(result.error().hint);
+  }
+  ::_exit(write_report(out, last) ? 0 : 1);
+}
+
+Error error_of(const driver::migrate::wire::Failure& failure) {
+  protocol::wire::Refusal refusal;
+  refusal.set_kind(failure.kind());
+  refusal.set_message(failure.message());
+  refusal.set_hint(failure.hint());
+  return protocol::error_of(refusal);
+}
+
+Task<Result<StepReport>> read_report(asio::posix::stream_descriptor& pipe) {
+  protocol::FrameHeader header;
+  auto [error, size] = co_await asio::async_read(pipe, asio::buffer(header), kAsTuple);
+  if (error) co_return make_error(ErrorKind::kTryAgain, "was ended");
+  CK_CO_TRY(std::uint32_t length, protocol::frame_length(header, kLongestReport));
+  std::string body(length, '\0');
+  auto [cut, count] = co_await asio::async_read(pipe, asio::buffer(body), kAsTuple);
+  StepReport report;
+  if (cut || !report.ParseFromString(body))
+    co_return make_error(ErrorKind::kTryAgain, "was cut short");
+  co_return report;
+}
+
+void wait_for(pid_t pid) {
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+void StepProcess::kill() {
+  killed_ = true;
+  if (pid_ > 0) ::kill(pid_, SIGKILL);
+}
+
+Task<Result<driver::migrate::wire::Result>> run_step(std::shared_ptr<StepProcess> handle,
+                                                     StepWork work, UniqueFd stream) {
+  if (handle->killed_) co_return make_error(ErrorKind::kTryAgain, work.what + " was given up");
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) co_return sys_error(work.what);
+  UniqueFd reading(ends[0]), writing(ends[1]);
+  const pid_t daemon = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) co_return sys_error(work.what);
+  if (pid == 0) run_in_child(work, writing.get(), daemon);
+  handle->pid_ = pid;
+  writing.reset();
+  stream.reset();
+  asio::posix::stream_descriptor pipe(co_await asio::this_coro::executor, reading.release());
+  Result<StepReport> report = StepReport();
+  for (;;) {
+    report = co_await read_report(pipe);
+    if (!report.ok() || !report->has_progress()) break;
+    if (work.on_progress) work.on_progress(report->progress());
+  }
+  handle->pid_ = 0;
+  if (!report.ok()) ::kill(pid, SIGKILL);
+  wait_for(pid);
+  if (!report.ok()) co_return std::move(report).error().within(work.what);
+  if (report->has_failure()) co_return error_of(report->failure());
+  co_return report->result();
+}
+
+}  // namespace ck::daemon

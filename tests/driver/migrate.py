@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""Jobs that move between hosts."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from moving import Moving  # noqa: E402
+from harness import case  # noqa: E402
+from harness.job import USER_ID  # noqa: E402
+
+NOT_FOUND, REFUSED, TRY_AGAIN, PERMISSION = 66, 69, 75, 77
+
+
+class Move(Moving):
+    def test_a_job_goes_round(self):
+        self.start_guest(self.a, "trip", "counter")
+        for source, target in ((self.a, self.b), (self.b, self.c), (self.c, self.a)):
+            figures = self.migrate(source, "trip", target)
+            self.assertGreater(figures["sent_bytes"], 0)
+            self.assertEqual(self.state(target, "trip"), "running")
+            self.assertNotEqual(self.state(source, "trip"), "running")
+        self.ends_well(self.a, "trip")
+
+
+    def test_figures_are_printed(self):
+        self.start_guest(self.a, "trip", "counter")
+        done = self.a.ckpt("migrate", "trip", "b", user=USER_ID)
+        self.assertRegex(self.good(done), r"^trip runs on b: .* sent in .*, it stood still for .*\n$")
+        self.ends_well(self.b, "trip")
+
+    def test_what_moved_is_not_restarted_where_it_was(self):
+        self.start_guest(self.a, "trip", "counter")
+        self.good(self.a.ckpt("trip", user=USER_ID))
+        self.migrate(self.a, "trip", self.b)
+        self.assertEqual(self.state(self.a, "trip"), "elsewhere")
+        done = self.a.ckpt("restart", "trip", user=USER_ID)
+        self.fails(done, TRY_AGAIN, about=["b"])
+        self.ends_well(self.b, "trip")
+
+    def test_a_process_moves_by_its_pid(self):
+        process = self.start_guest(self.a, "trip", "counter")
+        done = self.a.ckpt("migrate", process.pid, "b", user=USER_ID)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.ends_well(self.b, "trip")
+
+
+class Refused(Moving):
+    """The job is not even paused."""
+
+    def refused(self, host, *codes, about=()):
+        before = self.ticks()
+        self.fails(self.a.ckpt("migrate", "trip", host, user=USER_ID), *codes, about=about)
+        self.until(lambda: self.ticks() > before, "the job computes")
+        rows = json.loads(self.good(self.a.ckpt("ls", "--json", user=USER_ID)))
+        self.assertEqual([(row["state"], row["images"]) for row in rows], [("running", [])])
+
+    def ticks(self):
+        rows = json.loads(self.good(self.a.ckpt("ls", "--json", user=USER_ID)))
+        children = f"/proc/{rows[0]['supervisor']}/task/{rows[0]['supervisor']}/children"
+        with open(children, encoding="ascii") as file:
+            child = file.read().split()[0]
+        with open(f"/proc/{child}/stat", encoding="ascii") as file:
+            return int(file.read().rpartition(")")[2].split()[11])
+
+    def test_there_is_no_such_host_or_job(self):
+        self.start_guest(self.a, "trip", "counter")
+        self.refused("d", NOT_FOUND, about=["host d", "ckpt hosts"])
+        self.refused("a", NOT_FOUND, about=["host a"])
+        self.fails(self.a.ckpt("migrate", "other", "b"), NOT_FOUND, about=["other"])
+        self.ends_well(self.a, "trip")
+
+    def test_a_file_is_not_there(self):
+        own = os.path.join(self.a.home, "only here")
+        with open(own, "wb"):
+            pass
+        os.chown(own, USER_ID, USER_ID)
+        self.b.hide(self.a.home)
+        self.start(self.a, "trip", "sh", "-c", 'exec 5<"$1"; exec "$2"', "sh", own,
+                   self.guest("counter"))
+        self.until(lambda: "ready" in self.text("trip"), "the guest is ready")
+        self.refused("b", REFUSED, about=["only here"])
+        self.ends_well(self.a, "trip")
+
+    def test_the_user_is_unknown_there(self):
+        self.b.forget_user()
+        self.start_guest(self.a, "trip", "counter")
+        self.refused("b", REFUSED, PERMISSION, about=["ann"])
+        self.ends_well(self.a, "trip")
+
+    def test_the_host_does_not_answer(self):
+        self.start_guest(self.a, "trip", "counter")
+        self.b.stop()
+        self.fails(self.a.ckpt("migrate", "trip", "b"), REFUSED, about=["too long"])
+        self.ends_well(self.a, "trip")
+
+
+class ByRoot(Moving):
+    """Daemons of root become the job's owner, and let nobody else move it."""
+    user = 0
+
+    def test_a_job_goes_round(self):
+        self.start_guest(self.a, "trip", "counter")
+        for source, target in ((self.a, self.b), (self.b, self.c), (self.c, self.a)):
+            self.migrate(source, "trip", target)
+        home = os.path.join(self.b.home, ".local/state/ckrun/trip")
+        self.assertEqual({os.stat(os.path.join(home, name)).st_uid for name in os.listdir(home)},
+                         {USER_ID})
+        self.ends_well(self.a, "trip")
+
+    def test_others_do_not_move_it(self):
+        process = self.start_guest(self.a, "trip", "counter")
+        done = self.a.ckpt("migrate", process.pid, "b", user=USER_ID + 1)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(self.state(self.a, "trip"), "running")
+        self.ends_well(self.a, "trip")
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))

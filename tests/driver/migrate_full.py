@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+"""Real programs that move between hosts, and hand-overs in which something dies or is cut."""
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from moving import Moving  # noqa: E402
+from harness import case  # noqa: E402
+from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
+
+
+class Programs(Moving):
+    """Real ones go round; what they print equals what they print undisturbed."""
+
+    def goes_round(self, *command):
+        expected = subprocess.run(self.a.command(command, USER_ID), cwd=self.shared,
+                                  env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, timeout=STEP_SECONDS, check=True).stdout
+        self.start(self.a, "trip", *command)
+        self.until(lambda: self.state(self.a, "trip") == "running", "it runs")
+        for source, target in ((self.a, self.b), (self.b, self.c), (self.c, self.a)):
+            figures = self.migrate(source, "trip", target)
+            print(f"{source.name} to {target.name}:", figures)
+        self.ends(self.a, "trip")
+        self.assertEqual(self.text("trip"), expected.decode())
+
+    def program(self, name):
+        return os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "apps", "programs",
+                            name)
+
+    def test_numpy(self):
+        self.goes_round(sys.executable, self.program("numpy_job.py"), "40", "60")
+
+    def test_eight_threads(self):
+        self.goes_round("sh", "-c", "xz --threads=8 --block-size=500KiB --stdout -7 "
+                        "/usr/bin/python3 /usr/bin/perl /usr/bin/gdb | md5sum")
+
+    def test_pipeline(self):
+        self.goes_round("bash", "-c", "seq 1 3000000 | sort -R --random-source=/dev/zero | "
+                        "sort -n | gzip -c | gzip -dc | md5sum")
+
+    def test_trees_of_python(self):
+        self.goes_round(sys.executable, self.program("pool.py"), "2000")
+
+
+class Faults(Moving):
+    """Whatever dies, or is cut, and whenever: in the end one copy of the job runs, and it is right."""
+    names = "ab"
+
+    def unfinished(self, host):
+        return json.loads(self.good(host.ckpt("resolve", "--json")))
+
+    def begin(self, trigger_host, trigger):
+        """A migration under way, as far as that line of the log."""
+        self.start_guest(self.a, "trip", "counter")
+        moving = subprocess.Popen(
+            self.a.command([self.bench.tool("ckpt"), "migrate", "trip", "b"], USER_ID), cwd="/",
+            env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        trigger_host.log.wait_for(trigger)
+        return moving
+
+    def settles(self):
+        self.until(lambda: not self.unfinished(self.a) and not self.unfinished(self.b),
+                   "both journals are settled" + self.logs())
+        states = [self.state(self.a, "trip"), self.state(self.b, "trip")]
+        self.assertEqual(states.count("running"), 1, str(states) + self.logs())
+        self.ends_well(self.every[states.index("running")], "trip")
+
+    def killed(self, host, trigger):
+        self.begin(host, trigger)
+        host.kill()
+        host.start()
+        self.settles()
+
+    def cut(self, trigger_host, trigger):
+        self.begin(trigger_host, trigger)
+        self.b.link("down")
+        time.sleep(2)  # longer than all that waits for an answer
+        self.b.link("up")
+        self.settles()
+
+
+SOURCE_TRIGGERS = {
+    "offer": "says .*what=Offer", "pausing": "phase=pausing", "freezing": "begins .*step=freeze",
+    "sending": "begins .*step=send", "sealed": "says .*what=Sealed", "given": "phase=given",
+    "ending": "begins .*step=end", "telling": "says .*what=Given", "delivered": "phase=delivered"}
+TARGET_TRIGGERS = {
+    "checking": "begins .*step=pre", "accepted": "phase=accepted",
+    "restoring": "begins .*step=restore", "ready": "phase=ready", "taken": "phase=taken",
+    "releasing": "begins .*step=release", "told": "says .*what=Taken"}
+
+
+def add_faults():
+    for side, triggers in (("a", SOURCE_TRIGGERS), ("b", TARGET_TRIGGERS)):
+        where = "source" if side == "a" else "target"
+        for name, line in triggers.items():
+            def killed(self, side=side, line=line):
+                self.killed(getattr(self, side), line)
+
+            def cut(self, side=side, line=line):
+                self.cut(getattr(self, side), line)
+            setattr(Faults, f"test_{where}_is_killed_{name}", killed)
+            setattr(Faults, f"test_link_is_cut_{where}_{name}", cut)
+
+
+add_faults()
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))

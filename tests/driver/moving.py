@@ -1,0 +1,95 @@
+"""Tests in which jobs move between hosts."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from host_case import Hosts
+from harness.job import STEP_SECONDS, USER_ID
+
+
+SETTINGS = """
+[migration]
+retry = "200ms"
+patience = "20s"
+
+[limits]
+answer = "1s"
+handshake = "1s"
+"""
+
+
+class Moving(Hosts):
+    """Jobs write to files, which are at the same path on all hosts."""
+
+    def setUp(self):
+        super().setUp()
+        self.shared = self.bench.make_folder("shared")
+        self.go = os.path.join(self.shared, "go")
+        self.cluster()
+        for host in self.every:
+            with open(host.config("ckd.toml"), "a", encoding="ascii") as file:
+                file.write(SETTINGS)
+            before = host.log.count("info reloaded")
+            host.daemon.send_signal(signal.SIGHUP)
+            host.log.wait_for("info reloaded .*", count=before + 1)
+
+    def output(self, name):
+        return os.path.join(self.shared, name + ".out")
+
+    def text(self, name):
+        with open(self.output(name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def start(self, host, name, *command, env=None):
+        """A job on that host; the supervisor."""
+        with open(self.output(name), "wb") as out:
+            os.chown(out.name, USER_ID, USER_ID)
+            process = subprocess.Popen(
+                host.command([self.bench.tool("ckrun"), "--name", name, *command], USER_ID),
+                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                env={**host.environment(USER_ID), "GUEST_GO": self.go, **(env or {})})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def start_guest(self, host, name, guest):
+        process = self.start(host, name, self.guest(guest))
+        self.until(lambda: "ready" in self.text(name), "the guest is ready")
+        return process
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + STEP_SECONDS
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "not in time: " + what)
+            time.sleep(0.02)
+
+    def release(self):
+        with open(self.go, "wb"):
+            pass
+
+    def state(self, host, name):
+        rows = json.loads(self.good(host.ckpt("ls", "--json", user=USER_ID)))
+        states = {row["name"]: row["state"] for row in rows}
+        return states.get(name, "absent")
+
+    def migrate(self, source, name, target):
+        try:
+            done = source.ckpt("migrate", "--json", name, target.name, user=USER_ID)
+        except subprocess.TimeoutExpired:
+            self.fail("ckpt migrate does not end" + self.logs())
+        self.assertEqual(done.returncode, 0, done.stderr + self.logs())
+        return json.loads(done.stdout)
+
+    def logs(self):
+        return "".join(f"\n--- {host.name}\n" + host.log.text.decode("utf-8", "replace")
+                       for host in self.every if host.log)
+
+    def ends(self, host, name, state="finished"):
+        self.until(lambda: self.state(host, name).startswith(state), f"{name} is {state}")
+
+    def ends_well(self, host, name):
+        self.release()
+        self.ends(host, name)
+        self.assertEqual(self.text(name).splitlines()[-1:], ["ok"], self.text(name))

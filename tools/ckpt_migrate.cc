@@ -1,0 +1,132 @@
+// ckpt migrate: a job goes on on another host; ckpt resolve: an administrator's word where two
+// hosts that lost each other do not know which of them has a job.
+#include <memory>
+
+#include "driver/client/client.h"
+#include "runtime/job/names.h"
+#include "runtime/job/settings.h"
+#include "tools/ckpt.h"
+#include "tools/cli.h"
+#include "tools/print.h"
+#include "tools/progress_bar.h"
+
+namespace ck::tools {
+namespace {
+
+namespace wire = protocol::wire;
+
+// ckd tells of its progress all the time; the job's way may take as long as it needs.
+constexpr std::chrono::milliseconds kPatience{30000};
+
+struct MigrateOptions {
+  std::string target, host, dir;
+  std::uint64_t bandwidth = 0;
+  bool json = false;
+};
+
+Result<int> migrate(const MigrateOptions& options) {
+  wire::ControlRequest request;
+  wire::MigrateRequest& wish = *request.mutable_migrate();
+  wish.set_target(options.target);
+  wish.set_host(options.host);
+  wish.set_jobs_folder(CK_TRY(job::jobs_folder(options.dir)));
+  wish.set_bandwidth(options.bandwidth);
+  ProgressBar bar;
+  const auto show = [&bar](const wire::MigrateProgress& progress) {
+    bar.show(progress.what(), progress.done_bytes(), progress.total_bytes());
+  };
+  const wire::ControlReply reply = CK_TRY(client::ask_daemon(std::move(request), kPatience, show));
+  bar.clear();
+  const wire::MigrateReply& done = reply.migrate();
+  if (options.json) {
+    print_json_line({{"job", done.job()},
+                     {"host", options.host},
+                     {"handover", done.handover()},
+                     {"downtime_ns", done.downtime_ns()},
+                     {"total_ns", done.total_ns()},
+                     {"sent_bytes", done.sent_bytes()},
+                     {"image_bytes", done.image_bytes()}});
+    return 0;
+  }
+  std::printf("%s runs on %s: %s sent in %s, it stood still for %s\n",
+              printable(done.job()).c_str(), options.host.c_str(),
+              format_bytes(done.sent_bytes()).c_str(), format_nanoseconds(done.total_ns()).c_str(),
+              format_nanoseconds(done.downtime_ns()).c_str());
+  return 0;
+}
+
+std::string what_to_do(const wire::HandoverRow& row) {
+  return row.leaves() ? "keep" : "take or drop";
+}
+
+Result<int> list(bool as_json) {
+  wire::ControlRequest request;
+  request.mutable_handovers();
+  const wire::ControlReply reply = CK_TRY(client::ask_daemon(std::move(request), kPatience));
+  std::vector<std::vector<std::string>> rows{
+      {"HAND-OVER", "JOB", "PEER", "WAY", "PHASE", "SINCE", "DECIDE"}};
+  boost::json::array objects;
+  for (const wire::HandoverRow& row : reply.handovers().rows()) {
+    const std::string way = row.leaves() ? "leaves" : "comes";
+    rows.push_back({row.handover(), printable(row.job()), row.peer(), way, row.phase(),
+                    format_unix_ns(row.begun_unix_ms() * 1'000'000), what_to_do(row)});
+    objects.push_back({{"handover", row.handover()},
+                       {"job", row.job()},
+                       {"peer", row.peer()},
+                       {"way", way},
+                       {"phase", row.phase()},
+                       {"begun_unix_ms", row.begun_unix_ms()},
+                       {"image", row.image()}});
+  }
+  if (as_json) {
+    print_json_line(objects);
+  } else {
+    print_table(rows);
+  }
+  return 0;
+}
+
+struct ResolveOptions {
+  std::string handover, how;
+  bool json = false;
+};
+
+Result<int> resolve(const ResolveOptions& options) {
+  if (options.handover.empty()) return list(options.json);
+  if (options.how.empty())
+    return make_error(ErrorKind::kUsage, "the decision is missing", "say keep, take or drop");
+  wire::ControlRequest request;
+  request.mutable_resolve()->set_handover(options.handover);
+  request.mutable_resolve()->set_how(options.how);
+  const wire::ControlReply reply = CK_TRY(client::ask_daemon(std::move(request), kPatience));
+  std::puts(printable(reply.resolve().text()).c_str());
+  return 0;
+}
+
+}  // namespace
+
+void declare_migrate(CLI::App& app, Action& action) {
+  CLI::App* sub = app.add_subcommand("migrate", "Let a job go on on another host");
+  auto options = std::make_shared<MigrateOptions>();
+  sub->add_option("PID|JOB", options->target, "As for save")->required();
+  sub->add_option("HOST", options->host, "One of those that ckpt hosts lists")->required();
+  add_parsed(*sub, "--bandwidth", options->bandwidth, job::parse_rate, "RATE",
+             "Bytes a second at most, such as 50M");
+  sub->add_flag("--json", options->json, "Print the result as JSON");
+  add_dir(*sub, options->dir);
+  sub->callback([options, &action] { action = [options] { return migrate(*options); }; });
+}
+
+void declare_resolve(CLI::App& app, Action& action) {
+  CLI::App* sub = app.add_subcommand(
+      "resolve", "List hand-overs that are not over, or decide one whose other host is lost");
+  auto options = std::make_shared<ResolveOptions>();
+  sub->add_option("HAND-OVER", options->handover, "Its id; without one they are listed");
+  sub->add_option("DECISION", options->how,
+                  "keep: at the host that it leaves, it goes on there; take: at the host that it "
+                  "comes to, it goes on there; drop: there, it is the other host's");
+  sub->add_flag("--json", options->json, "Print the list as JSON");
+  sub->callback([options, &action] { action = [options] { return resolve(*options); }; });
+}
+
+}  // namespace ck::tools
