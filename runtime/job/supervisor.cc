@@ -432,6 +432,8 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   const auto asker = std::make_shared<std::shared_ptr<ControlSession>>(session);
   if (request.hold())
     order.on_held = [this, asker](const CheckpointOutcome& outcome) {
+      // Whoever asked may have died meanwhile: nobody would let it go on.
+      if ((*asker)->client_gone()) return runner_->unhold(true);
       wire::Reply reply = done_reply(outcome);
       reply.mutable_done()->set_held(true);
       (*asker)->send_last(reply);

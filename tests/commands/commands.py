@@ -254,6 +254,20 @@ class Save(case.Case):
         job.checkpoint()
         self.finish_well(job)
 
+    def test_job_whose_asker_died_is_not_held(self):
+        job = self.start("malloc_threads")
+        with subprocess.Popen([self.bench.tool("ckpt"), "--hold", "--compress", "zstd:19",
+                               "--threads", "1", job.name], stdout=subprocess.PIPE,
+                              env=self.bench.environment, **self.bench.identity()) as asker:
+            time.sleep(0.2)  # it compresses for seconds
+            asker.kill()
+            self.assertEqual(asker.stdout.read(), b"")
+        deadline = time.monotonic() + 60
+        while self.bench.ckpt(job.name).returncode == 75 and time.monotonic() < deadline:
+            time.sleep(0.1)  # until it is over
+        job.checkpoint()
+        self.finish_well(job)
+
     def test_held_job_is_ended(self):
         job = self.start_held()
         done = self.bench.ckpt("unhold", "--end", job.name)
