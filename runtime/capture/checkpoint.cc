@@ -142,15 +142,18 @@ class Checkpoint {
   }
 
   // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
-  Status scan_mappings() {
-    for (RealPid pid : CK_TRY(job_members(root_, CK_TRY(area_.inode()))))
+  Status look_before() {
+    std::size_t slots = 0;
+    for (RealPid pid : CK_TRY(job_members(root_, CK_TRY(area_.inode())))) {
       if (auto scanned = proc::read_smaps(pid); scanned.ok())
         scans_[pid.value] = std::move(*scanned);
-    return {};
+      if (auto status = proc::read_status(pid); status.ok()) slots += status->threads + kSpareSlots;
+    }
+    return area_.reserve(static_cast<unsigned>(std::min<std::size_t>(slots, area_.slot_count())));
   }
 
   Status capture_frozen() {
-    CK_TRY(scan_mappings());
+    CK_TRY(look_before());
     frozen_since_ = steady_clock::now();
     job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_, options_.allow_uncontrolled));
     spdlog::debug("frozen after {} us", elapsed_us());

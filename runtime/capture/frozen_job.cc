@@ -267,6 +267,7 @@ Status FrozenJob::park_all() {
             " threads; it was started for " + std::to_string(area_.slot_count() - kSpareSlots) +
             " threads, and each process counts as " + std::to_string(kSpareSlots) + " more",
         "start the job with a larger ckrun --max-threads");
+  CK_TRY(area_.reserve(static_cast<unsigned>(slots)));
   unsigned next = 0;
   for (const auto& process : processes) {
     CK_TRY(process->park(next));

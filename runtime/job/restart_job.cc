@@ -90,7 +90,9 @@ Result<ControlArea> area_for(const JobDir& job, const std::string& agent,
   if (slots == 0) {
     return make_error(ErrorKind::kBadImage, "the image records a control area of no possible size");
   }
-  return make_area(job, agent, slots, request_signal);
+  const auto used =
+      static_cast<unsigned>(std::min<std::size_t>(restore::slots_needed(manifest), slots));
+  return make_area(job, agent, slots, used, request_signal);
 }
 
 Result<restore::Restarted> restore_from(const image::Reader& reader, ControlArea& area,

@@ -188,6 +188,7 @@ class Restart {
       slot.state = abi::kArriving;
     }
     mode_ = PidsMode::kVirtual;
+    CK_TRY(area_.reserve_ids());
     spawned_ = CK_TRY(spawn_virtual(manifest_, area_, options_.restorer_path, kFirstSlot));
     tell_of_clocks();
     return {};
@@ -513,6 +514,10 @@ class Restart {
 };
 
 }  // namespace
+
+std::size_t slots_needed(const image::Manifest& manifest) {
+  return Tree::slots(manifest);
+}
 
 Result<Restarted> restart(const image::Reader& reader, ControlArea& area,
                           const RestartOptions& options) {
