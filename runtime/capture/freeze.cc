@@ -482,8 +482,26 @@ Status FrozenProcess::read_statuses() {
   for (const TracedThread& thread : traced_) {
     statuses_.push_back(CK_TRY(proc::read_status(thread.tid())));
     CK_TRY(refuse_seccomp(statuses_.back()));
+    CK_TRY(refuse_credentials(statuses_.back()));
   }
   return {};
+}
+
+Status FrozenProcess::refuse_credentials(const proc::ProcessStatus& of_thread) const {
+  const auto reason = other_credentials(statuses_.front(), of_thread);
+  if (!reason) return {};
+  return make_error(ErrorKind::kRefused, "thread " + to_string(of_thread.pid) + " of process " +
+                                             to_string(pid) + " (" + status.name + ") " + *reason);
+}
+
+Status FrozenProcess::refuse_apart() const {
+  std::vector<RealPid> all;
+  for (const TracedThread& thread : traced_) all.push_back(thread.tid());
+  const auto apart = find_apart(all, noted_namespaces(*area_.header()));
+  if (!apart) return {};
+  const std::string who = apart->thread == pid ? "" : "thread " + to_string(apart->thread) + " of ";
+  return make_error(ErrorKind::kRefused,
+                    who + "process " + to_string(pid) + " (" + status.name + ") " + apart->reason);
 }
 
 // Before any thread is diverted: a filter may kill the process at the agent's first system call.

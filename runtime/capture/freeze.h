@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/capture/apart.h"
 #include "runtime/capture/held_threads.h"
 #include "runtime/capture/interrupted_call.h"
 #include "runtime/capture/trace.h"
@@ -61,6 +62,9 @@ class FrozenProcess {
   // All of it is killed while frozen (ckpt --stop): no instruction of the program runs any more.
   void kill();
 
+  // After stop(): what of it an image would not keep (apart.h).
+  Status refuse_apart() const;
+
   proc::Mailbox mailbox(std::size_t thread = 0);
   std::vector<proc::Mailbox> mailboxes();  // of all threads
   // Of a copy or a helper of this process. Answers as late as the process itself may.
@@ -98,6 +102,7 @@ class FrozenProcess {
   bool in_serve_loop(const user_regs_struct& registers) const;
   Result<bool> can_park(std::string& obstacle);
   Status refuse_seccomp(const proc::ProcessStatus& status) const;
+  Status refuse_credentials(const proc::ProcessStatus& status) const;
   Status read_statuses();
   Status prepare(std::size_t thread, std::int64_t monotonic_now);
   Status divert();

@@ -7,6 +7,7 @@
 
 #include "runtime/abi/control_area.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/capture/apart.h"
 #include "runtime/capture/checkpoint.h"
 #include "runtime/capture/frozen_job.h"
 #include "runtime/capture/seccomp.h"
@@ -56,26 +57,60 @@ std::optional<proc::Mapping> area_of(RealPid pid) {
   return std::nullopt;
 }
 
-bool has_virtual_ids(const proc::Mapping& area) {
+// What of its header is needed; as if all were 0 where it cannot be read.
+struct AreaFacts {
+  std::uint32_t virtual_ids = 0;
+  Namespaces namespaces{};
+};
+AreaFacts facts_of(const proc::Mapping& area) {
+  AreaFacts facts;
   const UniqueFd file(::open(area.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  std::uint32_t on = 0;
-  const auto place =
-      static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
-  return file.valid() && ::pread(file.get(), &on, sizeof on, place) == sizeof on && on != 0;
+  if (!file) return facts;
+  const auto ids = static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
+  (void)!::pread(file.get(), &facts.virtual_ids, sizeof facts.virtual_ids, ids);
+  (void)!::pread(file.get(), facts.namespaces.data(), sizeof facts.namespaces,
+                 offsetof(abi::AreaHeader, namespaces));
+  return facts;
 }
 
-// The supervisor is the job's parent. A process that is not under ckrun is judged by its own
-// parent.
-Status survey_seccomp(RealPid pid, RealPid supervisor, bool virtual_ids,
+// One for each process. The supervisor is the job's parent. A process that is not under ckrun is
+// judged by its own parent.
+Status survey_threads(RealPid pid, RealPid supervisor, const AreaFacts& area,
                       std::vector<Finding>& findings) {
   const proc::ProcessStatus outer = CK_TRY(proc::read_status(supervisor));
-  for (RealPid thread : CK_TRY(proc::read_program_threads(pid))) {
+  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
+  std::optional<proc::ProcessStatus> first;
+  for (RealPid thread : threads) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (!status.ok() || !has_own_seccomp(*status, outer, virtual_ids)) continue;
-    findings.push_back({pid, "thread " + to_string(thread), kSeccompReason, "", true});
-    break;
+    if (!status.ok() || status->vm_size == 0) continue;  // it has ended
+    if (!first) first = *status;
+    std::optional<std::string> reason = other_credentials(*first, *status);
+    if (has_own_seccomp(*status, outer, area.virtual_ids != 0)) reason = kSeccompReason;
+    if (!reason) continue;
+    findings.push_back({pid, "thread " + to_string(thread), *reason, "", true});
+    return {};
   }
+  const auto apart = find_apart(threads, area.namespaces);
+  // It may have been just ending.
+  if (!apart || !find_apart(threads, area.namespaces)) return {};
+  findings.push_back({pid, "thread " + to_string(apart->thread), apart->reason, "", true});
   return {};
+}
+
+// Which shares its memory until it has started a program.
+bool has_vfork_child(RealPid pid) {
+  const Result<std::vector<RealPid>> threads = proc::read_program_threads(pid);
+  return threads.ok() && std::any_of(threads->begin(), threads->end(), [](RealPid thread) {
+           const Result<proc::ProcessStatus> status = proc::read_status(thread);
+           return status.ok() && status->state == 'D';
+         });
+}
+
+void survey_sharing(RealPid pid, const proc::ProcessStatus& status,
+                    std::vector<Finding>& findings) {
+  if (const auto shared = shared_with(pid, status.ppid); shared && !has_vfork_child(status.ppid))
+    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")",
+                        "shares with its parent " + *shared, "", true});
 }
 
 }  // namespace
@@ -85,14 +120,15 @@ Result<std::vector<Finding>> survey(RealPid root) {
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
   std::vector<RealPid> living;
   const std::optional<proc::Mapping> area = area_of(root);
-  const bool virtual_ids = area && has_virtual_ids(*area);
+  const AreaFacts facts = area ? facts_of(*area) : AreaFacts();
   for (RealPid pid : CK_TRY(job_members(root, area ? area->inode : 0))) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);
     if (!now.ok() || !proc::any_thread_alive(pid)) continue;
     living.push_back(pid);
     survey_status(pid, *now, findings);
     Status surveyed =
-        survey_seccomp(pid, status.ppid ? status.ppid : RealPid(::getpid()), virtual_ids, findings);
+        survey_threads(pid, status.ppid ? status.ppid : RealPid(::getpid()), facts, findings);
+    if (pid != root) survey_sharing(pid, *now, findings);
     if (surveyed.ok()) surveyed = survey_mappings(pid, findings);
     // A child may have ended, or be out of reach, which the status has told.
     if (!surveyed.ok() && pid == root) return std::move(surveyed).error();

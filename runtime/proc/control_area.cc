@@ -19,8 +19,9 @@ namespace {
 
 // Parked threads look after the supervisor five times a second (abi/serve.h).
 constexpr std::chrono::milliseconds kOrphanTime{500};
-// Of the header: all but the table of ids.
+// Of the header, at its beginning and its end: all but the table of ids.
 constexpr std::uint64_t kHeaderBytes = 4096;
+static_assert(abi::kSlotsOffset - offsetof(AreaHeader, namespaces) <= kHeaderBytes);
 static_assert(offsetof(AreaHeader, ids) + offsetof(abi::IdTable, keys) <= kHeaderBytes);
 
 static_assert(sizeof(pthread_mutex_t) <= sizeof(AreaHeader::owner_mutex));
@@ -97,6 +98,7 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
   if (::ftruncate(area.fd_.get(), static_cast<off_t>(size)) != 0)
     return sys_error("size control area " + area.path_);
   CK_TRY(area.allocate(0, kHeaderBytes));
+  CK_TRY(area.allocate(abi::kSlotsOffset - kHeaderBytes, abi::kSlotsOffset));
   area.header_ = CK_TRY(map_whole(area.fd_.get(), size, area.path_));
   AreaHeader* header = area.header_;
   header->version = abi::kVersion;

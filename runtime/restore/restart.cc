@@ -11,6 +11,7 @@
 #include <set>
 
 #include "runtime/base/log.h"
+#include "runtime/capture/apart.h"
 #include "runtime/memory/restored_objects.h"
 #include "runtime/proc/cpu.h"
 #include "runtime/proc/pass_descriptor.h"
@@ -125,6 +126,7 @@ class Restart {
     CK_TRY(tree_->end_ended());
     for (Process& process : processes_)
       CK_TRY(set_attributes(process.box, *process.record, process.page()));
+    CK_TRY(capture::note_namespaces(area_, spawned_->root->pid()));
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import case, processes  # noqa: E402
-from harness.job import Job  # noqa: E402
+from harness.job import Bench, Job  # noqa: E402
 
 
 class Run(case.Case):
@@ -339,7 +339,7 @@ class Save(case.Case):
         self.finish_well(job)
 
     def refused_and_goes_on(self, guest, word):
-        job = self.start(guest)
+        job = self.start(guest, name=guest)
         done = self.bench.ckpt(job.pid())
         self.assertEqual(done.returncode, 69, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
@@ -347,6 +347,28 @@ class Save(case.Case):
         check = self.bench.ckpt("check", job.pid())
         self.assertIn(word, check.stdout + check.stderr)
         self.finish_well(job)
+        self.hold()
+
+    def test_namespaces_of_its_own_are_refused(self):
+        self.refused_and_goes_on("refused_own_namespace", "user namespace that the job has made")
+
+    def test_threads_that_are_apart_are_refused(self):
+        self.refused_and_goes_on("refused_thread_files", "CLONE_FILES")
+        self.refused_and_goes_on("refused_thread_folder", "CLONE_FS")
+        self.refused_and_goes_on("refused_thread_no_new_privs", "other no_new_privs")
+
+    def test_threads_with_capabilities_of_their_own_are_refused(self):
+        if not self.bench.am_root:
+            self.skipTest("only root has capabilities to give up")
+        self.bench.close()
+        self.bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(self.bench.close)
+        self.go = os.path.join(self.bench.folder, "go")
+        self.refused_and_goes_on("refused_thread_capabilities", "other capabilities")
+
+    def test_children_that_share_are_refused(self):
+        self.refused_and_goes_on("refused_shared_files", "CLONE_FILES")
+        self.refused_and_goes_on("refused_shared_folder", "CLONE_FS")
 
     def test_aio_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_aio", "asynchronous I/O context")
