@@ -24,6 +24,8 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 namespace {
+constexpr std::chrono::seconds kLastWords{2};
+
 Error program_ended() {
   return make_error(ErrorKind::kNotFound, "the job's program has just ended");
 }
@@ -102,7 +104,7 @@ void Supervisor::on_head_ended() {
 
 // A checkpoint that runs while the program ends decides what its end means: stopped or finished.
 void Supervisor::end_if_idle() {
-  if (runner_->busy()) return;
+  if (runner_->busy() || finishing_) return;
   if (!head_ended_) return on_child_change();
   note_root_status();
   if (!stop_exit_ && go_on_with_orphan()) return;
@@ -143,6 +145,7 @@ bool Supervisor::go_on_with_orphan() {
 }
 
 void Supervisor::finish() {
+  finishing_ = true;
   if (stop_exit_) {
     exit_status_ = *stop_exit_;
   } else if (!root_status_.ok()) {
@@ -156,7 +159,12 @@ void Supervisor::finish() {
   if (parts_.shared != nullptr)
     parts_.shared->end(!stop_exit_ && root_status_.ok() && WIFEXITED(*root_status_));
   server_.close();
-  io_.stop();
+  // A client that does not read is not waited for.
+  interval_.expires_after(kLastWords);
+  interval_.async_wait([this](error_code error) {
+    if (!error) io_.stop();
+  });
+  ControlSession::when_all_sent([this] { io_.stop(); });
 }
 
 // Who kills all that belongs to the job may hit its keeper first. The program then sees its
