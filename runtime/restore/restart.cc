@@ -127,6 +127,7 @@ class Restart {
     for (Process& process : processes_)
       CK_TRY(set_attributes(process.box, *process.record, process.page()));
     CK_TRY(capture::note_namespaces(area_, spawned_->root->pid()));
+    compare_groups(manifest_.processes(0).credentials(), warnings_);
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
