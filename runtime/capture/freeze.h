@@ -121,6 +121,19 @@ class FrozenProcess {
   HeldThreads held_;         // stopped by job control: stay traced while frozen
 };
 
+// Why a process cannot be controlled, with advice; or nothing: it has the agent, or is just being
+// started and will have it. `area`: path of the job's control area. Any thread.
+struct Uncontrolled {
+  std::string reason, advice;
+};
+Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
+                                                     const std::vector<proc::Mapping>& mappings,
+                                                     const std::string& area);
+
+// Why: it has other ids than the supervisor, which a restart would not give it; or nothing. Pure.
+std::optional<std::string> other_user(const proc::ProcessStatus& status,
+                                      const proc::ProcessStatus& supervisor);
+
 // CLOCK_MONOTONIC as the process sees it (its time namespace), in nanoseconds.
 std::int64_t monotonic_of(RealPid pid);
 

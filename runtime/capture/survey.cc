@@ -1,5 +1,6 @@
 // `ckpt check`: what would be refused, or be different after a restart, told from outside.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,8 @@
 #include "runtime/capture/frozen_job.h"
 #include "runtime/capture/seccomp.h"
 #include "runtime/memory/mappings.h"
+#include "runtime/proc/control_area.h"
+#include "runtime/proc/proc_file.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
@@ -38,14 +41,27 @@ Status survey_mappings(RealPid pid, std::vector<Finding>& findings) {
   return {};
 }
 
-void survey_status(RealPid pid, const proc::ProcessStatus& status, std::vector<Finding>& findings) {
-  if (std::count(status.uids.begin(), status.uids.end(), ::geteuid()) != 4)
-    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")",
-                        "runs as user " + std::to_string(status.uids[1]), "", true});
+// `root`: of the job's first process; `supervisor`: of its parent.
+void survey_status(RealPid pid, const proc::ProcessStatus& status, const proc::ProcessStatus& root,
+                   const proc::ProcessStatus& supervisor, std::vector<Finding>& findings) {
+  const std::string who = "process " + to_string(pid) + " (" + status.name + ")";
+  if (const auto reason = other_user(status, supervisor))
+    findings.push_back({pid, who, *reason, "", true});
   if (status.tracer)
-    findings.push_back({pid, "process " + to_string(pid),
-                        "is traced by process " + to_string(status.tracer), "detach the debugger",
-                        true});
+    findings.push_back({pid, who, "is traced by process " + to_string(status.tracer),
+                        "detach the debugger", true});
+  if (status.ns_tgid.size() != root.ns_tgid.size())
+    findings.push_back({pid, who, "is in a pid namespace that the job has made", "", true});
+}
+
+void survey_folder(RealPid pid, std::vector<Finding>& findings) {
+  struct stat folder {};
+  const Result<std::string> cwd = proc::read_proc_link(pid, "cwd");
+  if (!cwd.ok() || ::stat(proc::proc_path(pid, "cwd").c_str(), &folder) != 0 ||
+      folder.st_nlink != 0)
+    return;
+  findings.push_back(
+      {pid, "working directory " + *cwd, "was removed", "a restart needs it: make it again", true});
 }
 
 // The control area that a process has mapped, if any.
@@ -59,11 +75,15 @@ std::optional<proc::Mapping> area_of(RealPid pid) {
 
 // What of its header is needed; as if all were 0 where it cannot be read.
 struct AreaFacts {
+  std::string path;  // empty: there is none
+  unsigned slots = 0;
   std::uint32_t virtual_ids = 0;
   Namespaces namespaces{};
 };
 AreaFacts facts_of(const proc::Mapping& area) {
   AreaFacts facts;
+  facts.path = area.path;
+  facts.slots = ControlArea::slots_of_size(area.size());
   const UniqueFd file(::open(area.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!file) return facts;
   const auto ids = static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
@@ -73,11 +93,20 @@ AreaFacts facts_of(const proc::Mapping& area) {
   return facts;
 }
 
-// One for each process. The supervisor is the job's parent. A process that is not under ckrun is
-// judged by its own parent.
-Status survey_threads(RealPid pid, RealPid supervisor, const AreaFacts& area,
+void survey_control(RealPid pid, const proc::ProcessStatus& status, const AreaFacts& area,
+                    std::vector<Finding>& findings) {
+  if (area.path.empty() || area_of(pid)) return;
+  const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(pid);
+  if (!mappings.ok()) return;
+  const auto why = why_uncontrolled(pid, *mappings, area.path);
+  if (why.ok() && *why)
+    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")", (*why)->reason,
+                        (*why)->advice, true});
+}
+
+// One for each process.
+Status survey_threads(RealPid pid, const proc::ProcessStatus& outer, const AreaFacts& area,
                       std::vector<Finding>& findings) {
-  const proc::ProcessStatus outer = CK_TRY(proc::read_status(supervisor));
   const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
   std::optional<proc::ProcessStatus> first;
   for (RealPid thread : threads) {
@@ -121,18 +150,27 @@ Result<std::vector<Finding>> survey(RealPid root) {
   std::vector<RealPid> living;
   const std::optional<proc::Mapping> area = area_of(root);
   const AreaFacts facts = area ? facts_of(*area) : AreaFacts();
+  // A process that is not under ckrun is judged by its own parent.
+  const proc::ProcessStatus outer =
+      CK_TRY(proc::read_status(status.ppid ? status.ppid : RealPid(::getpid())));
+  std::size_t slots = 0;
   for (RealPid pid : CK_TRY(job_members(root, area ? area->inode : 0))) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);
     if (!now.ok() || !proc::any_thread_alive(pid)) continue;
     living.push_back(pid);
-    survey_status(pid, *now, findings);
-    Status surveyed =
-        survey_threads(pid, status.ppid ? status.ppid : RealPid(::getpid()), facts, findings);
+    slots += now->threads + kSpareSlots;
+    survey_status(pid, *now, status, outer, findings);
+    survey_folder(pid, findings);
+    survey_control(pid, *now, facts, findings);
+    Status surveyed = survey_threads(pid, outer, facts, findings);
     if (pid != root) survey_sharing(pid, *now, findings);
     if (surveyed.ok()) surveyed = survey_mappings(pid, findings);
     // A child may have ended, or be out of reach, which the status has told.
     if (!surveyed.ok() && pid == root) return std::move(surveyed).error();
   }
+  if (facts.slots != 0 && slots > facts.slots)
+    findings.push_back({root, "the job", "has more processes and threads than it was started for",
+                        "start it with a larger ckrun --max-threads", true});
   for (const resources::Objection& objection : CK_TRY(resources::classify(living)))
     findings.push_back(
         {objection.pid, objection.object, objection.reason, objection.advice, objection.fatal});

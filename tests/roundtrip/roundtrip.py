@@ -113,10 +113,14 @@ class RoundTrip:
                              + "\n" + self.job.report())
 
     def resume(self):
+        """The first checkpoint succeeds, so `ckpt check` must have nothing against it."""
+        check = self.bench.ckpt("check", self.job.pid())
         for number in range(3):
             time.sleep(self.delay / 3)
             before = self.still_snapshot()
             self.job.checkpoint()
+            if check.returncode != 0:
+                raise AssertionError(f"ckpt check: {check.returncode}: {check.stdout}{check.stderr}")
             self.expect_same(before, f"after checkpoint {number + 1}")
 
     def restarts(self, rounds):
