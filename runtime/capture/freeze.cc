@@ -114,17 +114,6 @@ std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& regi
   return found;
 }
 
-// /proc tells nothing of a leader that has called pthread_exit: all is root's there, as of an
-// undumpable process.
-Result<RealPid> living_thread(RealPid pid) {
-  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
-  for (RealPid thread : threads) {
-    const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (status.ok() && status->vm_size != 0) return thread;
-  }
-  return pid;
-}
-
 std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
   switch (index) {
     case 0:
@@ -192,6 +181,15 @@ std::int64_t monotonic_of(RealPid pid) {
   if (!(offsets >> clock >> seconds >> nanoseconds) || clock != "monotonic")
     seconds = nanoseconds = 0;
   return (now.tv_sec + seconds) * 1'000'000'000 + now.tv_nsec + nanoseconds;
+}
+
+Result<RealPid> living_thread(RealPid pid) {
+  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
+  for (RealPid thread : threads) {
+    const Result<proc::ProcessStatus> status = proc::read_status(thread);
+    if (status.ok() && status->vm_size != 0) return thread;
+  }
+  return pid;
 }
 
 Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,

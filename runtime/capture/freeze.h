@@ -121,6 +121,10 @@ class FrozenProcess {
   HeldThreads held_;         // stopped by job control: stay traced while frozen
 };
 
+// A thread of the process that /proc tells about: nothing of a leader that has called pthread_exit,
+// all is root's there, as of an undumpable process.
+Result<RealPid> living_thread(RealPid pid);
+
 // Why a process cannot be controlled, with advice; or nothing: it has the agent, or is just being
 // started and will have it. `area`: path of the job's control area. Any thread.
 struct Uncontrolled {

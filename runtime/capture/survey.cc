@@ -10,6 +10,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/capture/apart.h"
 #include "runtime/capture/checkpoint.h"
+#include "runtime/capture/freeze.h"
 #include "runtime/capture/frozen_job.h"
 #include "runtime/capture/seccomp.h"
 #include "runtime/memory/mappings.h"
@@ -52,6 +53,15 @@ void survey_status(RealPid pid, const proc::ProcessStatus& status, const proc::P
                         "detach the debugger", true});
   if (status.ns_tgid.size() != root.ns_tgid.size())
     findings.push_back({pid, who, "is in a pid namespace that the job has made", "", true});
+}
+
+// The kernel shows such a process to root alone; a checkpoint asks it to be dumpable for a moment.
+bool is_undumpable(RealPid pid, std::vector<Finding>& findings) {
+  if (::access(proc::proc_path(pid, "fd").c_str(), R_OK) == 0 || errno != EACCES) return false;
+  findings.push_back({pid, "process " + to_string(pid),
+                      "has made itself undumpable, so only a checkpoint can look at it", "",
+                      false});
+  return true;
 }
 
 void survey_folder(RealPid pid, std::vector<Finding>& findings) {
@@ -107,11 +117,12 @@ void survey_control(RealPid pid, const proc::ProcessStatus& status, const AreaFa
 // One for each process.
 Status survey_threads(RealPid pid, const proc::ProcessStatus& outer, const AreaFacts& area,
                       std::vector<Finding>& findings) {
-  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
+  std::vector<RealPid> threads;
   std::optional<proc::ProcessStatus> first;
-  for (RealPid thread : threads) {
+  for (RealPid thread : CK_TRY(proc::read_program_threads(pid))) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
     if (!status.ok() || status->vm_size == 0) continue;  // it has ended
+    threads.push_back(thread);
     if (!first) first = *status;
     std::optional<std::string> reason = other_credentials(*first, *status);
     if (has_own_seccomp(*status, outer, area.virtual_ids != 0)) reason = kSeccompReason;
@@ -148,7 +159,7 @@ Result<std::vector<Finding>> survey(RealPid root) {
   std::vector<Finding> findings;
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
   std::vector<RealPid> living;
-  const std::optional<proc::Mapping> area = area_of(root);
+  const std::optional<proc::Mapping> area = area_of(CK_TRY(living_thread(root)));
   const AreaFacts facts = area ? facts_of(*area) : AreaFacts();
   // A process that is not under ckrun is judged by its own parent.
   const proc::ProcessStatus outer =
@@ -156,15 +167,17 @@ Result<std::vector<Finding>> survey(RealPid root) {
   std::size_t slots = 0;
   for (RealPid pid : CK_TRY(job_members(root, area ? area->inode : 0))) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);
-    if (!now.ok() || !proc::any_thread_alive(pid)) continue;
-    living.push_back(pid);
+    const Result<RealPid> witness = living_thread(pid);
+    if (!now.ok() || !witness.ok() || !proc::any_thread_alive(pid)) continue;
     slots += now->threads + kSpareSlots;
     survey_status(pid, *now, status, outer, findings);
-    survey_folder(pid, findings);
-    survey_control(pid, *now, facts, findings);
+    if (is_undumpable(*witness, findings)) continue;
+    living.push_back(*witness);
+    survey_folder(*witness, findings);
+    survey_control(*witness, *now, facts, findings);
     Status surveyed = survey_threads(pid, outer, facts, findings);
-    if (pid != root) survey_sharing(pid, *now, findings);
-    if (surveyed.ok()) surveyed = survey_mappings(pid, findings);
+    if (pid != root) survey_sharing(*witness, *now, findings);
+    if (surveyed.ok()) surveyed = survey_mappings(*witness, findings);
     // A child may have ended, or be out of reach, which the status has told.
     if (!surveyed.ok() && pid == root) return std::move(surveyed).error();
   }
