@@ -1,4 +1,6 @@
 // ckpt restart: brings a job back in the foreground, as its new supervisor.
+#include <fcntl.h>
+
 #include <memory>
 
 #include "runtime/job/names.h"
@@ -24,7 +26,14 @@ Result<restore::PidsMode> parse_pids(std::string_view text) {
                     "write auto, real, namespace or virtual");
 }
 
+// Whoever started this waits at its other end; the job must not have it.
+Status take_ready_fd(int fd) {
+  if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) return {};
+  return make_error(ErrorKind::kUsage, "--ready-fd " + std::to_string(fd) + " is not open");
+}
+
 Result<int> restart(Options& options) {
+  CK_TRY(take_ready_fd(options.request.ready_fd));
   options.request.jobs_folder = CK_TRY(job::jobs_folder(options.dir));
   ProgressBar bar;
   options.request.progress = &bar;
@@ -48,6 +57,12 @@ void declare_restart(CLI::App& app, Action& action) {
                 "Truncate files that have grown since the checkpoint");
   sub->add_flag("--force", request.force,
                 "Also if the job has finished, or may be running on another host");
+  CLI::Option* hold = sub->add_flag("--hold", request.hold,
+                                    "Let nothing of it run until ckpt unhold tells how it goes on");
+  sub->add_option("--counter", request.counter, "As in ckpt unhold")
+      ->type_name("N")
+      ->excludes(hold);
+  sub->add_option("--ready-fd", request.ready_fd)->group("");
   add_parsed(*sub, "--threads", request.threads, number_between(0, 1024), "N",
              "Threads that read and decompress (default: one a core)");
   add_parsed(*sub, "--interval", request.interval, job::parse_duration, "TIME",

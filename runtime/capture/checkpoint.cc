@@ -128,9 +128,9 @@ class Checkpoint {
   Result<bool> goes_on(const image::WriteReport& image) {
     if (options_.goes_on) {
       twins_.clear();
-      job_->die_with_supervisor(true);
+      CK_TRY(job_->die_with_supervisor(true));
       if (options_.goes_on(image)) {
-        job_->die_with_supervisor(false);
+        CK_TRY(job_->die_with_supervisor(false));
         CK_TRY(thaw());
         return true;
       }

@@ -676,6 +676,16 @@ Status FrozenProcess::thaw() {
   return {};
 }
 
+Status FrozenProcess::die_with_supervisor(bool dies) {
+  for (std::size_t i = 0; i < threads.size(); ++i)
+    __atomic_store_n(&slot(i).orphan_exits, dies ? 1u : 0u, __ATOMIC_RELEASE);
+  if (held_.empty()) return {};
+  // Untraced they would be stopped again, and not look after the supervisor.
+  CK_TRY(held_.stop(steady_clock::now() + kLeastAnswerTime));
+  CK_TRY(held_.die_with_tracer(dies));
+  return held_.resume();
+}
+
 void FrozenProcess::kill() {
   ::kill(pid.value, SIGKILL);
   frozen_ = false;

@@ -61,6 +61,8 @@ class FrozenProcess {
   Status thaw();
   // All of it is killed while frozen (ckpt --stop): no instruction of the program runs any more.
   void kill();
+  // See FrozenJob.
+  Status die_with_supervisor(bool dies);
 
   // After stop(): what of it an image would not keep (apart.h).
   Status refuse_apart() const;

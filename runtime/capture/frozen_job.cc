@@ -287,10 +287,9 @@ Status FrozenJob::thaw() {
   return first;
 }
 
-void FrozenJob::die_with_supervisor(bool dies) {
-  for (const auto& process : processes)
-    for (std::size_t i = 0; i < process->threads.size(); ++i)
-      __atomic_store_n(&process->slot(i).orphan_exits, dies ? 1u : 0u, __ATOMIC_RELEASE);
+Status FrozenJob::die_with_supervisor(bool dies) {
+  for (const auto& process : processes) CK_TRY(process->die_with_supervisor(dies));
+  return {};
 }
 
 void FrozenJob::kill() {

@@ -37,7 +37,7 @@ class FrozenJob {
   // See FrozenProcess::kill().
   void kill();
   // Else it goes on by itself when the supervisor dies.
-  void die_with_supervisor(bool dies);
+  Status die_with_supervisor(bool dies);
   // Whether a failure is explained by a process that has ended, or is just being killed.
   bool lost_one(const Error& failure) const;
   bool has(RealPid process) const;  // frozen, as one of it

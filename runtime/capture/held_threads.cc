@@ -43,6 +43,11 @@ Status HeldThreads::leave_all(Deadline deadline) {
   return {};
 }
 
+Status HeldThreads::die_with_tracer(bool dies) const {
+  for (const TracedThread& thread : threads_) CK_TRY(thread.die_with_tracer(dies));
+  return {};
+}
+
 Status HeldThreads::resume() {
   for (TracedThread& thread : threads_) CK_TRY(thread.resume());
   return {};

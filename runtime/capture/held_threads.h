@@ -22,6 +22,8 @@ class HeldThreads {
   // Stops all; true: job control has stopped the process.
   Result<bool> stop(Deadline deadline);
   Status resume();
+  // Of stopped ones: they are killed when the calling thread ends. Else they are only untraced.
+  Status die_with_tracer(bool dies) const;
   // After stop(), and after the thread was told to leave the serve loop: it stands at the program's
   // next instruction.
   Status leave(RealPid thread, Deadline deadline);

@@ -24,6 +24,7 @@ constexpr int kPeekAtOnce = 32;
 constexpr int kGetRseqConfiguration = 0x420f;
 // PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4.
 constexpr int kGetDispatchConfiguration = 0x4211;
+constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD;
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // with PTRACE_O_TRACESYSGOOD
 
 long trace(long request, RealPid tid, unsigned long address = 0, unsigned long data = 0) {
@@ -60,7 +61,7 @@ Error cannot_seize(RealPid tid, RealPid process, int errnum) {
 
 Result<std::optional<TracedThread>> TracedThread::seize(RealPid tid, RealPid process,
                                                         bool own_child) {
-  if (trace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) {
+  if (trace(PTRACE_SEIZE, tid, 0, kOptions) != 0) {
     if (errno == ESRCH) return std::optional<TracedThread>();
     const int failure = errno;
     if (!proc::is_alive(tid)) return std::optional<TracedThread>();
@@ -298,6 +299,12 @@ Status TracedThread::run_until(Deadline deadline, const std::function<Result<boo
 
 Status TracedThread::interrupt() {
   if (trace(PTRACE_INTERRUPT, tid_) != 0) return failed("PTRACE_INTERRUPT");
+  return {};
+}
+
+Status TracedThread::die_with_tracer(bool dies) const {
+  const unsigned long options = kOptions | (dies ? PTRACE_O_EXITKILL : 0);
+  if (trace(PTRACE_SETOPTIONS, tid_, 0, options) != 0) return failed("PTRACE_SETOPTIONS");
   return {};
 }
 

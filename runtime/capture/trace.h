@@ -61,10 +61,11 @@ class TracedThread {
   Result<RseqState> rseq() const;
   Result<bool> dispatches_calls() const;  // PR_SET_SYSCALL_USER_DISPATCH is on
   Result<std::vector<QueuedSignal>> queued_signals(bool of_process) const;
-  Status detach();     // the thread runs on
-  Status resume();     // the same, still traced
-  Status interrupt();  // after resume(): asks it to stop again
-  void pump();         // after resume(): lets it go on where it has stopped unasked
+  Status die_with_tracer(bool dies) const;  // of a stopped one; see HeldThreads
+  Status detach();                          // the thread runs on
+  Status resume();                          // the same, still traced
+  Status interrupt();                       // after resume(): asks it to stop again
+  void pump();  // after resume(): lets it go on where it has stopped unasked
   // Stopped in the serve loop, or on its way into it, and told to leave it: goes on until
   // rt_sigreturn(2) has set its registers, and stops there before the program's next instruction.
   Status run_to_sigreturn(Deadline deadline);

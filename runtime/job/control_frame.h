@@ -14,7 +14,7 @@
 
 namespace ck::job {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 inline constexpr std::uint32_t kLongestFrame = 64 * 1024;
 using FrameHeader = std::array<unsigned char, 4>;
 

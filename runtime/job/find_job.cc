@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
+#include <sstream>
 #include <string_view>
 
 #include "runtime/abi/control_area.h"
+#include "runtime/job/held_mark.h"
 #include "runtime/job/host.h"
 #include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
@@ -92,7 +95,9 @@ Result<ControlClient> find_supervisor(RealPid pid) {
   return no_supervisor(pid);
 }
 
-Result<ControlClient> find_supervisor(const JobDir& job) {
+namespace {
+
+Result<ControlClient> find_owner(const JobDir& job) {
   const std::string& name = job.info().name;
   std::optional<Finished> finished = CK_TRY(job.finished());
   if (finished) {
@@ -120,6 +125,55 @@ Result<ControlClient> find_supervisor(const JobDir& job) {
   if (owner->host.pid_namespace != here.pid_namespace) return not_running;
   return make_error(ErrorKind::kTryAgain, "job " + name + " is just being started or ended",
                     "try again in a moment");
+}
+
+}  // namespace
+
+Result<ControlClient> find_supervisor(const JobDir& job) {
+  Result<ControlClient> owner = find_owner(job);
+  if (owner.ok() || owner.error().kind != ErrorKind::kNotFound) return owner;
+  std::optional<Incarnation> holder = CK_TRY(living_holder(job));
+  if (!holder) return owner;
+  return ControlClient::connect(holder->host.pid_namespace, holder->supervisor);
+}
+
+namespace {
+
+constexpr std::size_t kMostSockets = 256u << 20;  // bytes of text
+
+// Of all supervisors that could be asked from here, by the names of their sockets (proc_net(5)).
+Result<std::vector<RealPid>> all_supervisors(std::uint64_t pid_namespace) {
+  const std::string prefix = "@" + socket_name(pid_namespace, RealPid(0)).substr(1);
+  const std::string before_pid = prefix.substr(0, prefix.size() - 1);
+  std::istringstream sockets(CK_TRY(read_small_file("/proc/net/unix", kMostSockets)));
+  std::set<pid_t> pids;  // connections have the name, too
+  for (std::string line; std::getline(sockets, line);) {
+    const std::size_t name = line.find(before_pid);
+    if (name == line.npos) continue;
+    Result<RealPid> pid = parse_pid(line.substr(name + before_pid.size()));
+    if (pid.ok()) pids.insert(pid->value);
+  }
+  return std::vector<RealPid>(pids.begin(), pids.end());
+}
+
+}  // namespace
+
+Result<std::optional<ControlClient>> find_superseded(const std::string& target,
+                                                     const std::string& jobs_folder) {
+  if (looks_like_pid(target)) return std::optional<ControlClient>();
+  const JobDir job = CK_TRY(JobDir::find(jobs_folder, target));
+  const std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
+  for (RealPid pid : CK_TRY(all_supervisors(pid_namespace))) {
+    Result<ControlClient> client = ControlClient::connect(pid_namespace, pid);
+    if (!client.ok()) continue;
+    const Result<wire::StatusReply> status = client->status();
+    // A copy that a restart holds has no incarnation.
+    if (!status.ok() || status->id() != job.info().id || !status->held() ||
+        status->incarnation() == 0)
+      continue;
+    return std::optional(CK_TRY(ControlClient::connect(pid_namespace, pid)));
+  }
+  return std::optional<ControlClient>();
 }
 
 namespace {

@@ -20,8 +20,13 @@ Result<RealPid> parse_pid(const std::string& target);
 // that answers.
 Result<ControlClient> find_supervisor(RealPid pid);
 
-// The supervisor of a job that runs on this host.
+// The supervisor of a job that runs on this host, or else that of a copy which is held here.
 Result<ControlClient> find_supervisor(const JobDir& job);
+
+// A supervisor of this host that holds the job after a checkpoint, while the job's folder, which
+// hosts share, names a newer owner elsewhere. Not by a pid: find_supervisor() finds it by that.
+Result<std::optional<ControlClient>> find_superseded(const std::string& target,
+                                                     const std::string& jobs_folder);
 
 // The job that `target` means, if its supervisor has died and its program goes on.
 Result<std::optional<JobDir>> find_orphan(const std::string& target,

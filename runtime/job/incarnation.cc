@@ -13,8 +13,16 @@ bool Incarnation::same_life(const Incarnation& other) const {
 }
 
 std::string Incarnation::describe() const {
+  if (is_move()) return "incarnation " + std::to_string(counter) + " (on host " + host.name + ")";
   return "incarnation " + std::to_string(counter) + " (process " + to_string(supervisor) +
          " on host " + host.name + ")";
+}
+
+Incarnation move_to(const std::string& host, std::uint64_t counter) {
+  Incarnation result;
+  result.counter = counter;
+  result.host.name = host;
+  return result;
 }
 
 std::string to_json(const Incarnation& incarnation) {
@@ -56,15 +64,19 @@ Result<Incarnation> parse_incarnation(const std::string& text) {
   return result;
 }
 
-Result<std::optional<Incarnation>> read_incarnation(const std::string& folder) {
-  Result<std::string> text = read_small_file(folder + "/incarnation");
+Result<std::optional<Incarnation>> read_incarnation_file(const std::string& path) {
+  Result<std::string> text = read_small_file(path);
   if (!text.ok()) {
     if (text.error().errnum == ENOENT) return std::optional<Incarnation>();
     return std::move(text).error();
   }
   Result<Incarnation> incarnation = parse_incarnation(*text);
-  if (!incarnation.ok()) return std::move(incarnation).error().within(folder);
+  if (!incarnation.ok()) return std::move(incarnation).error().within(path);
   return std::optional(std::move(*incarnation));
+}
+
+Result<std::optional<Incarnation>> read_incarnation(const std::string& folder) {
+  return read_incarnation_file(folder + "/incarnation");
 }
 
 OwnerState owner_state(const Incarnation& owner, const Host& here) {

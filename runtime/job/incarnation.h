@@ -25,12 +25,20 @@ struct Incarnation {
   bool ended = false;  // in good order: nothing of this life is left
 
   bool same_life(const Incarnation& other) const;
+  // No life, but word of one: the job has been handed over to `host`, and `counter` is that of its
+  // life there. Of the host only the name is known.
+  bool is_move() const { return !supervisor; }
+  bool is_move_to(const Host& there) const { return is_move() && host.name == there.name; }
   std::string describe() const;  // "incarnation 3 (process 1234 on host a)"
 };
+
+Incarnation move_to(const std::string& host, std::uint64_t counter);
 
 std::string to_json(const Incarnation& incarnation);
 Result<Incarnation> parse_incarnation(const std::string& json);
 
+// The same file under another name may be there too: `held`, whose counter is 0 (held_mark.h).
+Result<std::optional<Incarnation>> read_incarnation_file(const std::string& path);
 // Nothing, if the folder has none yet.
 Result<std::optional<Incarnation>> read_incarnation(const std::string& folder);
 

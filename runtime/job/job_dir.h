@@ -1,5 +1,6 @@
-// A job's folder, `<dir>/<name>/`: its images (generations), job.json, incarnation, finished, lock.
-// JobDir reads; only the holder of an Ownership writes. Any thread.
+// A job's folder, `<dir>/<name>/`: its images (generations), job.json, incarnation, finished, lock,
+// and held and held.lock (held_mark.h). JobDir reads; only the holder of an Ownership writes. Any
+// thread.
 #pragma once
 
 #include <cstdint>

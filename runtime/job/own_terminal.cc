@@ -81,6 +81,7 @@ Result<int> become_keeper(const OwnTerminalPlan& plan, const UserTerminal& user,
   }
   ::prctl(PR_SET_NAME, "ckrun-keeper");
   leave_streams();
+  UniqueFd(plan.for_supervisor).reset();
   made->slave.reset();
   keeper::run({std::move(made->listening), std::move(client), std::move(made->master), supervisor});
 }
@@ -102,6 +103,7 @@ Result<int> on_own_terminal(const OwnTerminalPlan& plan,
     return become_keeper(plan, user, std::move(theirs), supervise);
   }
   theirs.reset();
+  UniqueFd(plan.for_supervisor).reset();
   const ClientOutcome outcome = CK_TRY(
       run_terminal_client({plan.tool, std::move(ours), plan.redraw, plan.how, plan.end_of_input}));
   if (outcome.ended) ::waitpid(keeper, nullptr, 0);

@@ -19,6 +19,7 @@ struct OwnTerminalPlan {
   bool redraw = false;             // the job has drawn its screen before
   Redraw how = Redraw::kAuto;
   bool end_of_input = false;
+  int for_supervisor = -1;  // a descriptor that the two others close
 };
 
 // Returns twice. In the supervisor: what `supervise` returns, which is given the keeper's pid. In

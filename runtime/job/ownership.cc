@@ -5,6 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "runtime/job/process_life.h"
 #include "runtime/job/small_file.h"
 #include "runtime/proc/stat.h"
@@ -53,16 +56,23 @@ Error somebody_works(const JobDir& job) {
                     "try again in a moment");
 }
 
+// A move to this host is word of the very life that begins now.
+std::uint64_t next_counter(const std::optional<Incarnation>& before, const Host& here,
+                           const Claim& claim) {
+  if (!before) return std::max<std::uint64_t>(claim.counter.value_or(0), 1);
+  const bool awaited = claim.counter && before->is_move_to(here);
+  return std::max(claim.counter.value_or(0), before->counter + (awaited ? 0 : 1));
+}
+
 }  // namespace
 
 int exit_status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-Result<UniqueFd> lock_job(const JobDir& job) {
+Result<UniqueFd> try_lock(const JobDir& job, const char* name) {
   CK_TRY(check_folder_is_ours(job.path()));
-  await_dying_owner(job);
-  std::string path = job.file("lock");
+  std::string path = job.file(name);
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return sys_error("open " + path);
   // An open-file-description lock: it works between hosts on NFS, and no close() elsewhere in this
@@ -70,7 +80,7 @@ Result<UniqueFd> lock_job(const JobDir& job) {
   struct flock whole {};
   whole.l_type = F_WRLCK;
   if (fcntl(fd.get(), F_OFD_SETLK, &whole) != 0) {
-    if (errno == EAGAIN || errno == EACCES) return somebody_works(job);
+    if (errno == EAGAIN || errno == EACCES) return UniqueFd();
     return sys_error("lock " + path);
   }
   // The folder may have been removed while we waited for nobody: a lock without a name is worth
@@ -82,10 +92,26 @@ Result<UniqueFd> lock_job(const JobDir& job) {
   return fd;
 }
 
-Status check_owner_gone(const JobDir& job, bool force) {
+Error superseded(const JobDir& job, const Incarnation& newer, std::uint64_t counter) {
+  return make_error(ErrorKind::kRefused, "job " + job.info().name + " belongs to " +
+                                             newer.describe() + ", and this would be incarnation " +
+                                             std::to_string(counter));
+}
+
+Result<UniqueFd> lock_job(const JobDir& job) {
+  await_dying_owner(job);
+  UniqueFd lock = CK_TRY(try_lock(job, "lock"));
+  if (!lock) return somebody_works(job);
+  return lock;
+}
+
+Status check_owner_gone(const JobDir& job, const Claim& claim) {
   std::optional<Incarnation> owner = CK_TRY(job.incarnation());
   if (!owner) return {};
-  switch (owner_state(*owner, CK_TRY(this_host()))) {
+  if (claim.counter && owner->counter > *claim.counter)
+    return superseded(job, *owner, *claim.counter);
+  const Host here = CK_TRY(this_host());
+  switch (owner_state(*owner, here)) {
     case OwnerState::kGone:
       return {};
     case OwnerState::kSupervisorLives:
@@ -98,7 +124,13 @@ Status check_owner_gone(const JobDir& job, bool force) {
     case OwnerState::kUnknown:
       break;
   }
-  if (force) return {};
+  const bool decided =
+      claim.counter && (owner->is_move_to(here) || owner->counter < *claim.counter);
+  if (claim.force || decided) return {};
+  if (owner->is_move())
+    return make_error(ErrorKind::kTryAgain,
+                      "job " + job.info().name + " has moved to host " + owner->host.name,
+                      "it goes on there; --force makes a second copy here");
   return make_error(ErrorKind::kTryAgain,
                     "job " + job.info().name + " may still be running under process " +
                         to_string(owner->supervisor) + " on host " + owner->host.name,
@@ -113,13 +145,13 @@ Result<Ownership> Ownership::begin(const JobDir& job, UniqueFd lock, Incarnation
   return ownership;
 }
 
-Result<Ownership> Ownership::acquire(const JobDir& job, bool force) {
+Result<Ownership> Ownership::acquire(const JobDir& job, const Claim& claim) {
   UniqueFd lock = CK_TRY(lock_job(job));
-  CK_TRY(check_owner_gone(job, force));
+  CK_TRY(check_owner_gone(job, claim));
   std::optional<Incarnation> before = CK_TRY(job.incarnation());
   Incarnation mine;
-  mine.counter = before ? before->counter + 1 : 1;
   mine.host = CK_TRY(this_host());
+  mine.counter = next_counter(before, mine.host, claim);
   return begin(job, std::move(lock), std::move(mine));
 }
 
@@ -180,6 +212,27 @@ Status Ownership::forget_finished() {
   if (unlink((folder_ + "/finished").c_str()) != 0 && errno != ENOENT) {
     return sys_error("remove the finished marker of job " + name_);
   }
+  return {};
+}
+
+Status Ownership::raise(std::uint64_t counter) {
+  CK_TRY(check_still_mine());
+  if (counter < mine_.counter)
+    return make_error(ErrorKind::kRefused, "job " + name_ + " is incarnation " +
+                                               std::to_string(mine_.counter) + " already, above " +
+                                               std::to_string(counter));
+  if (counter == mine_.counter) return {};
+  const std::uint64_t before = std::exchange(mine_.counter, counter);
+  Status written = write_incarnation();
+  if (!written.ok()) mine_.counter = before;
+  return written;
+}
+
+Status Ownership::end_moved(const Incarnation& move) {
+  std::optional<Incarnation> newest = CK_TRY(read_incarnation(folder_));
+  if (newest && newest->same_life(mine_))
+    CK_TRY(replace_file(folder_ + "/incarnation", to_json(move)));
+  lock_.reset();
   return {};
 }
 

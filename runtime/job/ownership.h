@@ -13,17 +13,30 @@
 
 namespace ck::job {
 
+// A lock file in the job's folder, which must be this user's; not valid: somebody else has it.
+Result<UniqueFd> try_lock(const JobDir& job, const char* name);
+
 // The folder's lock, for short work on a job that does not run (ckpt rm). kTryAgain if it is held.
 Result<UniqueFd> lock_job(const JobDir& job);
 
-// What must hold before anybody may take a job over, asked under its lock. `force`: also from an
-// owner on another host of which nothing is known.
-Status check_owner_gone(const JobDir& job, bool force);
+// Of who wants to own a job.
+struct Claim {
+  bool force = false;  // also if an owner on another host, of which nothing is known, may live
+  // That a hand-over between hosts has decided for: another host's owner with a lower counter is
+  // over. This life's counter is at least this; nothing: one more than the last one's.
+  std::optional<std::uint64_t> counter;
+};
+
+// What must hold before anybody may take a job over, asked under its lock.
+Status check_owner_gone(const JobDir& job, const Claim& claim);
+
+// That `newer` owns the job, against somebody who claims to be the life `counter`.
+Error superseded(const JobDir& job, const Incarnation& newer, std::uint64_t counter);
 
 class Ownership {
  public:
   // Takes the lock and writes the next incarnation, this process. Refused while the owner lives.
-  static Result<Ownership> acquire(const JobDir& job, bool force);
+  static Result<Ownership> acquire(const JobDir& job, const Claim& claim = {});
   // The same for a job whose supervisor has died and whose program goes on: its root process and
   // control area are the new incarnation's too. kNotFound if there is no such program.
   static Result<Ownership> adopt(const JobDir& job);
@@ -41,8 +54,13 @@ class Ownership {
   // Nothing: nobody knows how the program ended.
   Status write_finished(std::optional<int> wait_status);
   Status forget_finished();  // the job is to run again
+  // This life's counter is at least `counter` from now on. An Error if it is higher already.
+  Status raise(std::uint64_t counter);
   // In good order: nothing of this life is left. Gives the lock up.
   Status end();
+  // The same, but the job goes on elsewhere, where nobody can be asked: Incarnation::is_move(). If
+  // it has a newer incarnation already, that stays.
+  Status end_moved(const Incarnation& move);
 
  private:
   Ownership(std::string folder, std::string name, UniqueFd lock, Incarnation mine)

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "runtime/job/held_mark.h"
 #include "runtime/job/ownership.h"
 #include "runtime/job/small_file.h"
 
@@ -59,7 +60,8 @@ Status remove_job_folder(const JobDir& job) {
 
 Status remove_job(const JobDir& job, bool force) {
   UniqueFd lock = CK_TRY(lock_job(job));
-  CK_TRY(check_owner_gone(job, force));
+  UniqueFd held = CK_TRY(lock_held(job));
+  CK_TRY(check_owner_gone(job, {.force = force, .counter = {}}));
   return remove_job_folder(job);
 }
 

@@ -49,6 +49,11 @@ struct RestartRequest {
   std::optional<resources::TcpPolicy> tcp;
   std::optional<int> stop_exit;
   Redraw redraw = Redraw::kAuto;
+  bool hold = false;  // the restored job stands still until it is unheld: see HeldRestart
+  std::optional<std::uint64_t> counter;  // see Claim; not with hold, which is told it later
+  // Gets a byte once the job runs, or with `hold` stands still, and is closed then: this process
+  // and its children have it no longer. Close-on-exec. -1: none.
+  int ready_fd = -1;
   image::Progress* progress = nullptr;
   std::function<void()> on_restored;  // the job is about to have the terminal; may be empty
 };

@@ -63,7 +63,7 @@ Result<int> start(const StartRequest& request, RealPid keeper) {
   info.settings = request.settings;
   UniqueFd control_socket = CK_TRY(open_own_control_socket());
   JobDir job = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
-  Ownership ownership = CK_TRY(Ownership::acquire(job, false));
+  Ownership ownership = CK_TRY(Ownership::acquire(job));
   std::optional<KeeperLink> terminal;
   if (keeper) terminal = CK_TRY(KeeperLink::connect(keeper, job.info().name));
   bool launched = false;

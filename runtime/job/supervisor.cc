@@ -13,6 +13,7 @@
 #include "runtime/job/background.h"
 #include "runtime/job/host.h"
 #include "runtime/job/orphans.h"
+#include "runtime/job/process_life.h"
 #include "runtime/job/signals.h"
 #include "runtime/proc/stat.h"
 #include "runtime/proc/virtual_ids.h"
@@ -24,6 +25,8 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 namespace {
+
+constexpr std::chrono::seconds kEndPatience{10};  // after SIGKILL
 constexpr std::chrono::seconds kLastWords{2};
 
 Error program_ended() {
@@ -50,6 +53,7 @@ Result<int> Supervisor::run() {
   // for our end finds the job free.
   watch_.reset();
   runner_.reset();
+  if (moved_) return follow_moved();
   Status ended = parts_.ownership.end();
   if (!ended.ok()) complain(ended.error().text());
   stop_session_.reset();
@@ -159,12 +163,44 @@ void Supervisor::finish() {
   if (parts_.shared != nullptr)
     parts_.shared->end(!stop_exit_ && root_status_.ok() && WIFEXITED(*root_status_));
   server_.close();
+  if (moved_) hand_over();
   // A client that does not read is not waited for.
   interval_.expires_after(kLastWords);
   interval_.async_wait([this](error_code error) {
     if (!error) io_.stop();
   });
   ControlSession::when_all_sent([this] { io_.stop(); });
+}
+
+// --- a job that goes on elsewhere
+
+// All of it was killed. Only when it is gone, another host may hear that the job is its.
+void Supervisor::hand_over() {
+  Status given = end_rest();
+  if (given.ok()) given = parts_.ownership.end_moved(*moved_);
+  stop_session_->send_last(given.ok() ? moved_reply_ : failure_reply(given.error()));
+  stop_session_.reset();
+}
+
+// What the image left out, too.
+Status Supervisor::end_rest() {
+  const auto give_up = std::chrono::steady_clock::now() + kEndPatience;
+  for (RealPid left; (left = parts_.find_orphan());) {
+    const Result<proc::ProcessStat> stat = proc::read_stat(left);
+    if (!stat.ok()) continue;
+    kill(left.value, SIGKILL);
+    await_end(left, stat->start_time, kEndPatience);
+    if (std::chrono::steady_clock::now() >= give_up)
+      return make_error(ErrorKind::kTryAgain,
+                        "process " + to_string(left) + " was killed and does not end");
+  }
+  return {};
+}
+
+// The job runs on the host that moved_ names, and nothing of it here. Whoever waits for it waits
+// for this process: the exit status.
+int Supervisor::follow_moved() const {
+  return exit_status_;
 }
 
 // Who kills all that belongs to the job may hit its keeper first. The program then sees its
@@ -415,24 +451,49 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   order.on_done = [this, asker, stop_exit](Result<CheckpointOutcome> outcome) {
     const std::shared_ptr<ControlSession> session = *asker;
     if (held_asker_ == asker) held_asker_.reset();
-    if (!outcome.ok()) return session->send_last(failure_reply(outcome.error()));
+    if (!outcome.ok()) {
+      moved_.reset();
+      return session->send_last(failure_reply(outcome.error()));
+    }
+    wire::Reply reply = done_reply(*outcome);
     if (outcome->stopped) {
       stop_exit_ = stop_exit;
-      session->keep_open();
       stop_session_ = session;
       kill(head().value, SIGKILL);  // ended already, unless something went wrong
+      if (moved_) {
+        moved_reply_ = std::move(reply);
+        return;
+      }
+      session->keep_open();
+    } else {
+      reply.mutable_done()->set_incarnation(parts_.ownership.counter());
     }
-    session->send_last(done_reply(*outcome));
+    session->send_last(reply);
   };
   runner_->submit(std::move(order));
+}
+
+Status Supervisor::prepare_unhold(const wire::UnholdRequest& request) {
+  if (!runner_->held())
+    return make_error(ErrorKind::kNotFound, "job " + parts_.job.info().name + " is not held");
+  const Incarnation& mine = parts_.ownership.incarnation();
+  if (request.moved_to().empty()) {
+    if (request.end()) return {};
+    return request.has_counter() ? parts_.ownership.raise(request.counter())
+                                 : parts_.ownership.check_still_mine();
+  }
+  if (!request.end() || !request.has_counter())
+    return make_error(ErrorKind::kUsage, "a job that moves is ended here, and has a counter there");
+  if (request.counter() <= mine.counter) return superseded(parts_.job, mine, request.counter());
+  moved_ = move_to(request.moved_to(), request.counter());
+  return {};
 }
 
 // Whoever asks for this hears how it ends.
 void Supervisor::handle_unhold(std::shared_ptr<ControlSession> session,
                                const wire::UnholdRequest& request) {
-  if (!runner_->held())
-    return session->send_last(failure_reply(
-        make_error(ErrorKind::kNotFound, "job " + parts_.job.info().name + " is not held")));
+  Status ready = prepare_unhold(request);
+  if (!ready.ok()) return session->send_last(failure_reply(ready.error()));
   *held_asker_ = session;
   runner_->unhold(!request.end());
 }

@@ -72,6 +72,9 @@ class Supervisor {
   void note_root_status();
   bool go_on_with_orphan();
   void finish();
+  void hand_over();
+  Status end_rest();
+  int follow_moved() const;
   bool lost_terminal() const;
   void record_end(std::optional<int> wait_status);
 
@@ -96,6 +99,7 @@ class Supervisor {
   void handle_checkpoint(std::shared_ptr<ControlSession> session,
                          const wire::CheckpointRequest& request);
   void handle_unhold(std::shared_ptr<ControlSession> session, const wire::UnholdRequest& request);
+  Status prepare_unhold(const wire::UnholdRequest& request);
   wire::StatusReply status() const;
   RealPid head() const { return RealPid(parts_.head.pid); }
   void complain(const std::string& text) const;
@@ -120,7 +124,9 @@ class Supervisor {
   bool finishing_ = false;
   bool head_ended_ = false;
   bool root_ended_ = false;
-  std::optional<int> stop_exit_;  // the job was stopped by a checkpoint
+  std::optional<int> stop_exit_;      // the job was stopped by a checkpoint
+  std::optional<Incarnation> moved_;  // and goes on elsewhere
+  wire::Reply moved_reply_;           // sent when nothing of it is left here
   int exit_status_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "runtime/restore/build_tree.h"
 
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include <thread>
 
 #include "runtime/base/log.h"
+#include "runtime/proc/pidfd.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/proc/virtual_ids.h"
@@ -21,11 +23,18 @@ namespace ck::restore {
 
 using Kind = TreeStep::Kind;
 using proc::Mailbox;
+using std::chrono::steady_clock;
 
 namespace {
 
 constexpr std::chrono::seconds kEndTime{10};
 constexpr std::chrono::microseconds kBetweenLooks{100};
+
+void await_end(const proc::PidFd& process, steady_clock::time_point deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+  pollfd ended{process.get(), POLLIN, 0};
+  if (left.count() > 0) (void)::poll(&ended, 1, static_cast<int>(left.count()));
+}
 
 }  // namespace
 
@@ -60,10 +69,17 @@ Tree::Tree(const image::Manifest& manifest, TreePlan plan, const ControlArea& ar
 // Children first: what has no parent in the job any more would be left to the supervisor.
 Tree::~Tree() {
   if (released_) return;
+  std::vector<proc::PidFd> killed;
   for (std::size_t i = live_.size(); i-- > 1;) {
     if (!live_[i].pid) continue;
+    Result<proc::PidFd> process = proc::PidFd::open(live_[i].pid);
     ::kill(live_[i].pid.value, SIGKILL);
-    ::waitpid(live_[i].pid.value, nullptr, __WALL | WNOHANG);
+    if (process.ok()) killed.push_back(*std::move(process));
+  }
+  const auto deadline = steady_clock::now() + kEndTime;
+  for (const proc::PidFd& process : killed) {
+    await_end(process, deadline);
+    ::waitpid(process.pid().value, nullptr, __WALL | WNOHANG);
   }
 }
 
@@ -196,11 +212,11 @@ Status Tree::end_as(std::size_t node, const image::EndedRecord& record) {
     ::kill(pid.value, SIGKILL);
   else
     box.start();
-  const auto deadline = std::chrono::steady_clock::now() + kEndTime;
+  const auto deadline = steady_clock::now() + kEndTime;
   for (;;) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);
     if (!now.ok() || now->state == 'Z') return {};
-    if (std::chrono::steady_clock::now() >= deadline)
+    if (steady_clock::now() >= deadline)
       return make_error(ErrorKind::kTryAgain,
                         "process " + std::to_string(record.pid()) + " does not end");
     std::this_thread::sleep_for(kBetweenLooks);

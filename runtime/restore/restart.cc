@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <set>
+#include <span>
 
 #include "runtime/base/log.h"
 #include "runtime/capture/apart.h"
@@ -16,6 +17,7 @@
 #include "runtime/proc/cpu.h"
 #include "runtime/proc/pass_descriptor.h"
 #include "runtime/proc/slot_state.h"
+#include "runtime/proc/tasks.h"
 #include "runtime/proc/virtual_ids.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/system_v.h"
@@ -99,7 +101,8 @@ class Restart {
 
   ~Restart() {
     if (!spawned_ || done_) return;
-    // Nothing half-restored stays.
+    // Nothing half-restored stays. Of a traced process the end might not be seen.
+    processes_.clear();
     if (spawned_->root->pid()) {
       ::kill(spawned_->root->pid().value, SIGKILL);
       (void)spawned_->root->take_exit_status();
@@ -131,8 +134,13 @@ class Restart {
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
-    CK_TRY(repaired_.revive());
     if (mode_ == PidsMode::kVirtual) CK_TRY(proc::add_spare_ids(area_));
+    if (options_.goes_on) {
+      if (!options_.goes_on(spawned_->root->pid())) return Restarted{nullptr, mode_, {}, {}};
+      CK_TRY(check_all_there());
+      for (Process* process : awaits_locks_) CK_TRY(restore_locks(*process));
+    }
+    CK_TRY(repaired_.revive());
     CK_TRY(release());
     done_ = true;
     Restarted restarted;
@@ -408,7 +416,26 @@ class Restart {
     for (Process& process : processes_)
       CK_TRY(process.box.call("close the restorer's descriptors", SYS_close_range, context.base,
                               ~0u, 0));
+    for (Process& process : processes_) CK_TRY(restore_locks_early(process));
+    return {};
+  }
+
+  Status restore_locks(Process& process) {
+    const resources::RestoreProcess one{&process.box, process.record};
+    resources::RestoreContext context;
+    context.processes = std::span(&one, 1);
     return resources::restore_locks(context, manifest_);
+  }
+
+  // While this copy is held, those may be taken on a shared file system by the job itself, where it
+  // stands still. What stops exactly cannot be asked later.
+  Status restore_locks_early(Process& process) {
+    Status taken = restore_locks(process);
+    const bool waits = !taken.ok() && taken.error().kind == ErrorKind::kRefused &&
+                       options_.goes_on && !stops_exactly(*process.record);
+    if (!waits) return taken;
+    awaits_locks_.push_back(&process);
+    return {};
   }
 
   Status restore_threads(Process& process) {
@@ -454,6 +481,7 @@ class Restart {
 
   Status stop(Process& process) {
     CK_TRY(stop_again(process.box, process.held, *process.record));
+    CK_TRY(process.held.die_with_tracer(true));  // stopped, it does not look after the supervisor
     if (process.record->unreported() != 0) return {};
     for (Process& parent : processes_)
       if (parent.record->pid() == process.record->ppid())
@@ -461,8 +489,18 @@ class Restart {
     return {};
   }
 
+  // Who kills one process of a job that is held must not be told of a job that runs.
+  Status check_all_there() const {
+    for (const Process& process : processes_)
+      if (!proc::is_alive(process.box.pid()))
+        return make_error(ErrorKind::kTryAgain, "process " + std::to_string(process.record->pid()) +
+                                                    " of the job was killed while it was held");
+    return {};
+  }
+
   // The commit: from the first store on, every thread goes on by itself even if we die now.
   Status release() {
+    for (Process& process : processes_) CK_TRY(process.held.die_with_tracer(false));
     for (const Process& process : processes_)
       for (int i = 0; i < process.record->threads_size(); ++i)
         area_.slot(process.first_slot + static_cast<unsigned>(i))->orphan_exits = 0;
@@ -506,6 +544,7 @@ class Restart {
   std::unique_ptr<Spawned> spawned_;
   std::optional<Tree> tree_;
   std::vector<Process> processes_;
+  std::vector<Process*> awaits_locks_;
   std::optional<memory::RestoredObjects> objects_;
   std::optional<MappedFiles> files_;
   resources::RestoredTerminals terminals_;

@@ -1,7 +1,8 @@
 // Brings a job back from an image. Either the whole job runs when this returns, or nothing of it is
-// left. Supervisor's main thread only (it becomes the parent).
+// left; see goes_on for what is between. Supervisor's main thread only (it becomes the parent).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,13 +26,17 @@ struct RestartOptions {
   // Where this process's session has the terminal that takes the place of the one that ckrun had
   // made for the job: its master. -1: none, and with real pids the job's is nobody's.
   int own_terminal = -1;
+  // Asked once, when all is restored and no instruction of the job has run; `root` is its root
+  // process. Until this returns the job stands still, and dies with this process. false: it is
+  // ended. Empty: it goes on.
+  std::function<bool(RealPid root)> goes_on;
 };
 
 struct Restarted {
-  std::unique_ptr<process::RootProcess> root;
-  PidsMode pids;                      // the way that was taken
-  std::vector<std::string> warnings;  // one line each: what is different from before
-  UniqueFd own_terminal;              // the master of the job's own terminal, if the image has one
+  std::unique_ptr<process::RootProcess> root;  // none: goes_on() said no, and nothing is left
+  PidsMode pids;                               // the way that was taken
+  std::vector<std::string> warnings;           // one line each: what is different from before
+  UniqueFd own_terminal;  // the master of the job's own terminal, if the image has one
 };
 
 // `area`: a new control area with at least as many slots as the image has threads.

@@ -120,7 +120,7 @@ class Job:
         self.outputs = []  # of all lives
         self.image = None
 
-    def spawn(self, arguments, cwd=None):
+    def spawn(self, arguments, cwd=None, pass_fds=()):
         environment = {**self.bench.environment, **self.extra_env}
         if self.stdout_path:
             stdout = os.open(self.stdout_path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -130,7 +130,7 @@ class Job:
         self.popen = subprocess.Popen(arguments, stdin=self.stdin, stdout=stdout,
                                       stderr=subprocess.PIPE, cwd=cwd or self.bench.work,
                                       env=environment, start_new_session=True,
-                                      **self.bench.identity())
+                                      pass_fds=pass_fds, **self.bench.identity())
         if self.stdout_path:
             os.close(stdout)
         self.output = Lines(self.popen.stdout) if self.popen.stdout else None
@@ -197,9 +197,9 @@ class Job:
             return False
         return self.has_finished()
 
-    def restart(self, *options, image=None, cwd=None):
+    def restart(self, *options, image=None, cwd=None, pass_fds=()):
         self.spawn([self.bench.tool("ckpt"), "restart", *self.restart_options, *options,
-                     image or self.image], cwd)
+                     image or self.image], cwd, pass_fds)
 
     def wait_restarted(self, timeout=STEP_SECONDS):
         """Waits until the program is there again: its own pid and its own name."""

@@ -55,7 +55,7 @@ class OtherSupervisor {
     pid_ = fork();
     if (pid_ == 0) {
       close(hold[1]);
-      auto ownership = Ownership::acquire(job, false);
+      auto ownership = Ownership::acquire(job);
       char state = ownership.ok() ? 'y' : 'n';
       if (write(ready[1], &state, 1) != 1) _exit(1);
       char ignored;
@@ -95,7 +95,7 @@ BOOST_FIXTURE_TEST_SUITE(job_ownership, Fixture)
 
 BOOST_AUTO_TEST_CASE(incarnations_are_counted) {
   for (std::uint64_t counter : {1u, 2u, 3u}) {
-    auto ownership = Ownership::acquire(job, false);
+    auto ownership = Ownership::acquire(job);
     BOOST_REQUIRE(ownership.ok());
     BOOST_TEST(ownership->counter() == counter);
     BOOST_TEST(ownership->check_still_mine().ok());
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(incarnations_are_counted) {
 BOOST_AUTO_TEST_CASE(a_running_job_is_not_taken_over) {
   OtherSupervisor other(job);
   for (bool force : {false, true}) {
-    auto ownership = Ownership::acquire(job, force);
+    auto ownership = Ownership::acquire(job, {.force = force, .counter = {}});
     BOOST_REQUIRE(!ownership.ok());
     BOOST_TEST((ownership.error().kind == ErrorKind::kTryAgain));
     BOOST_TEST(contains(ownership.error().message, std::to_string(other.pid())));
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(a_dead_supervisors_job_is_taken_over) {
   OtherSupervisor other(job);
   other.die();
   BOOST_TEST((job_state(job)->kind == JobState::Kind::kDead));
-  auto ownership = Ownership::acquire(job, false);
+  auto ownership = Ownership::acquire(job);
   BOOST_REQUIRE(ownership.ok());
   BOOST_TEST(ownership->counter() == 2u);
 }
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_program_that_outlived_its_supervisor_is_not_doubled) {
   owner.root_start = ck::proc::read_stat(RealPid(getpid()))->start_time;
   write_owner(owner);
   for (bool force : {false, true}) {
-    auto ownership = Ownership::acquire(job, force);
+    auto ownership = Ownership::acquire(job, {.force = force, .counter = {}});
     BOOST_REQUIRE(!ownership.ok());
     BOOST_TEST(contains(ownership.error().message, "still runs as process"));
   }
@@ -140,20 +140,82 @@ BOOST_AUTO_TEST_CASE(a_program_that_outlived_its_supervisor_is_not_doubled) {
   // The same pid with another start time is another process.
   ++owner.root_start;
   write_owner(owner);
-  BOOST_TEST(Ownership::acquire(job, false).ok());
+  BOOST_TEST(Ownership::acquire(job).ok());
 }
 
 BOOST_AUTO_TEST_CASE(another_hosts_job_needs_force) {
   write_owner(somewhere_else());
-  auto refused = Ownership::acquire(job, false);
+  auto refused = Ownership::acquire(job);
   BOOST_REQUIRE(!refused.ok());
   BOOST_TEST(contains(refused.error().message, "far-away"));
   BOOST_TEST(contains(refused.error().hint, "--force"));
   BOOST_TEST((job_state(job)->kind == JobState::Kind::kElsewhere));
   BOOST_TEST(!find_supervisor(job).ok());
-  auto forced = Ownership::acquire(job, true);
+  auto forced = Ownership::acquire(job, {.force = true, .counter = {}});
   BOOST_REQUIRE(forced.ok());
   BOOST_TEST(forced->counter() == 8u);
+}
+
+BOOST_AUTO_TEST_CASE(a_hand_over_decides_about_another_hosts_job) {
+  write_owner(somewhere_else());
+  for (std::uint64_t counter : {6u, 7u}) {
+    auto refused = Ownership::acquire(job, {.force = false, .counter = counter});
+    BOOST_REQUIRE(!refused.ok());
+    BOOST_TEST(
+        (refused.error().kind == (counter == 6 ? ErrorKind::kRefused : ErrorKind::kTryAgain)));
+  }
+  auto owner = Ownership::acquire(job, {.force = false, .counter = 9});
+  BOOST_REQUIRE(owner.ok());
+  BOOST_TEST(owner->counter() == 9u);
+}
+
+BOOST_AUTO_TEST_CASE(a_counter_is_one_more_at_least) {
+  std::uint64_t wanted[][2] = {{1, 1}, {1, 2}, {5, 5}};
+  for (auto [claimed, given] : wanted) {
+    auto owner = Ownership::acquire(job, {.force = false, .counter = claimed});
+    BOOST_REQUIRE(owner.ok());
+    BOOST_TEST(owner->counter() == given);
+    BOOST_TEST(owner->end().ok());
+  }
+  auto low = Ownership::acquire(job, {.force = false, .counter = 4});
+  BOOST_REQUIRE(!low.ok());
+  BOOST_TEST(contains(low.error().message, "incarnation 5"));
+}
+
+BOOST_AUTO_TEST_CASE(a_counter_is_raised) {
+  auto owner = Ownership::acquire(job, {.force = false, .counter = 3});
+  BOOST_REQUIRE(owner.ok());
+  BOOST_TEST(owner->raise(5).ok());
+  BOOST_TEST(owner->raise(5).ok());
+  BOOST_TEST(!owner->raise(4).ok());
+  BOOST_TEST(owner->counter() == 5u);
+  BOOST_TEST(owner->check_still_mine().ok());
+  BOOST_TEST((*job.incarnation())->counter == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(a_job_that_has_moved_is_not_doubled) {
+  BOOST_TEST(Ownership::acquire(job)->end_moved(move_to("far-away", 4)).ok());
+  BOOST_TEST((job_state(job)->kind == JobState::Kind::kElsewhere));
+  auto refused = Ownership::acquire(job);
+  BOOST_REQUIRE(!refused.ok());
+  BOOST_TEST(contains(refused.error().message, "has moved to host far-away"));
+  BOOST_TEST(!Ownership::acquire(job, {.force = false, .counter = 4}).ok());
+  BOOST_TEST(!remove_job(job, false).ok());
+  BOOST_TEST(Ownership::acquire(job, {.force = true, .counter = {}})->counter() == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(where_a_job_has_moved_to_its_life_is_that_of_the_move) {
+  write_owner(move_to(this_host()->name, 4));
+  BOOST_TEST(!Ownership::acquire(job).ok());
+  BOOST_TEST(!Ownership::acquire(job, {.force = false, .counter = 3}).ok());
+  BOOST_TEST(Ownership::acquire(job, {.force = false, .counter = 4})->counter() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_move_does_not_replace_a_newer_life) {
+  auto stale = Ownership::acquire(job);
+  write_owner(somewhere_else());
+  BOOST_TEST(stale->end_moved(move_to("far-away", 7)).ok());
+  BOOST_TEST((*job.incarnation())->supervisor.value == 1234);
 }
 
 BOOST_AUTO_TEST_CASE(after_a_reboot_the_owner_is_gone) {
@@ -168,7 +230,7 @@ BOOST_AUTO_TEST_CASE(after_a_reboot_the_owner_is_gone) {
 }
 
 BOOST_AUTO_TEST_CASE(a_stale_copy_changes_nothing) {
-  auto stale = Ownership::acquire(job, false);
+  auto stale = Ownership::acquire(job);
   BOOST_REQUIRE(stale.ok());
   // The successor, on another host, which this host's lock did not stop.
   Incarnation successor = somewhere_else();
@@ -187,7 +249,7 @@ BOOST_AUTO_TEST_CASE(a_stale_copy_changes_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_removed_job_is_no_longer_owned) {
-  auto ownership = Ownership::acquire(job, false);
+  auto ownership = Ownership::acquire(job);
   BOOST_REQUIRE(ownership.ok());
   BOOST_REQUIRE(remove_job_folder(job).ok());
   BOOST_TEST(!ownership->check_still_mine().ok());
@@ -195,7 +257,7 @@ BOOST_AUTO_TEST_CASE(a_removed_job_is_no_longer_owned) {
 }
 
 BOOST_AUTO_TEST_CASE(the_finished_marker_keeps_the_status) {
-  auto ownership = Ownership::acquire(job, false);
+  auto ownership = Ownership::acquire(job);
   BOOST_REQUIRE(ownership.ok());
   BOOST_TEST(!job.finished()->has_value());
   BOOST_REQUIRE(ownership->write_finished(3 << 8).ok());
@@ -214,7 +276,7 @@ BOOST_AUTO_TEST_CASE(the_finished_marker_keeps_the_status) {
 BOOST_AUTO_TEST_CASE(a_folder_that_others_can_write_is_not_trusted) {
   std::filesystem::permissions(job.path(), std::filesystem::perms::group_write,
                                std::filesystem::perm_options::add);
-  auto ownership = Ownership::acquire(job, false);
+  auto ownership = Ownership::acquire(job);
   BOOST_REQUIRE(!ownership.ok());
   BOOST_TEST((ownership.error().kind == ErrorKind::kPermission));
 }
@@ -240,9 +302,9 @@ BOOST_AUTO_TEST_CASE(a_killed_program_that_is_still_being_taken_down_is_waited_f
     owner.root_start = ck::proc::read_stat(owner.root)->start_time;
     write_owner(owner);
   }
-  BOOST_TEST(!Ownership::acquire(job, false).ok());
+  BOOST_TEST(!Ownership::acquire(job).ok());
   kill(program, SIGKILL);
-  auto ownership = Ownership::acquire(job, false);
+  auto ownership = Ownership::acquire(job);
   BOOST_TEST(ownership.ok());
   siginfo_t info{};
   BOOST_TEST(waitid(P_PID, static_cast<id_t>(program), &info, WEXITED | WNOHANG) == 0);

@@ -122,7 +122,7 @@ class Job {
   int supervise(const std::function<int()>& program, const Engine& engine, const Settings& settings,
                 int ready) {
     if (!block_supervised_signals().ok()) return 250;
-    auto ownership = Ownership::acquire(dir_, false);
+    auto ownership = Ownership::acquire(dir_);
     if (!ownership.ok()) return 251;
     auto listening =
         open_control_socket(socket_name(this_host()->pid_namespace, RealPid(getpid())));
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(stop_ends_the_job_without_a_finished_marker) {
   BOOST_TEST(reply->done().stopped());
   BOOST_TEST(client->wait_for_end(std::chrono::seconds(5)));
   // Its lock is free by then.
-  BOOST_TEST(Ownership::acquire(job.dir(), false).ok());
+  BOOST_TEST(Ownership::acquire(job.dir()).ok());
   BOOST_TEST(job.wait() == kDefaultStopExit);
   BOOST_TEST(!job.dir().finished()->has_value());
 }

@@ -55,7 +55,7 @@ _ckrun_option_value()
         --peers-from) mapfile -t COMPREPLY < <(compgen -W 'gridengine slurm' -- "$current") ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$current") ;;
         --valid) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d' -- "$current") ;;
-        --host | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
+        --host | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -100,8 +100,8 @@ _ckpt()
         local options='--dir --help'
         case $sub in
             save) options+=' --stop --hold --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
-            unhold) options+=' --end' ;;
-            restart) options+=' --as --pids --rollback-files --force --threads --interval --keep --redraw -s
+            unhold) options+=' --end --counter --moved-to' ;;
+            restart) options+=' --as --pids --rollback-files --force --hold --counter --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
             attach) options+=' --redraw' ;;
             ls) options+=' --json --all-hosts' ;;

@@ -28,4 +28,5 @@ pg_ctl -D data -l server.log -w start >/dev/null
 psql -X -A -t -c "$totals"
 pg_amcheck --heapallindexed && echo no damage
 pg_ctl -D data -w -m fast stop >/dev/null
-grep -E 'PANIC|FATAL|ERROR' server.log || echo nothing in the log
+# A fast stop ends an autovacuum that is at work, and the log says so: that is no damage.
+grep -E 'PANIC|FATAL|ERROR' server.log | grep -v 'due to administrator command' || echo nothing in the log
