@@ -150,6 +150,11 @@ CK_EXPORT int nanosleep(const timespec* request, timespec* remaining) {
   return -1;
 }
 
+CK_EXPORT int thrd_sleep(const timespec* duration, timespec* remaining) {
+  const int error = clock_nanosleep(CLOCK_REALTIME, 0, duration, remaining);
+  return error == 0 ? 0 : error == EINTR ? -1 : -2;
+}
+
 CK_EXPORT unsigned sleep(unsigned seconds) {
   timespec time{static_cast<time_t>(seconds), 0};
   const int saved = errno;

@@ -69,5 +69,5 @@ int run(std::vector<std::string> args) {
 
 int main(int argc, char** argv) {
   ck::log::init("ckpt");
-  return ck::tools::run({argv + 1, argv + argc});
+  return ck::tools::finish_output(ck::tools::kCkpt, ck::tools::run({argv + 1, argv + argc}));
 }

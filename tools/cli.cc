@@ -1,7 +1,9 @@
 #include "tools/cli.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 
 namespace ck::tools {
@@ -27,6 +29,14 @@ bool takes_next_word(const std::vector<const CLI::App*>& apps, const std::string
 int fail(const char* tool, const Error& error) {
   std::fprintf(stderr, "%s: %s\n", tool, error.text().c_str());
   return exit_code(error.kind);
+}
+
+int finish_output(const char* tool, int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  const int failed =
+      fail(tool, make_error(ErrorKind::kCannotWrite, "standard output cannot be written: " +
+                                                         std::string(std::strerror(errno))));
+  return status == 0 ? failed : status;
 }
 
 std::optional<int> parse(const char* tool, CLI::App& app, const std::vector<std::string>& args) {

@@ -12,6 +12,8 @@ namespace ck::tools {
 
 // Prints "tool: message (hint)" and returns the exit code.
 int fail(const char* tool, const Error& error);
+// The exit status of a command that has printed: `status`, unless its output was lost.
+int finish_output(const char* tool, int status);
 
 // Parses `args` (without the program's name). If the command ends with that (--help, or a mistake),
 // returns the exit code.

@@ -135,6 +135,7 @@ struct AgentPage {
 };
 static_assert(sizeof(AgentPage) <= kAgentPageBytes);
 
+inline constexpr uint32_t kNamespaces = 8;
 struct AreaHeader {
   uint64_t magic;
   uint32_t version;
@@ -165,6 +166,10 @@ struct AreaHeader {
   uint8_t owner_mutex[64];  // supervisor only: the pthread_mutex_t
 
   IdTable ids;
+
+  // Engine only, so that it belongs to no version: the namespaces that the job was given at its
+  // start or restart, by inode (capture/apart.h); all 0: not known.
+  uint32_t namespaces[kNamespaces];
 };
 
 inline constexpr uint64_t kSlotsOffset = (sizeof(AreaHeader) + 4095) / 4096 * 4096;

@@ -37,8 +37,24 @@ int exit_code(ErrorKind kind) {
   return EX_SOFTWARE;
 }
 
+namespace {
+
+// Names of files and programs may have any character; a terminal acts on some.
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char code[8];
+    std::snprintf(code, sizeof code, c == '\n' ? "\\n" : "\\x%02x", byte);
+    result += byte < 0x20 || byte == 0x7f ? std::string(code) : std::string(1, c);
+  }
+  return result;
+}
+
+}  // namespace
+
 std::string Error::text() const {
-  return hint.empty() ? message : message + " (" + hint + ")";
+  return escaped(hint.empty() ? message : message + " (" + hint + ")");
 }
 
 namespace {

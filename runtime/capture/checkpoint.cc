@@ -142,17 +142,24 @@ class Checkpoint {
   }
 
   // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
-  Status scan_mappings() {
-    for (RealPid pid : CK_TRY(job_members(root_, CK_TRY(area_.inode()))))
+  Status look_before() {
+    std::size_t slots = 0;
+    for (RealPid pid : CK_TRY(job_members(root_, CK_TRY(area_.inode())))) {
       if (auto scanned = proc::read_smaps(pid); scanned.ok())
         scans_[pid.value] = std::move(*scanned);
-    return {};
+      if (auto status = proc::read_status(pid); status.ok()) slots += status->threads + kSpareSlots;
+      if (auto threads = proc::read_program_threads(pid);
+          threads.ok() && !find_apart(*threads, noted_namespaces(*area_.header())))
+        known_whole_.insert(pid.value);
+    }
+    return area_.reserve(static_cast<unsigned>(std::min<std::size_t>(slots, area_.slot_count())));
   }
 
   Status capture_frozen() {
-    CK_TRY(scan_mappings());
+    CK_TRY(look_before());
     frozen_since_ = steady_clock::now();
-    job_ = CK_TRY(FrozenJob::freeze(root_, area_, deadline_, options_.allow_uncontrolled));
+    job_ = CK_TRY(
+        FrozenJob::freeze(root_, area_, deadline_, options_.allow_uncontrolled, known_whole_));
     spdlog::debug("frozen after {} us", elapsed_us());
     *manifest_.mutable_job() = options_.job;
     CK_TRY(capture_states());
@@ -310,6 +317,7 @@ class Checkpoint {
   SharedMemory shared_;
   resources::HeldConnections held_;
   std::map<pid_t, std::vector<proc::Mapping>> scans_;
+  std::set<pid_t> known_whole_;
   std::unique_ptr<FrozenJob> job_;
   // One for each process, as are the next. Null: there was no room for one, and the process itself
   // is read while it stands still.

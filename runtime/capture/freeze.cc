@@ -114,17 +114,6 @@ std::optional<FoundRecord> find_record(RealPid pid, const user_regs_struct& regi
   return found;
 }
 
-// /proc tells nothing of a leader that has called pthread_exit: all is root's there, as of an
-// undumpable process.
-Result<RealPid> living_thread(RealPid pid) {
-  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
-  for (RealPid thread : threads) {
-    const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (status.ok() && status->vm_size != 0) return thread;
-  }
-  return pid;
-}
-
 std::uint64_t* argument(abi::SignalFrame& frame, std::uint32_t index) {
   switch (index) {
     case 0:
@@ -192,6 +181,54 @@ std::int64_t monotonic_of(RealPid pid) {
   if (!(offsets >> clock >> seconds >> nanoseconds) || clock != "monotonic")
     seconds = nanoseconds = 0;
   return (now.tv_sec + seconds) * 1'000'000'000 + now.tv_nsec + nanoseconds;
+}
+
+Result<RealPid> living_thread(RealPid pid) {
+  const std::vector<RealPid> threads = CK_TRY(proc::read_program_threads(pid));
+  for (RealPid thread : threads) {
+    const Result<proc::ProcessStatus> status = proc::read_status(thread);
+    if (status.ok() && status->vm_size != 0) return thread;
+  }
+  return pid;
+}
+
+Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
+                                                     const std::vector<proc::Mapping>& mappings,
+                                                     const std::string& area) {
+  using Answer = std::optional<Uncontrolled>;
+  const std::string nul(1, '\0');
+  const std::string environment = nul + CK_TRY(proc::read_proc(process, "environ"));
+  if (environment.find(nul + abi::kAreaVariable + "=" + area + nul) == std::string::npos)
+    return Answer(
+        {"runs without the agent: it was started with an environment that lacks it",
+         "programs start others through execve(2), posix_spawn(3) and their kin of libc"});
+  const bool has_loader = std::any_of(mappings.begin(), mappings.end(), [](const auto& mapping) {
+    return mapping.path.find("/ld-linux") != std::string::npos;
+  });
+  if (has_loader) return Answer();
+  // The loader is mapped by execve itself.
+  const Result<std::string> exe = proc::read_proc_link(process, "exe");
+  if (!exe.ok() || exe->find("/ld-linux") != std::string::npos) return Answer();
+  return Answer({"runs without the agent: its program is statically linked",
+                 "jobs with such programs cannot be checkpointed by this mode"});
+}
+
+std::optional<std::string> other_user(const proc::ProcessStatus& status,
+                                      const proc::ProcessStatus& supervisor) {
+  const auto ids = [](const auto& four) {
+    std::string text;
+    for (auto id : four) text += (text.empty() ? "" : ", ") + std::to_string(id);
+    return text;
+  };
+  if (status.uids != supervisor.uids)
+    return "runs as user " + std::to_string(status.uids[1]) +
+           ", not as ckrun does (real, effective, saved and file system ids: " + ids(status.uids) +
+           "); ids that a job has changed are not kept";
+  if (status.gids != supervisor.gids)
+    return "runs as group " + std::to_string(status.gids[1]) +
+           ", not as ckrun does (real, effective, saved and file system ids: " + ids(status.gids) +
+           "); ids that a job has changed are not kept";
+  return std::nullopt;
 }
 
 Status FrozenProcess::begin_stop() {
@@ -426,28 +463,13 @@ Result<bool> FrozenProcess::leave_id_handlers(std::string& obstacle) {
 
 // Without the agent, and not because it is just being started.
 Status FrozenProcess::refuse_uncontrolled() {
-  const std::string variable =
-      std::string(abi::kAreaVariable) + "=" + area_.header()->path + std::string(1, '\0');
-  const std::string environment = CK_TRY(proc::read_proc(witness, "environ"));
-  const bool told = (std::string(1, '\0') + environment).find('\0' + variable) != std::string::npos;
-  const std::string who = "process " + to_string(pid) + " (" + status.name + ")";
   uncontrolled = true;
-  if (!told)
-    return make_error(
-        ErrorKind::kRefused,
-        who + " runs without the agent: it was started with an environment that lacks it",
-        "programs start others through execve(2), posix_spawn(3) and their kin of libc");
-  uncontrolled = std::none_of(mappings.begin(), mappings.end(), [](const auto& mapping) {
-    return mapping.path.find("/ld-linux") != std::string::npos;
-  });
-  if (!uncontrolled) return {};
-  // The loader is mapped by execve itself.
-  const Result<std::string> exe = proc::read_proc_link(witness, "exe");
-  uncontrolled = exe.ok() && exe->find("/ld-linux") == std::string::npos;
-  if (!uncontrolled) return {};
+  const auto why = CK_TRY(why_uncontrolled(witness, mappings, area_.header()->path));
+  uncontrolled = why.has_value();
+  if (!why) return {};
   return make_error(ErrorKind::kRefused,
-                    who + " runs without the agent: its program is statically linked",
-                    "jobs with such programs cannot be checkpointed by this mode");
+                    "process " + to_string(pid) + " (" + status.name + ") " + why->reason,
+                    why->advice);
 }
 
 bool FrozenProcess::in_serve_loop(const user_regs_struct& registers) const {
@@ -482,8 +504,35 @@ Status FrozenProcess::read_statuses() {
   for (const TracedThread& thread : traced_) {
     statuses_.push_back(CK_TRY(proc::read_status(thread.tid())));
     CK_TRY(refuse_seccomp(statuses_.back()));
+    CK_TRY(refuse_credentials(statuses_.back()));
+    // The agent's own calls would be sent to the program.
+    if (CK_TRY(thread.dispatches_calls()))
+      return make_error(ErrorKind::kRefused,
+                        "thread " + to_string(thread.tid()) + " of process " + to_string(pid) +
+                            " (" + status.name +
+                            ") has its system calls dispatched (PR_SET_SYSCALL_USER_DISPATCH)");
   }
   return {};
+}
+
+Status FrozenProcess::refuse_credentials(const proc::ProcessStatus& of_thread) const {
+  static const Result<proc::ProcessStatus> own = proc::read_status(RealPid(::getpid()));
+  if (!own.ok()) return own.error();
+  auto reason = other_credentials(statuses_.front(), of_thread);
+  if (!reason) reason = other_user(of_thread, *own);
+  if (!reason) return {};
+  return make_error(ErrorKind::kRefused, "thread " + to_string(of_thread.pid) + " of process " +
+                                             to_string(pid) + " (" + status.name + ") " + *reason);
+}
+
+Status FrozenProcess::refuse_apart() const {
+  std::vector<RealPid> all;
+  for (const TracedThread& thread : traced_) all.push_back(thread.tid());
+  const auto apart = find_apart(all, noted_namespaces(*area_.header()));
+  if (!apart) return {};
+  const std::string who = apart->thread == pid ? "" : "thread " + to_string(apart->thread) + " of ";
+  return make_error(ErrorKind::kRefused,
+                    who + "process " + to_string(pid) + " (" + status.name + ") " + apart->reason);
 }
 
 // Before any thread is diverted: a filter may kill the process at the agent's first system call.

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/capture/apart.h"
 #include "runtime/capture/held_threads.h"
 #include "runtime/capture/interrupted_call.h"
 #include "runtime/capture/trace.h"
@@ -63,6 +64,9 @@ class FrozenProcess {
   // See FrozenJob.
   Status die_with_supervisor(bool dies);
 
+  // After stop(): what of it an image would not keep (apart.h).
+  Status refuse_apart() const;
+
   proc::Mailbox mailbox(std::size_t thread = 0);
   std::vector<proc::Mailbox> mailboxes();  // of all threads
   // Of a copy or a helper of this process. Answers as late as the process itself may.
@@ -100,6 +104,7 @@ class FrozenProcess {
   bool in_serve_loop(const user_regs_struct& registers) const;
   Result<bool> can_park(std::string& obstacle);
   Status refuse_seccomp(const proc::ProcessStatus& status) const;
+  Status refuse_credentials(const proc::ProcessStatus& status) const;
   Status read_statuses();
   Status prepare(std::size_t thread, std::int64_t monotonic_now);
   Status divert();
@@ -117,6 +122,23 @@ class FrozenProcess {
   std::size_t settled_ = 0;  // of traced_: those that have stopped
   HeldThreads held_;         // stopped by job control: stay traced while frozen
 };
+
+// A thread of the process that /proc tells about: nothing of a leader that has called pthread_exit,
+// all is root's there, as of an undumpable process.
+Result<RealPid> living_thread(RealPid pid);
+
+// Why a process cannot be controlled, with advice; or nothing: it has the agent, or is just being
+// started and will have it. `area`: path of the job's control area. Any thread.
+struct Uncontrolled {
+  std::string reason, advice;
+};
+Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
+                                                     const std::vector<proc::Mapping>& mappings,
+                                                     const std::string& area);
+
+// Why: it has other ids than the supervisor, which a restart would not give it; or nothing. Pure.
+std::optional<std::string> other_user(const proc::ProcessStatus& status,
+                                      const proc::ProcessStatus& supervisor);
 
 // CLOCK_MONOTONIC as the process sees it (its time namespace), in nanoseconds.
 std::int64_t monotonic_of(RealPid pid);

@@ -1,8 +1,6 @@
 #include "runtime/capture/frozen_job.h"
 
-#include <linux/kcmp.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,13 +26,15 @@ bool maps(RealPid pid, ino_t area) {
          });
 }
 
-// Memory shared without being threads would have to be restored so.
-Status refuse_shared_memory(const FrozenProcess& process) {
-  const RealPid parent = process.status.ppid;
-  if (::syscall(SYS_kcmp, process.pid.value, parent.value, KCMP_VM, 0, 0) != 0) return {};
-  return make_error(ErrorKind::kRefused,
-                    "process " + to_string(process.pid) + " (" + process.status.name +
-                        ") shares its memory with its parent (clone with CLONE_VM)");
+// What is shared without being threads would have to be restored so.
+Status refuse_shared(const FrozenProcess& process) {
+  const auto shared = shared_with(process.witness, process.status.ppid);
+  if (!shared) return {};
+  const auto [what, how] =
+      std::pair(shared->substr(0, shared->find(" (")), shared->substr(shared->find(" (")));
+  return make_error(ErrorKind::kRefused, "process " + to_string(process.pid) + " (" +
+                                             process.status.name + ") shares " + what +
+                                             " with its parent" + how);
 }
 
 }  // namespace
@@ -77,8 +77,10 @@ Result<std::vector<RealPid>> job_members(RealPid root, ino_t area) {
 }
 
 Result<std::unique_ptr<FrozenJob>> FrozenJob::freeze(RealPid root, ControlArea& area,
-                                                     Deadline deadline, bool allow_uncontrolled) {
+                                                     Deadline deadline, bool allow_uncontrolled,
+                                                     std::set<pid_t> known_whole) {
   std::unique_ptr<FrozenJob> job(new FrozenJob(root, area, deadline, allow_uncontrolled));
+  job->known_whole_ = std::move(known_whole);
   job->area_inode_ = CK_TRY(area.inode());
   std::string obstacle;
   for (;;) {
@@ -216,7 +218,8 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
       CK_TRY(note_ended(process->pid));
       continue;
     }
-    if (process->pid != root_) CK_TRY(refuse_shared_memory(*process));
+    if (process->pid != root_) CK_TRY(refuse_shared(*process));
+    if (!known_whole_.contains(process->pid.value)) CK_TRY(process->refuse_apart());
     processes.push_back(std::move(process));
   }
   return all;
@@ -267,6 +270,7 @@ Status FrozenJob::park_all() {
             " threads; it was started for " + std::to_string(area_.slot_count() - kSpareSlots) +
             " threads, and each process counts as " + std::to_string(kSpareSlots) + " more",
         "start the job with a larger ckrun --max-threads");
+  CK_TRY(area_.reserve(static_cast<unsigned>(slots)));
   unsigned next = 0;
   for (const auto& process : processes) {
     CK_TRY(process->park(next));

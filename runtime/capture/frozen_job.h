@@ -26,8 +26,11 @@ struct EndedProcess {
 
 class FrozenJob {
  public:
+  // `known_whole`: processes of which a look just before has found no thread that is apart
+  // (apart.h): they are not looked at again while all stands still.
   static Result<std::unique_ptr<FrozenJob>> freeze(RealPid root, ControlArea& area,
-                                                   Deadline deadline, bool allow_uncontrolled);
+                                                   Deadline deadline, bool allow_uncontrolled,
+                                                   std::set<pid_t> known_whole = {});
   ~FrozenJob() = default;  // the job goes on
 
   Status thaw();
@@ -62,6 +65,7 @@ class FrozenJob {
   ino_t area_inode_ = 0;
   Deadline deadline_;
   bool allow_uncontrolled_;
+  std::set<pid_t> known_whole_;
   std::set<pid_t> seen_;
   // Those with a thread in such a wait, by pid. They are kept over attempts, stopped or about to:
   // the thread cannot be detached there, and may be in the next wait when it is looked at again.

@@ -137,7 +137,26 @@ Status MemoryCapture::write_private(image::Writer& writer, RealPid from) {
   for (const Area& area : areas_)
     CK_TRY(feed_private(area, scan, area.kind == Class::kPrivateFile ? over_file : anonymous));
   CK_TRY(anonymous.flush());
-  return over_file.flush();
+  CK_TRY(over_file.flush());
+  return note_guards(scan);
+}
+
+// A copy of the process has them too.
+Status MemoryCapture::note_guards(const proc::PageScan& scan) {
+  if (!scan.tells_guards()) return {};
+  for (std::size_t i = 0; i < areas_.size(); ++i) {
+    const Area& area = areas_[i];
+    if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile) continue;
+    image::MappingRecord& saved = *manifest_.mutable_processes(static_cast<int>(index_))
+                                       ->mutable_mappings(static_cast<int>(i));
+    CK_TRY(scan.scan(area.mapping.begin, area.mapping.end, proc::PageScan::Kind::kGuard,
+                     [&](proc::PageRun run) -> Status {
+                       saved.add_guard_begin(run.begin);
+                       saved.add_guard_end(run.end);
+                       return {};
+                     }));
+  }
+  return {};
 }
 
 Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,

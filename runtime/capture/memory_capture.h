@@ -42,6 +42,7 @@ class MemoryCapture {
   };
   Status add_object(Area& area);
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
+  Status note_guards(const proc::PageScan& scan);
   Status feed_private(const Area& area, const proc::PageScan& scan,
                       memory::ChunkFeeder& feeder) const;
 

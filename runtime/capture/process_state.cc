@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "runtime/abi/sigaction.h"
 #include "runtime/base/timespec.h"
 #include "runtime/capture/pending_signals.h"
@@ -16,6 +18,13 @@
 
 namespace ck::capture {
 
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
 using abi::KernelSigaction;
 using abi::kLastSignal;
 using proc::Mailbox;
@@ -23,6 +32,13 @@ using proc::Mailbox;
 namespace {
 
 constexpr std::uint64_t kSaRestart = 0x10000000;
+constexpr int kMembarrierGetRegistrations = 1 << 9;  // Linux 6.3
+constexpr std::size_t kLdtEntryBytes = 8;
+
+// What it says of a kernel that does not know the question: nothing is there to be kept.
+std::uint32_t answer_or_0(const Mailbox& box, unsigned call) {
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(box.result(call), 0));
+}
 
 // Under virtual ids the agent stands before all handlers of the program (abi::AgentPage::actions).
 KernelSigaction programs_own(const abi::AgentPage& agent, int number, KernelSigaction action) {
@@ -106,6 +122,9 @@ Status fill_from_proc(FrozenProcess& process, image::ProcessRecord& record) {
                      ? process.agent.exe
                      : CK_TRY(proc::read_proc_link(pid, "exe")));
   record.set_oom_score_adj(std::atoi(CK_TRY(proc::read_proc(pid, "oom_score_adj")).c_str()));
+  if (const auto filter = proc::read_proc(pid, "coredump_filter"); filter.ok())
+    record.set_coredump_filter(
+        static_cast<std::uint32_t>(std::strtoul(filter->c_str(), nullptr, 16)));
   fill_credentials(status, *record.mutable_credentials());
   CK_TRY(fill_layout(pid, stat, *record.mutable_layout()));
   for (const proc::Limit& limit : CK_TRY(proc::read_limits(pid))) {
@@ -189,9 +208,12 @@ void ProcessCapture::ask_process(Mailbox& box) {
   box.add(SYS_prctl, PR_GET_CHILD_SUBREAPER, subreaper_);
   box.add(SYS_prctl, PR_GET_PDEATHSIG, death_);
   thp_ = box.add(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0).index;
-  securebits_ = box.add(SYS_prctl, PR_GET_SECUREBITS).index;
   brk_ = box.add(SYS_brk, 0).index;
   parent_ = box.add(SYS_getppid).index;
+  membarrier_ = box.add(SYS_membarrier, kMembarrierGetRegistrations, 0, 0).may_fail();
+  mdwe_ = box.add(SYS_prctl, PR_GET_MDWE, 0, 0, 0, 0).may_fail();
+  merge_ = box.add(SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0).may_fail();
+  ldt_ = box.add(SYS_modify_ldt, 0, box.reserve(kLdtEntryBytes), kLdtEntryBytes).may_fail();
   box.add(SYS_clock_gettime, CLOCK_MONOTONIC, times_);
   box.add(SYS_clock_gettime, CLOCK_BOOTTIME, times_ + sizeof(timespec));
   box.add(SYS_clock_gettime, CLOCK_REALTIME, times_ + 2 * sizeof(timespec));
@@ -230,7 +252,10 @@ void ProcessCapture::read_attributes(image::ProcessRecord& record,
   record.set_child_subreaper(box.value_at<int>(subreaper_) != 0);
   record.set_parent_death_signal(box.value_at<int>(death_));
   record.set_thp_disabled(box.result(thp_) != 0);
-  record.mutable_credentials()->set_securebits(static_cast<std::uint32_t>(box.result(securebits_)));
+  record.mutable_credentials()->set_securebits(questions_[0].securebits(box));
+  record.set_membarrier(answer_or_0(box, membarrier_));
+  record.set_mdwe(answer_or_0(box, mdwe_));
+  record.set_memory_merge(answer_or_0(box, merge_) != 0);
   record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk_)));
   auto nanoseconds = [&](std::uint64_t index) {
     return to_nanoseconds(box.value_at<timespec>(times_ + index * sizeof(timespec)));
@@ -249,9 +274,22 @@ Status ProcessCapture::capture_threads(image::ProcessRecord& record) {
   return {};
 }
 
+// What only the process itself could be asked for.
+Status ProcessCapture::refuse_unasked() const {
+  const std::string of = "process " + to_string(process_.pid) + " (" + process_.status.name + ")";
+  if (answer_or_0(boxes_[0], ldt_) != 0)
+    return make_error(ErrorKind::kRefused, of + " has segments of its own (modify_ldt)");
+  for (std::size_t i = 1; i < boxes_.size(); ++i)
+    if (questions_[i].securebits(boxes_[i]) != questions_[0].securebits(boxes_[0]))
+      return make_error(ErrorKind::kRefused, "thread " + to_string(process_.threads[i].real) +
+                                                 " of " + of + " has securebits of its own");
+  return {};
+}
+
 Status ProcessCapture::capture(image::ProcessRecord& record, image::ClockRecord& clocks) {
   CK_TRY(fill_from_proc(process_, record));
   CK_TRY(await_answers());
+  CK_TRY(refuse_unasked());
   read_attributes(record, clocks);
   read_signal_actions(record);
   const auto intervals = boxes_[0].value_at<IntervalTimers>(timers_);

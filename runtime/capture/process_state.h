@@ -28,13 +28,15 @@ class ProcessCapture {
   void read_attributes(image::ProcessRecord& record, image::ClockRecord& clocks) const;
   void read_signal_actions(image::ProcessRecord& record) const;
   Status capture_threads(image::ProcessRecord& record);
+  Status refuse_unasked() const;
 
   FrozenProcess& process_;
   std::deque<proc::Mailbox> boxes_;         // of its threads
   std::vector<ThreadQuestions> questions_;  // the same
   proc::Mailbox::Address actions_ = 0, timers_ = 0, subreaper_ = 0, death_ = 0, times_ = 0;
   // Numbers of calls.
-  unsigned personality_ = 0, dumpable_ = 0, thp_ = 0, securebits_ = 0, brk_ = 0, parent_ = 0;
+  unsigned personality_ = 0, dumpable_ = 0, thp_ = 0, brk_ = 0, parent_ = 0, membarrier_ = 0,
+           mdwe_ = 0, merge_ = 0, ldt_ = 0;
 };
 
 image::HostRecord describe_host();

@@ -1,5 +1,6 @@
 // `ckpt check`: what would be refused, or be different after a restart, told from outside.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,10 +8,14 @@
 
 #include "runtime/abi/control_area.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/capture/apart.h"
 #include "runtime/capture/checkpoint.h"
+#include "runtime/capture/freeze.h"
 #include "runtime/capture/frozen_job.h"
 #include "runtime/capture/seccomp.h"
 #include "runtime/memory/mappings.h"
+#include "runtime/proc/control_area.h"
+#include "runtime/proc/proc_file.h"
 #include "runtime/proc/status.h"
 #include "runtime/proc/tasks.h"
 #include "runtime/resources/capture.h"
@@ -37,14 +42,36 @@ Status survey_mappings(RealPid pid, std::vector<Finding>& findings) {
   return {};
 }
 
-void survey_status(RealPid pid, const proc::ProcessStatus& status, std::vector<Finding>& findings) {
-  if (std::count(status.uids.begin(), status.uids.end(), ::geteuid()) != 4)
-    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")",
-                        "runs as user " + std::to_string(status.uids[1]), "", true});
+// `root`: of the job's first process; `supervisor`: of its parent.
+void survey_status(RealPid pid, const proc::ProcessStatus& status, const proc::ProcessStatus& root,
+                   const proc::ProcessStatus& supervisor, std::vector<Finding>& findings) {
+  const std::string who = "process " + to_string(pid) + " (" + status.name + ")";
+  if (const auto reason = other_user(status, supervisor))
+    findings.push_back({pid, who, *reason, "", true});
   if (status.tracer)
-    findings.push_back({pid, "process " + to_string(pid),
-                        "is traced by process " + to_string(status.tracer), "detach the debugger",
-                        true});
+    findings.push_back({pid, who, "is traced by process " + to_string(status.tracer),
+                        "detach the debugger", true});
+  if (status.ns_tgid.size() != root.ns_tgid.size())
+    findings.push_back({pid, who, "is in a pid namespace that the job has made", "", true});
+}
+
+// The kernel shows such a process to root alone; a checkpoint asks it to be dumpable for a moment.
+bool is_undumpable(RealPid pid, std::vector<Finding>& findings) {
+  if (::access(proc::proc_path(pid, "fd").c_str(), R_OK) == 0 || errno != EACCES) return false;
+  findings.push_back({pid, "process " + to_string(pid),
+                      "has made itself undumpable, so only a checkpoint can look at it", "",
+                      false});
+  return true;
+}
+
+void survey_folder(RealPid pid, std::vector<Finding>& findings) {
+  struct stat folder {};
+  const Result<std::string> cwd = proc::read_proc_link(pid, "cwd");
+  if (!cwd.ok() || ::stat(proc::proc_path(pid, "cwd").c_str(), &folder) != 0 ||
+      folder.st_nlink != 0)
+    return;
+  findings.push_back(
+      {pid, "working directory " + *cwd, "was removed", "a restart needs it: make it again", true});
 }
 
 // The control area that a process has mapped, if any.
@@ -56,26 +83,74 @@ std::optional<proc::Mapping> area_of(RealPid pid) {
   return std::nullopt;
 }
 
-bool has_virtual_ids(const proc::Mapping& area) {
+// What of its header is needed; as if all were 0 where it cannot be read.
+struct AreaFacts {
+  std::string path;  // empty: there is none
+  unsigned slots = 0;
+  std::uint32_t virtual_ids = 0;
+  Namespaces namespaces{};
+};
+AreaFacts facts_of(const proc::Mapping& area) {
+  AreaFacts facts;
+  facts.path = area.path;
+  facts.slots = ControlArea::slots_of_size(area.size());
   const UniqueFd file(::open(area.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  std::uint32_t on = 0;
-  const auto place =
-      static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
-  return file.valid() && ::pread(file.get(), &on, sizeof on, place) == sizeof on && on != 0;
+  if (!file) return facts;
+  const auto ids = static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
+  (void)!::pread(file.get(), &facts.virtual_ids, sizeof facts.virtual_ids, ids);
+  (void)!::pread(file.get(), facts.namespaces.data(), sizeof facts.namespaces,
+                 offsetof(abi::AreaHeader, namespaces));
+  return facts;
 }
 
-// The supervisor is the job's parent. A process that is not under ckrun is judged by its own
-// parent.
-Status survey_seccomp(RealPid pid, RealPid supervisor, bool virtual_ids,
+void survey_control(RealPid pid, const proc::ProcessStatus& status, const AreaFacts& area,
+                    std::vector<Finding>& findings) {
+  if (area.path.empty() || area_of(pid)) return;
+  const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(pid);
+  if (!mappings.ok()) return;
+  const auto why = why_uncontrolled(pid, *mappings, area.path);
+  if (why.ok() && *why)
+    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")", (*why)->reason,
+                        (*why)->advice, true});
+}
+
+// One for each process.
+Status survey_threads(RealPid pid, const proc::ProcessStatus& outer, const AreaFacts& area,
                       std::vector<Finding>& findings) {
-  const proc::ProcessStatus outer = CK_TRY(proc::read_status(supervisor));
+  std::vector<RealPid> threads;
+  std::optional<proc::ProcessStatus> first;
   for (RealPid thread : CK_TRY(proc::read_program_threads(pid))) {
     const Result<proc::ProcessStatus> status = proc::read_status(thread);
-    if (!status.ok() || !has_own_seccomp(*status, outer, virtual_ids)) continue;
-    findings.push_back({pid, "thread " + to_string(thread), kSeccompReason, "", true});
-    break;
+    if (!status.ok() || status->vm_size == 0) continue;  // it has ended
+    threads.push_back(thread);
+    if (!first) first = *status;
+    std::optional<std::string> reason = other_credentials(*first, *status);
+    if (has_own_seccomp(*status, outer, area.virtual_ids != 0)) reason = kSeccompReason;
+    if (!reason) continue;
+    findings.push_back({pid, "thread " + to_string(thread), *reason, "", true});
+    return {};
   }
+  const auto apart = find_apart(threads, area.namespaces);
+  // It may have been just ending.
+  if (!apart || !find_apart(threads, area.namespaces)) return {};
+  findings.push_back({pid, "thread " + to_string(apart->thread), apart->reason, "", true});
   return {};
+}
+
+// Which shares its memory until it has started a program.
+bool has_vfork_child(RealPid pid) {
+  const Result<std::vector<RealPid>> threads = proc::read_program_threads(pid);
+  return threads.ok() && std::any_of(threads->begin(), threads->end(), [](RealPid thread) {
+           const Result<proc::ProcessStatus> status = proc::read_status(thread);
+           return status.ok() && status->state == 'D';
+         });
+}
+
+void survey_sharing(RealPid pid, const proc::ProcessStatus& status,
+                    std::vector<Finding>& findings) {
+  if (const auto shared = shared_with(pid, status.ppid); shared && !has_vfork_child(status.ppid))
+    findings.push_back({pid, "process " + to_string(pid) + " (" + status.name + ")",
+                        "shares with its parent " + *shared, "", true});
 }
 
 }  // namespace
@@ -84,19 +159,31 @@ Result<std::vector<Finding>> survey(RealPid root) {
   std::vector<Finding> findings;
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
   std::vector<RealPid> living;
-  const std::optional<proc::Mapping> area = area_of(root);
-  const bool virtual_ids = area && has_virtual_ids(*area);
+  const std::optional<proc::Mapping> area = area_of(CK_TRY(living_thread(root)));
+  const AreaFacts facts = area ? facts_of(*area) : AreaFacts();
+  // A process that is not under ckrun is judged by its own parent.
+  const proc::ProcessStatus outer =
+      CK_TRY(proc::read_status(status.ppid ? status.ppid : RealPid(::getpid())));
+  std::size_t slots = 0;
   for (RealPid pid : CK_TRY(job_members(root, area ? area->inode : 0))) {
     const Result<proc::ProcessStatus> now = proc::read_status(pid);
-    if (!now.ok() || !proc::any_thread_alive(pid)) continue;
-    living.push_back(pid);
-    survey_status(pid, *now, findings);
-    Status surveyed =
-        survey_seccomp(pid, status.ppid ? status.ppid : RealPid(::getpid()), virtual_ids, findings);
-    if (surveyed.ok()) surveyed = survey_mappings(pid, findings);
+    const Result<RealPid> witness = living_thread(pid);
+    if (!now.ok() || !witness.ok() || !proc::any_thread_alive(pid)) continue;
+    slots += now->threads + kSpareSlots;
+    survey_status(pid, *now, status, outer, findings);
+    if (is_undumpable(*witness, findings)) continue;
+    living.push_back(*witness);
+    survey_folder(*witness, findings);
+    survey_control(*witness, *now, facts, findings);
+    Status surveyed = survey_threads(pid, outer, facts, findings);
+    if (pid != root) survey_sharing(*witness, *now, findings);
+    if (surveyed.ok()) surveyed = survey_mappings(*witness, findings);
     // A child may have ended, or be out of reach, which the status has told.
     if (!surveyed.ok() && pid == root) return std::move(surveyed).error();
   }
+  if (facts.slots != 0 && slots > facts.slots)
+    findings.push_back({root, "the job", "has more processes and threads than it was started for",
+                        "start it with a larger ckrun --max-threads", true});
   for (const resources::Objection& objection : CK_TRY(resources::classify(living)))
     findings.push_back(
         {objection.pid, objection.object, objection.reason, objection.advice, objection.fatal});

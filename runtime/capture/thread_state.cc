@@ -23,6 +23,8 @@ void ThreadQuestions::add_to(Mailbox& box) {
   box.add(SYS_get_robust_list, 0, robust_, robust_ + 8);
   box.add(SYS_rt_sigpending, pending_, 8);
   slack_ = box.add(SYS_prctl, PR_GET_TIMERSLACK).index;
+  mce_kill_ = box.add(SYS_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0).may_fail();
+  securebits_ = box.add(SYS_prctl, PR_GET_SECUREBITS).index;
 }
 
 void ThreadQuestions::read(const Mailbox& box, image::ThreadRecord& record,
@@ -36,9 +38,15 @@ void ThreadQuestions::read(const Mailbox& box, image::ThreadRecord& record,
   record.set_robust_list(box.value_at<std::uint64_t>(robust_));
   record.set_robust_list_size(box.value_at<std::uint64_t>(robust_ + 8));
   record.set_timer_slack_ns(static_cast<std::uint64_t>(box.result(slack_)));
+  if (box.result(mce_kill_) >= 0)
+    record.set_mce_kill(static_cast<std::uint32_t>(box.result(mce_kill_)));
   frame.altstack_sp = saved.address();
   frame.altstack_size = saved.size();
   frame.altstack_flags = saved.flags();
+}
+
+std::uint32_t ThreadQuestions::securebits(const Mailbox& box) const {
+  return static_cast<std::uint32_t>(box.result(securebits_));
 }
 
 std::uint64_t ThreadQuestions::pending(const Mailbox& box) const {

@@ -22,6 +22,8 @@ constexpr unsigned kMaxXstate = 65536;
 constexpr int kPeekAtOnce = 32;
 // PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13; glibc's ptrace.h is older.
 constexpr int kGetRseqConfiguration = 0x420f;
+// PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4.
+constexpr int kGetDispatchConfiguration = 0x4211;
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD;
 constexpr int kSyscallStop = SIGTRAP | 0x80;  // with PTRACE_O_TRACESYSGOOD
 
@@ -209,6 +211,17 @@ Result<RseqState> TracedThread::rseq() const {
     return failed("PTRACE_GET_RSEQ_CONFIGURATION");
   }
   return RseqState{configuration.pointer, configuration.size, configuration.signature};
+}
+
+Result<bool> TracedThread::dispatches_calls() const {
+  struct {
+    std::uint64_t mode, selector, offset, length;
+  } configuration{};
+  if (trace(kGetDispatchConfiguration, tid_, sizeof configuration, raw(&configuration)) != 0) {
+    if (errno == EIO || errno == EINVAL) return false;  // before Linux 6.4
+    return failed("PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG");
+  }
+  return configuration.mode != 0;
 }
 
 Result<std::vector<QueuedSignal>> TracedThread::queued_signals(bool of_process) const {

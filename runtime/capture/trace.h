@@ -59,6 +59,7 @@ class TracedThread {
   Result<std::uint64_t> signal_mask() const;      // the true one, not that of a sigsuspend
   Status set_signal_mask(std::uint64_t mask) const;
   Result<RseqState> rseq() const;
+  Result<bool> dispatches_calls() const;  // PR_SET_SYSCALL_USER_DISPATCH is on
   Result<std::vector<QueuedSignal>> queued_signals(bool of_process) const;
   Status die_with_tracer(bool dies) const;  // of a stopped one; see HeldThreads
   Status detach();                          // the thread runs on

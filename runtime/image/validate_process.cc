@@ -46,6 +46,21 @@ std::string mapping_name(const MappingRecord& mapping) {
   return text;
 }
 
+Status check_guards(const MappingRecord& mapping) {
+  if (mapping.guard_begin_size() != mapping.guard_end_size())
+    return invalid("has impossible guard pages");
+  std::uint64_t after = mapping.begin();
+  for (int i = 0; i < mapping.guard_begin_size(); ++i) {
+    const std::uint64_t begin = mapping.guard_begin(i);
+    const std::uint64_t end = mapping.guard_end(i);
+    if (begin < after || end <= begin || end > mapping.end() || begin % kPageBytes != 0 ||
+        end % kPageBytes != 0)
+      return invalid("has impossible guard pages");
+    after = end;
+  }
+  return {};
+}
+
 Status check_mapping(const MappingRecord& mapping, std::uint64_t after, const Manifest& manifest) {
   if (mapping.begin() % kPageBytes != 0 || mapping.end() % kPageBytes != 0 ||
       mapping.begin() >= mapping.end() || mapping.end() > kAddressLimit) {
@@ -73,7 +88,7 @@ Status check_mapping(const MappingRecord& mapping, std::uint64_t after, const Ma
                          mapping.end() - mapping.begin() > kMaxFileOffset - mapping.offset())) {
     return invalid("has an impossible offset");
   }
-  return {};
+  return check_guards(mapping);
 }
 
 Status check_mappings(const ProcessRecord& process, const Manifest& manifest) {

@@ -6,6 +6,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <utility>
 
 #include "runtime/base/log.h"
 
@@ -36,6 +37,7 @@ ControlSession::ControlSession(Socket socket, Handler handler)
 
 ControlSession::~ControlSession() {
   --open_;
+  if (!outgoing_.empty()) --sending_;
 }
 
 void ControlSession::start(std::chrono::milliseconds patience) {
@@ -89,6 +91,7 @@ void ControlSession::send_progress(const wire::ProgressReply& progress) {
   wire::Reply reply;
   *reply.mutable_progress() = progress;
   outgoing_.push_back(make_frame(reply.SerializeAsString()));
+  ++sending_;
   write_next();
 }
 
@@ -96,7 +99,19 @@ void ControlSession::send_last(const wire::Reply& reply) {
   if (last_sent_) return;
   last_sent_ = true;
   outgoing_.push_back(make_frame(reply.SerializeAsString()));
-  if (outgoing_.size() == 1) write_next();
+  if (outgoing_.size() > 1) return;
+  ++sending_;
+  write_next();
+}
+
+void ControlSession::sent_all() {
+  outgoing_.clear();
+  if (--sending_ == 0 && when_all_sent_) std::exchange(when_all_sent_, nullptr)();
+}
+
+void ControlSession::when_all_sent(std::function<void()> done) {
+  if (sending_ == 0) return done();
+  when_all_sent_ = std::move(done);
 }
 
 void ControlSession::write_next() {
@@ -104,8 +119,9 @@ void ControlSession::write_next() {
   asio::async_write(socket_, asio::buffer(outgoing_.front()),
                     [self](error_code error, std::size_t) {
                       self->outgoing_.pop_front();
+                      if (!error && !self->outgoing_.empty()) return self->write_next();
+                      self->sent_all();
                       if (error) return self->close();
-                      if (!self->outgoing_.empty()) return self->write_next();
                       if (self->last_sent_ && !self->keep_open_) self->close();
                     });
 }

@@ -31,6 +31,8 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   bool client_gone() const { return client_gone_; }
 
   static int open_sessions() { return open_; }
+  // Once: at once, or as soon as no session has anything left to send.
+  static void when_all_sent(std::function<void()> done);
 
  private:
   void read_body();
@@ -38,6 +40,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   void watch_for_hangup();
   void write_next();
   void close();
+  void sent_all();
 
   Socket socket_;
   boost::asio::steady_timer deadline_;
@@ -50,6 +53,8 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   bool last_sent_ = false;
   bool keep_open_ = false;
   static inline int open_ = 0;
+  static inline int sending_ = 0;  // sessions with something in outgoing_
+  static inline std::function<void()> when_all_sent_;
 
  public:
   // After the last reply the connection stays open until the session is destroyed: its end then

@@ -31,6 +31,12 @@ Result<Installation> find_installation() {
     found.agent = (folder / layout.agent).lexically_normal().string();
     found.restorer = (folder / layout.restorer).lexically_normal().string();
     if (access(found.agent.c_str(), R_OK) == 0 && access(found.restorer.c_str(), X_OK) == 0) {
+      // LD_PRELOAD takes these for the ends of names (ld.so(8)).
+      if (found.agent.find_first_of(" \t\n:") != std::string::npos)
+        return make_error(
+            ErrorKind::kRefused,
+            "LD_PRELOAD cannot name the agent " + found.agent + ": its path has a blank or a colon",
+            "install ckrun in a folder without them");
       return found;
     }
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -51,7 +52,9 @@ Result<ControlArea> area_for(const JobDir& job, const std::string& agent,
   if (slots == 0) {
     return make_error(ErrorKind::kBadImage, "the image records a control area of no possible size");
   }
-  return make_area(job, agent, slots, request_signal);
+  const auto used =
+      static_cast<unsigned>(std::min<std::size_t>(restore::slots_needed(manifest), slots));
+  return make_area(job, agent, slots, used, request_signal);
 }
 
 // Programs look at TERM once, when they start.

@@ -17,18 +17,29 @@
 
 namespace ck::job {
 
+namespace {
+
+Result<ControlArea> make_area_in(const std::string& folder, const std::string& agent,
+                                 unsigned slots, unsigned reserved, int request_signal) {
+  ControlArea area = CK_TRY(ControlArea::create(folder, agent, slots, request_signal));
+  CK_TRY(area.reserve(reserved));
+  return area;
+}
+
+}  // namespace
+
 Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
-                              int request_signal) {
+                              unsigned reserved, int request_signal) {
   const char* runtime_folder = std::getenv("XDG_RUNTIME_DIR");
   // Memory-backed places first: nothing of the area needs to reach a disk.
   for (std::string folder :
        {std::string("/dev/shm"), std::string(runtime_folder == nullptr ? "" : runtime_folder)}) {
     if (folder.empty() || access(folder.c_str(), W_OK | X_OK) != 0) continue;
     remove_stale_areas(folder);
-    Result<ControlArea> area = ControlArea::create(folder, agent, slots, request_signal);
+    Result<ControlArea> area = make_area_in(folder, agent, slots, reserved, request_signal);
     if (area.ok()) return area;
   }
-  return ControlArea::create(job.path(), agent, slots, request_signal);
+  return make_area_in(job.path(), agent, slots, reserved, request_signal);
 }
 
 Result<UniqueFd> open_own_control_socket() {

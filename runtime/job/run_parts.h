@@ -14,8 +14,9 @@
 
 namespace ck::job {
 
+// In the first folder that has room for the first `reserved` of its slots (ControlArea::reserve).
 Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
-                              int request_signal);
+                              unsigned reserved, int request_signal);
 
 // Clients find this process from now on, so it comes before anything they could see of the job.
 Result<UniqueFd> open_own_control_socket();

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "runtime/base/log.h"
+#include "runtime/capture/apart.h"
 #include "runtime/job/installation.h"
 #include "runtime/job/own_terminal.h"
 #include "runtime/job/remove_job.h"
@@ -25,8 +26,10 @@ Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation
                      process::LaunchOptions options, unsigned max_threads, UniqueFd control_socket,
                      const KeeperLink* terminal, bool* launched) {
   const Settings& settings = job.info().settings;
-  ControlArea area = CK_TRY(
-      make_area(job, installation.agent, max_threads + kSpareSlots, settings.request_signal));
+  // A program of one process and one thread can be checkpointed, however full the folder gets.
+  ControlArea area = CK_TRY(make_area(job, installation.agent, max_threads + kSpareSlots,
+                                      1 + kSpareSlots, settings.request_signal));
+  CK_TRY(capture::note_namespaces(area, RealPid(getpid())));
   CK_TRY(become_subreaper());
   std::optional<SharedTerminal> shared;
   if (terminal == nullptr) shared.emplace();

@@ -27,6 +27,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::chrono::seconds kEndPatience{10};  // after SIGKILL
+constexpr std::chrono::seconds kLastWords{2};
 
 Error program_ended() {
   return make_error(ErrorKind::kNotFound, "the job's program has just ended");
@@ -107,7 +108,7 @@ void Supervisor::on_head_ended() {
 
 // A checkpoint that runs while the program ends decides what its end means: stopped or finished.
 void Supervisor::end_if_idle() {
-  if (runner_->busy()) return;
+  if (runner_->busy() || finishing_) return;
   if (!head_ended_) return on_child_change();
   note_root_status();
   if (!stop_exit_ && go_on_with_orphan()) return;
@@ -148,6 +149,7 @@ bool Supervisor::go_on_with_orphan() {
 }
 
 void Supervisor::finish() {
+  finishing_ = true;
   if (stop_exit_) {
     exit_status_ = *stop_exit_;
   } else if (!root_status_.ok()) {
@@ -161,8 +163,13 @@ void Supervisor::finish() {
   if (parts_.shared != nullptr)
     parts_.shared->end(!stop_exit_ && root_status_.ok() && WIFEXITED(*root_status_));
   server_.close();
-  if (moved_) return hand_over();
-  io_.stop();
+  if (moved_) hand_over();
+  // A client that does not read is not waited for.
+  interval_.expires_after(kLastWords);
+  interval_.async_wait([this](error_code error) {
+    if (!error) io_.stop();
+  });
+  ControlSession::when_all_sent([this] { io_.stop(); });
 }
 
 // --- a job that goes on elsewhere
@@ -173,7 +180,6 @@ void Supervisor::hand_over() {
   if (given.ok()) given = parts_.ownership.end_moved(*moved_);
   stop_session_->send_last(given.ok() ? moved_reply_ : failure_reply(given.error()));
   stop_session_.reset();
-  asio::post(io_, [this] { io_.stop(); });  // the answer goes first
 }
 
 // What the image left out, too.

@@ -121,6 +121,7 @@ class Supervisor {
   std::shared_ptr<std::shared_ptr<ControlSession>> held_asker_;
   std::unique_ptr<process::RootProcess> orphan_;  // the head, once the root has ended
   Result<int> root_status_{0};                    // once it has ended
+  bool finishing_ = false;
   bool head_ended_ = false;
   bool root_ended_ = false;
   std::optional<int> stop_exit_;      // the job was stopped by a checkpoint

@@ -111,6 +111,12 @@ Result<std::uint32_t> ObjectTable::add_file(const struct stat& status, int fd,
     record.set_kind(ObjectRecord::PATH);
   } else if (path.starts_with("/memfd:")) {
     CK_TRY(describe_memfd(fd, status, record));
+  } else if (deleted && status.st_nlink != 0) {
+    return make_error(ErrorKind::kRefused,
+                      "file " + path +
+                          " was removed there, but has other names (hard links); a "
+                          "restart would give the job a copy of its own",
+                      "remove those, or close the file");
   } else if (deleted || is_nfs_leftover(path)) {
     record.set_kind(ObjectRecord::SAVED);
   } else {

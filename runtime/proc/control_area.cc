@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <chrono>
 #include <cstring>
@@ -18,6 +19,10 @@ namespace {
 
 // Parked threads look after the supervisor five times a second (abi/serve.h).
 constexpr std::chrono::milliseconds kOrphanTime{500};
+// Of the header, at its beginning and its end: all but the table of ids.
+constexpr std::uint64_t kHeaderBytes = 4096;
+static_assert(abi::kSlotsOffset - offsetof(AreaHeader, namespaces) <= kHeaderBytes);
+static_assert(offsetof(AreaHeader, ids) + offsetof(abi::IdTable, keys) <= kHeaderBytes);
 
 static_assert(sizeof(pthread_mutex_t) <= sizeof(AreaHeader::owner_mutex));
 
@@ -92,6 +97,8 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
   const std::size_t size = abi::kSlotsOffset + std::size_t{slots} * abi::kSlotStride;
   if (::ftruncate(area.fd_.get(), static_cast<off_t>(size)) != 0)
     return sys_error("size control area " + area.path_);
+  CK_TRY(area.allocate(0, kHeaderBytes));
+  CK_TRY(area.allocate(abi::kSlotsOffset - kHeaderBytes, abi::kSlotsOffset));
   area.header_ = CK_TRY(map_whole(area.fd_.get(), size, area.path_));
   AreaHeader* header = area.header_;
   header->version = abi::kVersion;
@@ -105,6 +112,34 @@ Result<ControlArea> ControlArea::create(const std::string& directory, const std:
   become_first_owner(header);
   header->magic = abi::kMagic;
   return area;
+}
+
+Status ControlArea::reserve(unsigned slots) {
+  if (slots <= reserved_) return {};
+  CK_TRY(allocate(abi::kSlotsOffset, abi::kSlotsOffset + std::uint64_t{slots} * abi::kSlotStride));
+  reserved_ = slots;
+  return {};
+}
+
+Status ControlArea::reserve_ids() {
+  return allocate(0, abi::kSlotsOffset);
+}
+
+// Some file systems cannot (NFS, fallocate(2)); what is there already costs no room.
+Status ControlArea::allocate(std::uint64_t begin, std::uint64_t end) {
+  int done = 0;
+  do {
+    done = ::fallocate(fd_.get(), 0, static_cast<off_t>(begin), static_cast<off_t>(end - begin));
+  } while (done != 0 && errno == EINTR);
+  if (done == 0 || errno == EOPNOTSUPP) return {};
+  Error error = sys_error("reserve " + std::to_string((end - begin + 1023) / 1024) +
+                          " KiB for control area " + path_);
+  const std::string folder = path_.substr(0, path_.rfind('/'));
+  struct statvfs room {};
+  if (::statvfs(folder.c_str(), &room) == 0)
+    error.message += ", in " + folder + " are " +
+                     std::to_string(room.f_bavail * room.f_frsize / 1024) + " KiB free";
+  return std::move(error).with_hint("make room in " + folder);
 }
 
 unsigned ControlArea::slots_of_size(std::uint64_t size) {
@@ -157,6 +192,7 @@ ControlArea& ControlArea::operator=(ControlArea&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(header_, other.header_);
   std::swap(remove_file_, other.remove_file_);
+  std::swap(reserved_, other.reserved_);
   return *this;
 }
 

@@ -24,6 +24,12 @@ class ControlArea {
   // outlive the job.
   static Result<ControlArea> create(const std::string& directory, const std::string& agent_path,
                                     unsigned slots, int request_signal);
+  // Gives the first `slots` slots their memory, for good: without it, whoever touches them, the
+  // program's threads too, dies by SIGBUS where the folder's file system is full. An Error of kind
+  // kCannotWrite says so; nothing has changed then. Costs nothing where it has been done.
+  Status reserve(unsigned slots);
+  // The same for the table of ids (abi/ids.h).
+  Status reserve_ids();
   // Opens the area of a job whose supervisor died, and becomes its owner.
   static Result<ControlArea> adopt(const std::string& path);
 
@@ -48,10 +54,12 @@ class ControlArea {
 
  private:
   ControlArea() = default;
+  Status allocate(std::uint64_t begin, std::uint64_t end);
   UniqueFd fd_;
   std::string path_;
   abi::AreaHeader* header_ = nullptr;
   bool remove_file_ = true;
+  unsigned reserved_ = 0;  // slots
 };
 
 }  // namespace ck

@@ -49,6 +49,11 @@ Mailbox::CallRef Mailbox::CallRef::stop_on_error() const {
   return *this;
 }
 
+unsigned Mailbox::CallRef::may_fail() const {
+  box->may_fail_.set(index);
+  return index;
+}
+
 Mailbox::Address Mailbox::slot_address(unsigned index) const {
   return area_address_ + abi::kSlotsOffset + std::uint64_t{index} * abi::kSlotStride;
 }
@@ -111,6 +116,7 @@ void Mailbox::set_argument(unsigned call, unsigned position, CallRef ref) {
 void Mailbox::clear() {
   slot_->call_count = 0;
   data_used_ = 0;
+  may_fail_.reset();
   finished_ = false;
 }
 
@@ -164,7 +170,7 @@ std::int64_t Mailbox::result(unsigned call) const {
 Status Mailbox::expect_all(const std::string& what) const {
   for (unsigned i = 0; i < slot_->call_count; ++i) {
     const abi::Call& call = slot_->calls[i];
-    if (call.skipped || !is_error(call.result)) continue;
+    if (call.skipped || !is_error(call.result) || may_fail_[i]) continue;
     return sys_error(what + " (system call " + std::to_string(call.number) + " in process " +
                          to_string(pid_) + ")",
                      static_cast<int>(-call.result));

@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include <bitset>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +42,7 @@ class Mailbox {
     unsigned index;
     Mailbox* box;
     CallRef stop_on_error() const;
+    unsigned may_fail() const;  // expect_all() does not look at it; its index
   };
 
   // `area_address`: where the process maps the area. `pid`: asked whether it still lives.
@@ -138,6 +140,7 @@ class Mailbox {
   Address area_address_;
   RealPid pid_;
   std::size_t data_used_ = 0;
+  std::bitset<abi::kMaxCalls> may_fail_;
   bool finished_ = false;
   std::optional<std::chrono::steady_clock::time_point> answer_by_;
   std::function<void()> idle_;

@@ -36,6 +36,8 @@ class PageScan {
   Status scan(std::uint64_t begin, std::uint64_t end, Kind kind,
               const std::function<Status(PageRun)>& found) const;
 
+  // Whether kGuard finds any: before Linux 6.15 the kernel does not tell of them.
+  bool tells_guards() const { return has_guard_; }
   bool has_ioctl() const { return has_ioctl_; }
   void use_ioctl(bool use) { has_ioctl_ = use; }  // for tests of the other way
 

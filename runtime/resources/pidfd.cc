@@ -41,7 +41,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
     if (process->tgid != process->pid)
       return make_error(ErrorKind::kRefused, "it is a pidfd of a thread");
     const pid_t inner = process->ns_pid.empty() ? pid : process->ns_pid.back();
-    state.set_pid(session.processes[0].mailbox->area().virtual_id(inner));
+    if (!session.survey) state.set_pid(session.processes[0].mailbox->area().virtual_id(inner));
   }
   record.set_state(state.SerializeAsString());
   return {};

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -69,6 +70,14 @@ Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFi
          path.substr(tail);
 }
 
+// A restart opens it by its path again.
+Status check_openable(const OpenFile& file, const ObjectRecord& object) {
+  if (object.kind() != ObjectRecord::PATH || (file.entry.info.flags & O_PATH) != 0) return {};
+  const int mode = (file.reads() ? R_OK : 0) | (file.writes() ? W_OK : 0);
+  if (::faccessat(AT_FDCWD, object.path().c_str(), mode, AT_EACCESS) == 0) return {};
+  return sys_error("it could not be opened again");
+}
+
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   if (is_kernel_file(file)) {
     record.set_state(CK_TRY(kernel_file_name(session, file)));
@@ -76,6 +85,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   }
   record.set_object(
       CK_TRY(session.objects.add_file(file.status, file.duplicate.get(), file.entry.target)));
+  if (session.survey) CK_TRY(check_openable(file, session.objects.record(record.object())));
   if (file.writes() && memory::is_posix_shared_memory(file.entry.target))
     return session.objects.keep_content(record.object());
   return {};

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "runtime/base/log.h"
+#include "runtime/capture/apart.h"
 #include "runtime/memory/restored_objects.h"
 #include "runtime/proc/cpu.h"
 #include "runtime/proc/pass_descriptor.h"
@@ -108,6 +109,8 @@ class Restart {
     CK_TRY(tree_->end_ended());
     for (Process& process : processes_)
       CK_TRY(set_attributes(process.box, *process.record, process.page()));
+    CK_TRY(capture::note_namespaces(area_, spawned_->root->pid()));
+    compare_groups(manifest_.processes(0).credentials(), warnings_);
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
@@ -176,6 +179,7 @@ class Restart {
       slot.state = abi::kArriving;
     }
     mode_ = PidsMode::kVirtual;
+    CK_TRY(area_.reserve_ids());
     spawned_ = CK_TRY(spawn_virtual(manifest_, area_, options_.restorer_path, kFirstSlot));
     tell_of_clocks();
     return {};
@@ -532,6 +536,10 @@ class Restart {
 };
 
 }  // namespace
+
+std::size_t slots_needed(const image::Manifest& manifest) {
+  return Tree::slots(manifest);
+}
 
 Result<Restarted> restart(const image::Reader& reader, ControlArea& area,
                           const RestartOptions& options) {

@@ -40,6 +40,9 @@ struct Restarted {
 };
 
 // `area`: a new control area with at least as many slots as the image has threads.
+// Of the control area: how many a restart uses.
+std::size_t slots_needed(const image::Manifest& manifest);
+
 Result<Restarted> restart(const image::Reader& reader, ControlArea& area,
                           const RestartOptions& options);
 

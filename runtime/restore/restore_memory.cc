@@ -21,6 +21,12 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
 #endif
@@ -228,6 +234,16 @@ Status name_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
   return {};
 }
 
+// Nothing of them can be changed any more.
+Status seal_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
+  Batch batch(box, "seal a mapping");
+  for (const MapStep& step : steps)
+    if (step.mapping->sealed())
+      CK_TRY(batch.add(SYS_mseal, step.mapping->begin(),
+                       step.mapping->end() - step.mapping->begin(), 0));
+  return batch.flush();
+}
+
 }  // namespace
 
 Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& files) {
@@ -301,12 +317,16 @@ Status finish_mappings(Mailbox& box, const std::vector<MapStep>& steps) {
     const std::uint64_t size = mapping.end() - begin;
     for (const auto& row : kLateAdvice)
       if (mapping.advice() & row.advice) CK_TRY(batch.add(SYS_madvise, begin, size, row.madvise));
+    for (int i = 0; i < mapping.guard_begin_size(); ++i)
+      CK_TRY(batch.add(SYS_madvise, mapping.guard_begin(i),
+                       mapping.guard_end(i) - mapping.guard_begin(i), MADV_GUARD_INSTALL));
     if (needs_protect(step)) CK_TRY(batch.add(SYS_mprotect, begin, size, mapping.protection()));
     if (mapping.locked())
       CK_TRY(batch.add(SYS_mlock2, begin, size, mapping.lock_on_fault() ? MLOCK_ONFAULT : 0));
   }
   CK_TRY(batch.flush());
-  return name_mappings(box, steps);
+  CK_TRY(name_mappings(box, steps));
+  return seal_mappings(box, steps);
 }
 
 }  // namespace ck::restore

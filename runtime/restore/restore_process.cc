@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
@@ -22,6 +24,13 @@
 #define PR_TIMER_CREATE_RESTORE_IDS 77
 #define PR_TIMER_CREATE_RESTORE_IDS_OFF 0
 #define PR_TIMER_CREATE_RESTORE_IDS_ON 1
+#endif
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
 #endif
 
 namespace ck::restore {
@@ -54,8 +63,13 @@ Status set_signal_actions(Mailbox& box, const image::ProcessRecord& process,
 Status set_folders(Mailbox& box, const image::ProcessRecord& process) {
   if (process.root() != "/" && !process.root().empty())
     CK_TRY(box.call("chroot to " + process.root(), SYS_chroot, box.put_string(process.root())));
-  Result<std::int64_t> changed = box.call("enter the working directory " + process.cwd(), SYS_chdir,
-                                          box.put_string(process.cwd()));
+  // So the kernel shows one that was removed.
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string cwd = process.cwd();
+  if (cwd.ends_with(kDeleted) && ::access(cwd.c_str(), F_OK) != 0)
+    cwd.resize(cwd.size() - kDeleted.size());
+  Result<std::int64_t> changed =
+      box.call("enter the working directory " + cwd, SYS_chdir, box.put_string(cwd));
   if (!changed.ok())
     return std::move(changed).error().with_hint("make the directory again, then restart");
   return {};
@@ -141,6 +155,14 @@ Status set_layout(Mailbox& box, const image::ProcessRecord& process, int exe_fd)
   return {};
 }
 
+constexpr std::uint32_t kKeepCaps = 1 << 4;  // SECBIT_KEEP_CAPS
+
+std::vector<gid_t> sorted_groups(const image::CredentialsRecord& saved) {
+  std::vector<gid_t> groups(saved.groups().begin(), saved.groups().end());
+  std::sort(groups.begin(), groups.end());
+  return groups;
+}
+
 Status drop_bounding(Mailbox& box, std::uint64_t bounding) {
   constexpr int kLastCapability = 63;
   box.clear();
@@ -148,6 +170,37 @@ Status drop_bounding(Mailbox& box, std::uint64_t bounding) {
     if (!(bounding >> capability & 1)) box.add(SYS_prctl, PR_CAPBSET_DROP, capability);
   // EINVAL for numbers that this kernel does not have; EPERM where there is no right to drop.
   return box.run();
+}
+
+std::vector<gid_t> own_groups() {
+  std::vector<gid_t> groups(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+  const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+  groups.resize(static_cast<std::size_t>(std::max(count, 0)));
+  std::sort(groups.begin(), groups.end());
+  return groups;
+}
+
+// As the thread has been given those of the restart.
+Status set_groups(Mailbox& box, const std::vector<gid_t>& groups) {
+  if (::geteuid() != 0 || groups == own_groups()) return {};
+  box.clear();
+  const auto list = box.put(std::as_bytes(std::span(groups)));
+  CK_TRY(box.call("set the supplementary groups", SYS_setgroups, groups.size(), list));
+  return {};
+}
+
+Status set_securebits(Mailbox& box, std::uint32_t securebits) {
+  if (securebits == 0) return {};
+  box.clear();
+  const auto set = box.call("set the securebits that the job has", SYS_prctl, PR_SET_SECUREBITS,
+                            securebits, 0, 0, 0);
+  if (set.ok()) return {};
+  // Needs no right.
+  if (securebits == kKeepCaps) {
+    CK_TRY(box.call("keep capabilities", SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0));
+    return {};
+  }
+  return set.error();
 }
 
 Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
@@ -192,8 +245,14 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
   if (process.parent_death_signal() != 0)
     box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
   if (process.no_new_privs()) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  for (std::uint32_t bit = 0; bit < 32; ++bit)
+    if (process.membarrier() >> bit & 1) box.add(SYS_membarrier, 1u << bit, 0, 0);
+  if (process.memory_merge()) box.add(SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
+  if (process.mdwe() != 0) box.add(SYS_prctl, PR_SET_MDWE, process.mdwe(), 0, 0, 0);
   CK_TRY(box.run());
-  return box.expect_all("set process attributes");
+  CK_TRY(box.expect_all("set process attributes"));
+  if (!process.has_coredump_filter()) return {};
+  return proc::write_proc(box.pid(), "coredump_filter", std::to_string(process.coredump_filter()));
 }
 
 // Lower limits always work; raising a hard limit needs a right that the restart may not have.
@@ -245,7 +304,9 @@ Status start_clocks(Mailbox& box, const image::ProcessRecord& process,
 }
 
 Status drop_privileges(Mailbox& box, const image::CredentialsRecord& saved) {
+  CK_TRY(set_groups(box, sorted_groups(saved)));
   CK_TRY(drop_bounding(box, saved.cap_bounding()));
+  CK_TRY(set_securebits(box, saved.securebits()));
   const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const auto low = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask); };
   const auto high = [](std::uint64_t mask) { return static_cast<std::uint32_t>(mask >> 32); };
@@ -273,6 +334,11 @@ Status drop_privileges(Mailbox& box, const image::CredentialsRecord& saved) {
       box.add(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
   CK_TRY(box.run());
   return box.expect_all("set capabilities");
+}
+
+void compare_groups(const image::CredentialsRecord& saved, std::vector<std::string>& warnings) {
+  if (::geteuid() == 0 || sorted_groups(saved) == own_groups()) return;
+  warnings.push_back("the job's supplementary groups are those of the restart, not its own");
 }
 
 Status set_dumpable(Mailbox& box, const image::ProcessRecord& process) {

@@ -34,8 +34,11 @@ Status discard_pending(proc::Mailbox& box, const image::ProcessRecord& process,
 Status start_clocks(proc::Mailbox& box, const image::ProcessRecord& process,
                     std::vector<std::string>& warnings);
 
-// Capabilities belong to the thread: each gives up by itself what the restart needed and it never
-// had.
+// An ordinary user cannot change them.
+void compare_groups(const image::CredentialsRecord& saved, std::vector<std::string>& warnings);
+
+// Groups, securebits and capabilities belong to the thread: each gives up by itself what the
+// restart needed and it never had.
 Status drop_privileges(proc::Mailbox& box, const image::CredentialsRecord& saved);
 
 // Last: an undumpable process is out of our reach.

@@ -51,6 +51,8 @@ Status set_own_state(Mailbox& box, const image::ThreadRecord& thread) {
   box.add(SYS_sigaltstack, box.put_value(stack), 0);
   box.add(SYS_prctl, PR_SET_NAME, box.put_string(thread.name()));
   box.add(SYS_prctl, PR_SET_TIMERSLACK, thread.timer_slack_ns());
+  if (thread.has_mce_kill())
+    box.add(SYS_prctl, PR_MCE_KILL, PR_MCE_KILL_SET, thread.mce_kill(), 0, 0);
   CK_TRY(box.run());
   return box.expect_all("set the state of thread " + std::to_string(thread.tid()));
 }

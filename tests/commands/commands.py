@@ -2,6 +2,7 @@
 """The commands as their users see them: exit statuses, names, options, printed results."""
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -11,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import case, processes  # noqa: E402
-from harness.job import Job  # noqa: E402
+from harness.job import Bench, Job  # noqa: E402
 
 
 class Run(case.Case):
@@ -134,6 +135,9 @@ class Trees(case.Case):
         done = self.bench.ckpt("mixed")
         self.assertEqual(done.returncode, 69, done.stderr)
         self.assertIn("(sleep) runs without the agent", done.stderr)
+        check = self.bench.ckpt("check", "mixed")
+        self.assertEqual(check.returncode, 69, check.stdout + check.stderr)
+        self.assertIn("(sleep): runs without the agent", check.stdout)
         job.kill()
 
     def test_uncontrolled_child_is_left_out_on_demand(self):
@@ -352,15 +356,46 @@ class Save(case.Case):
             job.wait_restarted()
         self.finish_well(job)
 
-    def refused_and_goes_on(self, guest, word):
-        job = self.start(guest)
+    def refused_and_goes_on(self, guest, word, check=True):
+        """`check`: it can be told from outside."""
+        job = self.start(guest, name=guest)
         done = self.bench.ckpt(job.pid())
         self.assertEqual(done.returncode, 69, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertIn(word, done.stderr)
-        check = self.bench.ckpt("check", job.pid())
-        self.assertIn(word, check.stdout + check.stderr)
+        if check:
+            told = self.bench.ckpt("check", job.pid())
+            self.assertEqual(told.returncode, 69, told.stdout + told.stderr)
+            self.assertIn(word, told.stdout)
         self.finish_well(job)
+        self.hold()
+
+    def test_namespaces_of_its_own_are_refused(self):
+        self.refused_and_goes_on("refused_own_namespace", "user namespace that the job has made")
+
+    def test_threads_that_are_apart_are_refused(self):
+        self.refused_and_goes_on("refused_thread_files", "CLONE_FILES")
+        self.refused_and_goes_on("refused_thread_folder", "CLONE_FS")
+        self.refused_and_goes_on("refused_thread_no_new_privs", "other no_new_privs")
+
+    def test_threads_with_capabilities_of_their_own_are_refused(self):
+        if not self.bench.am_root:
+            self.skipTest("only root has capabilities to give up")
+        self.bench.close()
+        self.bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(self.bench.close)
+        self.go = os.path.join(self.bench.folder, "go")
+        self.refused_and_goes_on("refused_thread_capabilities", "other capabilities")
+
+    def test_children_that_share_are_refused(self):
+        self.refused_and_goes_on("refused_shared_files", "CLONE_FILES")
+        self.refused_and_goes_on("refused_shared_folder", "CLONE_FS")
+
+    def test_dispatched_system_calls_are_refused(self):
+        self.refused_and_goes_on("refused_dispatched_calls", "dispatched", check=False)
+
+    def test_segments_are_refused(self):
+        self.refused_and_goes_on("refused_segments", "modify_ldt", check=False)
 
     def test_aio_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_aio", "asynchronous I/O context")
@@ -413,6 +448,116 @@ class Save(case.Case):
         done = self.bench.ckpt("check", job.pid())
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.finish_well(job)
+
+    def checked(self, command, *about, options=()):
+        """What ckpt check finds in a job of that shell command."""
+        name = f"checked{len(os.listdir(self.bench.state))}"
+        job = Job(self.bench, ["sh", "-c", command], name=name, options=options)
+        job.start()
+        job.wait_started()
+        told = self.bench.ckpt("check", job.pid())
+        self.assertEqual(told.returncode, 69, told.stdout + told.stderr)
+        for word in about:
+            self.assertIn(word, told.stdout)
+        job.kill()
+
+    def test_check_finds_what_a_restart_would_lack(self):
+        path = os.path.join(self.bench.work, "held")
+        self.checked(f"exec 5<>{path}; chmod 0 {path}; echo ready; sleep 60", "opened again")
+        folder = os.path.join(self.bench.work, "gone")
+        self.checked(f"mkdir {folder}; cd {folder}; rmdir {folder}; echo ready; sleep 60",
+                     "working directory", "removed")
+        self.checked("sleep 60 & sleep 60 & sleep 60 & echo ready; wait", "--max-threads",
+                     options=["--max-threads", "2"])
+
+    def test_file_with_another_name_is_refused(self):
+        path = os.path.join(self.bench.work, "first")
+        job = Job(self.bench, ["sh", "-c", f"exec 5>{path}; ln {path} {path}2; rm {path}; "
+                                           "echo ready; sleep 60"])
+        job.start()
+        job.wait_started()
+        for command in (["check"], []):
+            done = self.bench.ckpt(*command, job.pid())
+            self.assertEqual(done.returncode, 69, done.stdout + done.stderr)
+            self.assertIn("hard links", done.stdout + done.stderr)
+        job.kill()
+
+    def test_removed_working_directory_can_be_made_again(self):
+        folder = os.path.join(self.bench.work, "here")
+        job = Job(self.bench, ["sh", "-c", f"mkdir {folder}; cd {folder}; rmdir {folder}; "
+                                           "echo ready; sleep 60"])
+        job.start()
+        job.wait_started()
+        job.checkpoint()
+        job.kill()
+        done = self.bench.ckpt("restart", job.image)
+        self.assert_fails(done, 66, about=[f"enter the working directory {folder} in", "again"])
+        os.mkdir(folder)
+        self.bench.give(folder)
+        job.restart()
+        job.wait_restarted()
+        job.kill()
+
+    def completed(self, function, *words):
+        """What bash would offer for these words, the last of which is being typed."""
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools",
+                              "completion", "ckrun.bash")
+        done = self.bench.run(["bash", "-c", f"source {script}; compopt() {{ :; }}; "
+                               "_command_offset() { COMPREPLY=(\"program at $1\"); }; "
+                               "COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); "
+                               f"{function}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+                               "completion", *words])
+        return done.stdout.splitlines()
+
+    def test_completion(self):
+        self.assertEqual(self.completed("_ckrun", "ckrun", "--pty", "python3", ""),
+                         ["program at 2"])
+        self.assertEqual(self.completed("_ckrun", "ckrun", "--keep", "3", "python3", ""),
+                         ["program at 3"])
+        self.assertEqual(self.completed("_ckrun", "ckrun", "--keep", "=", "3", "python3", ""),
+                         ["program at 4"])
+        os.makedirs(os.path.join(self.bench.work, "jobs", "fit"))
+        with open(os.path.join(self.bench.work, "jobs", "fit", "job.json"), "w",
+                  encoding="ascii"):
+            pass
+        folder = os.path.join(self.bench.work, "jobs")
+        for words in (["--dir", folder], [f"--dir={folder}"], ["--dir", "=", folder]):
+            self.assertEqual(self.completed("_ckpt", "ckpt", "restart", *words, ""), ["fit"])
+
+    def test_output_that_is_lost_is_a_failure(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([self.bench.tool("ckpt"), "ls"], stdout=full, text=True,
+                                  stderr=subprocess.PIPE, env=self.bench.environment, check=False)
+            self.assertEqual(done.returncode, 74, done.stderr)
+            self.assertIn("standard output", done.stderr)
+
+    def test_names_in_errors_do_not_act_on_the_terminal(self):
+        done = self.bench.ckpt("verify", os.path.join(self.bench.work, "a\n\x1b[31mb"))
+        self.assert_fails(done, 66, about=["a\\n\\x1b[31mb"])
+
+    def test_installed_where_the_loader_cannot_find_it(self):
+        folder = os.path.join(self.bench.folder, "a blank")
+        for name in ("bin", "lib"):
+            shutil.copytree(os.path.join(self.bench.build, name), os.path.join(folder, name),
+                            ignore=lambda _, names: [n for n in names if n.startswith("unit_")])
+        done = self.bench.run([os.path.join(folder, "bin", "ckrun"), "true"])
+        self.assert_fails(done, 69, about=["a blank", "LD_PRELOAD"])
+
+    def test_changed_ids_are_refused(self):
+        if not self.bench.am_root:
+            self.skipTest("only root can change its ids")
+        self.bench.close()
+        self.bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(self.bench.close)
+        job = Job(self.bench, [sys.executable, "-c", "import os, time; os.setegid(6); "
+                               "print('ready', flush=True); time.sleep(60)"])
+        job.start()
+        job.wait_started()
+        for command in (["check"], []):
+            done = self.bench.ckpt(*command, job.pid())
+            self.assertEqual(done.returncode, 69, done.stdout + done.stderr)
+            self.assertIn("runs as group 6", done.stdout + done.stderr)
+        job.kill()
 
     def test_unknown_targets(self):
         self.assertEqual(self.bench.ckpt(4194303).returncode, 66)

@@ -12,6 +12,15 @@ from harness.job import Job  # noqa: E402
 
 CANNOT_WRITE, PERMISSION, NOT_FOUND, REFUSED = 74, 77, 66, 69
 INSIDE = "CKRUN_TEST_PRIVATE_MOUNTS"
+MANY_THREADS = """
+import threading, time
+threading.stack_size(65536)
+for _ in range(100): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print("ready", flush=True)
+while True:
+    time.sleep(0.2)
+    print("on", flush=True)
+"""
 
 
 class Disk(case.Case):
@@ -66,6 +75,48 @@ class Disk(case.Case):
             self.assert_checkpoint_fails(job)
         self.assertLess(shutil.disk_usage(self.bench.state).used, 1 << 20, "a piece was left")
         self.finish_well(job)
+
+    def small_shared_memory(self, size):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", "/dev/shm"],
+                       check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", "/dev/shm"], check=False)
+
+    def test_shared_memory_full(self):
+        """The control area is there: whoever touches a page of it that cannot be had dies."""
+        if self.run_in_private_mounts():
+            return
+        self.small_shared_memory("1m")
+        job = Job(self.bench, [sys.executable, "-c", MANY_THREADS], name="crowd")
+        job.start()
+        job.wait_started()
+        for how in ([], ["--stop"]):
+            done = self.bench.ckpt(*how, job.pid())
+            self.assertEqual(done.returncode, CANNOT_WRITE, done.stderr)
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+            self.assertIn("in /dev/shm are", done.stderr)
+        self.assertIsNone(job.popen.poll())
+        subprocess.run(["mount", "-o", "remount,size=16m", "/dev/shm"], check=True)
+        job.checkpoint()
+        job.kill()
+        for name in os.listdir("/dev/shm"):
+            os.unlink(os.path.join("/dev/shm", name))
+        subprocess.run(["mount", "-o", "remount,size=1m", "/dev/shm"], check=True)
+        job.restart()  # with the area in the job's own folder
+        self.assertTrue(job.output.wait_for("on"), job.report())
+        job.kill()
+
+    def test_shared_memory_full_at_the_start(self):
+        if self.run_in_private_mounts():
+            return
+        self.small_shared_memory("16k")
+        job = self.start(name="elsewhere")
+        job.checkpoint()
+        self.finish_well(job)
+        self.small_disk(1)
+        with open(os.path.join(self.bench.state, "filler"), "wb", buffering=0) as file:
+            file.write(bytes((1 << 20) - (64 << 10)))
+        done = self.bench.run([self.bench.tool("ckrun"), "true"])
+        self.assert_fails(done, CANNOT_WRITE, about=["control area", "KiB free"])
 
     def assert_checkpoint_fails(self, job, *codes):
         done = self.bench.ckpt(job.pid())

@@ -14,6 +14,7 @@
 //   ten          also ten generations
 //   crowded      also with few pids (--pids virtual)
 //   state=no     /proc state changes by itself: do not compare it
+//   check=no     ckpt check cannot see from outside that nothing would be lost
 //   maps=no      mappings change by themselves
 //   run=KIND     how to start it (see roundtrip.py: plain, exec-chain, clean-environment)
 #pragma once

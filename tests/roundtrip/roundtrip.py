@@ -33,7 +33,7 @@ GUESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "guests"
 
 def directives(guest):
     """The words of the guest's "// roundtrip:" line."""
-    words = {"delay": "0.2", "state": "yes", "maps": "yes", "run": "plain"}
+    words = {"delay": "0.2", "state": "yes", "maps": "yes", "run": "plain", "check": "yes"}
     for extension in (".c", ".cc"):
         path = os.path.join(GUESTS, guest + extension)
         if os.path.exists(path):
@@ -113,10 +113,15 @@ class RoundTrip:
                              + "\n" + self.job.report())
 
     def resume(self):
+        """The first checkpoint succeeds, so `ckpt check` must have nothing against it."""
+        begin = time.monotonic()
+        check = self.bench.ckpt("check", self.job.pid())
         for number in range(3):
-            time.sleep(self.delay / 3)
+            time.sleep(max(0, begin + (number + 1) * self.delay / 3 - time.monotonic()))
             before = self.still_snapshot()
             self.job.checkpoint()
+            if check.returncode != 0 and self.words["check"] == "yes":
+                raise AssertionError(f"ckpt check: {check.returncode}: {check.stdout}{check.stderr}")
             self.expect_same(before, f"after checkpoint {number + 1}")
 
     def restarts(self, rounds):

@@ -52,6 +52,14 @@ class Server {
   boost::asio::io_context io_;
   ControlServer server_{io_,
                         [this](std::shared_ptr<ControlSession> session, wire::Request request) {
+                          if (request.has_unhold()) {
+                            wire::Reply last;
+                            last.mutable_status()->set_name("last words");
+                            session->send_progress({});
+                            session->send_last(last);
+                            ControlSession::when_all_sent([this] { io_.stop(); });
+                            return;
+                          }
                           if (!request.has_status()) {
                             session->send_progress({});
                             waiting_.push_back(session);
@@ -112,6 +120,17 @@ BOOST_AUTO_TEST_CASE(errors_travel_whole) {
   BOOST_TEST((error_of(strange).kind == ErrorKind::kSystem));
   ck::Error endless = ck::make_error(ErrorKind::kBug, std::string(1 << 20, 'x'));
   BOOST_TEST(failure_reply(endless).SerializeAsString().size() < kLongestFrame);
+}
+
+// An end of the server does not cut off a reply that stands behind another one.
+BOOST_AUTO_TEST_CASE(last_words_are_heard) {
+  Server server;
+  UniqueFd client = server.connect_raw();
+  wire::Request request;
+  request.set_version(kProtocolVersion);
+  request.mutable_unhold();
+  send_raw(client.get(), make_frame(request.SerializeAsString()));
+  BOOST_TEST((read_to_end(client.get()).find("last words") != std::string::npos));
 }
 
 BOOST_AUTO_TEST_CASE(a_request_is_answered) {

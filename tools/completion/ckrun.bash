@@ -6,10 +6,15 @@ _ckrun_jobs_folder()
 {
     local i
     for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do
-        if [[ ${COMP_WORDS[i]} == --dir ]]; then
-            printf '%s' "${COMP_WORDS[i + 1]/#\~/$HOME}"
-            return
-        fi
+        # "=" is a word of its own, unless COMP_WORDBREAKS lacks it.
+        case ${COMP_WORDS[i]} in
+            --dir) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+                   printf '%s' "${COMP_WORDS[i + 1]/#\~/$HOME}" ;;
+            --dir=*) local folder=${COMP_WORDS[i]#--dir=}
+                     printf '%s' "${folder/#\~/$HOME}" ;;
+            *) continue ;;
+        esac
+        return
     done
     printf '%s' "${CKRUN_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/ckrun}"
 }
@@ -62,8 +67,9 @@ _ckrun()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --) ((i++)); break ;;
-            --*=* | -h | --help | --version) ;;
-            -*) ((i++)) ;;
+            --*=* | -h | --help | --version | --pty | --no-pty | --keep-hostname | --allow-uncontrolled) ;;
+            -s?*) ;;
+            -*) ((i++)); [[ ${COMP_WORDS[i]} == = ]] && ((i++)) ;;
             *) break ;;
         esac
     done
