@@ -2,6 +2,7 @@
 #include "tools/ckpt.h"
 
 #include "runtime/base/log.h"
+#include "runtime/base/standard_streams.h"
 #include "tools/cli.h"
 
 namespace ck::tools {
@@ -66,6 +67,7 @@ int run(std::vector<std::string> args) {
 }  // namespace ck::tools
 
 int main(int argc, char** argv) {
+  ck::fill_standard_streams();
   ck::log::init("ckpt");
   return ck::tools::run({argv + 1, argv + argc});
 }

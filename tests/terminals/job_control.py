@@ -3,6 +3,7 @@
 user's own modes, windows of other sizes, terminals that go away."""
 import os
 import signal
+import subprocess
 import sys
 import termios
 import time
@@ -94,6 +95,30 @@ class OnTerminal(case.Case):
         with open(os.path.join(self.bench.state, "job", "incarnation"), encoding="utf-8") as file:
             import json
             return json.load(file)
+
+    def wait_for_keeper(self, popen):
+        """Until the job, which no screen tells of, runs."""
+        deadline = time.monotonic() + STEP_SECONDS
+        while True:
+            try:
+                now = self.supervisor()
+                if now.get("keeper") and not now["ended"]:
+                    return
+            except FileNotFoundError:
+                pass
+            if popen.poll() is not None:
+                with open(os.path.join(self.bench.work, "log"), encoding="utf-8") as file:
+                    self.fail(f"exit status {popen.returncode}: {file.read()}")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+
+    def wait_for_file(self, name, size=0):
+        path = os.path.join(self.bench.work, name)
+        deadline = time.monotonic() + STEP_SECONDS
+        while not os.path.exists(path) or os.path.getsize(path) < size:
+            self.assertLess(time.monotonic(), deadline, name)
+            time.sleep(0.01)
+        return path
 
     def wait_prompt(self, screen):
         screen.wait_until(lambda text: text.rstrip().endswith("prompt>"), "prompt")
@@ -405,10 +430,7 @@ class OnTerminal(case.Case):
         log = os.path.join(self.bench.work, "log")
         with open(log, "wb") as output:
             popen = self.screen_less_restart(output)
-            deadline = time.monotonic() + STEP_SECONDS
-            while not self.supervisor().get("keeper") or self.supervisor()["ended"]:
-                self.assertLess(time.monotonic(), deadline)
-                time.sleep(0.02)
+            self.wait_for_keeper(popen)
         second = self.screen()
         attached = second.run([self.bench.tool("ckpt"), "attach", "job"])
         second.wait_for("size 24x80")
@@ -417,11 +439,43 @@ class OnTerminal(case.Case):
         self.assertEqual(popen.wait(STEP_SECONDS), 0)  # told to leave
 
     def screen_less_restart(self, output):
-        import subprocess
         return subprocess.Popen([self.bench.tool("ckpt"), "restart", "job"],
                                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                 cwd=self.bench.work, env=self.bench.environment,
                                 start_new_session=True, **self.bench.identity())
+
+    def test_closed_standard_streams(self):
+        """What ckrun and ckpt open then must not get their numbers."""
+        command = [self.bench.tool("ckrun"), "--name", "job", "--pty", "--", "/usr/bin/python3", "-c",
+                   "import os,tty\ntty.setraw(0)\nopen('begun', 'w').close()\nwhile True:\n"
+                   "  key = os.read(0, 4096)\n  open('typed', 'ab').write(key)\n"
+                   "  if key.endswith(b'q'): break"]
+        for closed in ("<&- >>log 2>&1", "<&- >&- 2>>log", "</dev/null >&- 2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                self.typed_with_closed(command, closed)
+                self.checkpoint("--stop")
+                self.typed_with_closed([self.bench.tool("ckpt"), "restart", "job"], closed, b"q")
+                self.assertEqual(self.bench.ckpt("rm", "job").returncode, 0)
+                os.unlink(os.path.join(self.bench.work, "begun"))
+
+    def typed_with_closed(self, command, closed, last=b""):
+        import shlex
+        popen = subprocess.Popen(["sh", "-c", "exec " + shlex.join(command) + " " + closed],
+                                 cwd=self.bench.work, env=self.bench.environment,
+                                 start_new_session=True, **self.bench.identity())
+        self.wait_for_keeper(popen)
+        self.wait_for_file("begun")
+        screen = self.screen()
+        attached = screen.run([self.bench.tool("ckpt"), "attach", "job"])
+        screen.wait_modes(is_raw)
+        wanted = b"f" + last
+        screen.type(wanted)
+        path = self.wait_for_file("typed", len(wanted))
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), wanted)
+        os.unlink(path)
+        if last:
+            self.assertEqual(attached.wait(STEP_SECONDS), 0)
 
     def test_output_comes_whole(self):
         """A pipe as standard output, and a terminal asked for."""
