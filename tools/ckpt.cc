@@ -1,6 +1,7 @@
 // ckpt: checkpoints, restarts, lists, examines and removes jobs and their images.
 #include "tools/ckpt.h"
 
+#include "runtime/base/death.h"
 #include "runtime/base/log.h"
 #include "runtime/base/standard_streams.h"
 #include "tools/cli.h"
@@ -69,5 +70,5 @@ int run(std::vector<std::string> args) {
 int main(int argc, char** argv) {
   ck::fill_standard_streams();
   ck::log::init("ckpt");
-  return ck::tools::run({argv + 1, argv + argc});
+  return ck::end_as(ck::tools::run({argv + 1, argv + argc}));
 }
