@@ -234,6 +234,7 @@ Result<int> run_anywhere(const JobDir& job, std::unique_ptr<image::Reader> reade
 }  // namespace
 
 Result<int> restart_job(const RestartRequest& request) {
+  CK_TRY(refuse_in_a_job());
   ImageTarget target = CK_TRY(locate_image(request.target, request.jobs_folder));
   if (target.job) {
     std::optional<int> finished = CK_TRY(finished_status(*target.job, request));

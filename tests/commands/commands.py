@@ -34,6 +34,10 @@ class Run(case.Case):
         self.assertEqual(done.stdout, "a\0b\n")
         self.assertEqual(done.stderr, "error\n")
 
+    def test_inside_of_a_job_is_refused(self):
+        done = self.ckrun(self.bench.tool("ckrun"), "true")
+        self.assert_fails(done, 69, about=["inside of a job"])
+
     def test_closed_streams_stay_closed(self):
         for number in (0, 1, 2):
             done = self.bench.run(["sh", "-c", self.bench.tool("ckrun") + " sh -c '[ ! -e /proc/$$/fd/"
