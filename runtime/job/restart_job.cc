@@ -149,8 +149,9 @@ void take_over(const image::Manifest& manifest, SharedTerminal& terminal, Redraw
 
 // Where the job has a terminal in namespaces of its own, the keeper has that from now on.
 Status connect_terminal(restore::Restarted& job_again, KeeperLink& terminal) {
-  if (job_again.pids != restore::PidsMode::kNamespace) return {};
-  return terminal.use(std::move(job_again.own_terminal));
+  if (job_again.pids == restore::PidsMode::kNamespace)
+    CK_TRY(terminal.use(std::move(job_again.own_terminal)));
+  return job_again.typed.empty() ? Status() : terminal.type(job_again.typed);
 }
 
 // `restored` is set once the job runs: from then on its folder must stay. `keeper`: of the job's
