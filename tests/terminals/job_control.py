@@ -220,22 +220,25 @@ class OnTerminal(case.Case):
         """Shells go on with a script unless the command that was interrupted has died of it."""
         screen = self.screen()
         self.shell(screen)
+        # Each run has a word of its own, so that none waits for what is still on the screen.
+        words = iter("abcdefgh")
         for key, number in (("\x03", 130), ("\x1c", 131)):
             for options in ("", "--no-pty "):
-                screen.type(f"clear; ckrun {options}sh -c 'echo beg''un; exec sleep 1000'\r")
-                screen.wait_for("begun")
+                word = next(words)
+                screen.type(f"clear; ckrun {options}sh -c 'echo begun-''{word}; exec sleep 1000'\r")
+                screen.wait_for("begun-" + word)
                 screen.type(key)
                 self.wait_prompt(screen)
-                screen.type("echo status $?\r")
-                screen.wait_for(f"status {number}")
-                self.wait_prompt(screen)
-        for script in ("for i in 1 2; do ckrun sh -c 'echo beg''un; exec sleep 1000'; done",
-                       "sh -c 'ckrun sh -c \"echo beg\\un; exec sleep 1000\"; echo went on'",
-                       "bash -c 'ckrun sh -c \"echo beg\\un; exec sleep 1000\"; echo went on'"):
-            screen.type("clear; " + script + "\r")
-            screen.wait_for("begun")
+                screen.type(f"echo status-{word} $?\r")
+                screen.wait_for(f"status-{word} {number}")
+        for script in ("for i in 1 2; do ckrun sh -c 'echo begun-''WORD; exec sleep 1000'; done",
+                       "sh -c 'ckrun sh -c \"echo begun\\-WORD; exec sleep 1000\"; echo went on'",
+                       "bash -c 'ckrun sh -c \"echo begun\\-WORD; exec sleep 1000\"; echo went on'"):
+            word = next(words)
+            screen.type("clear; " + script.replace("WORD", word) + "\r")
+            screen.wait_for("begun-" + word)
             screen.type("\x03")
-            screen.wait_until(lambda text: text.rstrip().endswith("prompt>"), "prompt")
+            self.wait_prompt(screen)
             self.assertNotIn("\nwent on", screen.text())
         screen.type("exit\r")
 
