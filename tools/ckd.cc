@@ -10,6 +10,7 @@
 #include "driver/daemon/daemon.h"
 #include "driver/daemon/event_log.h"
 #include "runtime/base/log.h"
+#include "runtime/base/standard_streams.h"
 #include "runtime/job/names.h"
 #include "tools/cli.h"
 
@@ -98,6 +99,7 @@ void add_config(CLI::App& app, std::string& target) {
 }  // namespace ck::tools
 
 int main(int argc, char** argv) {
+  ck::fill_standard_streams();
   ck::log::init("ckd");
   return ck::tools::run({argv + 1, argv + argc});
 }

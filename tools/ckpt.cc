@@ -1,7 +1,9 @@
 // ckpt: checkpoints, restarts, lists, examines and removes jobs and their images.
 #include "tools/ckpt.h"
 
+#include "runtime/base/death.h"
 #include "runtime/base/log.h"
+#include "runtime/base/standard_streams.h"
 #include "tools/cli.h"
 
 namespace ck::tools {
@@ -68,6 +70,8 @@ int run(std::vector<std::string> args) {
 }  // namespace ck::tools
 
 int main(int argc, char** argv) {
+  ck::fill_standard_streams();
   ck::log::init("ckpt");
-  return ck::tools::finish_output(ck::tools::kCkpt, ck::tools::run({argv + 1, argv + argc}));
+  return ck::end_as(
+      ck::tools::finish_output(ck::tools::kCkpt, ck::tools::run({argv + 1, argv + argc})));
 }

@@ -3,7 +3,9 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "runtime/base/death.h"
 #include "runtime/base/log.h"
+#include "runtime/base/standard_streams.h"
 #include "runtime/job/names.h"
 #include "runtime/job/run_job.h"
 #include "tools/cli.h"
@@ -133,6 +135,7 @@ int run(const std::vector<std::string>& args) {
 }  // namespace ck::tools
 
 int main(int argc, char** argv) {
+  ck::fill_standard_streams();
   ck::log::init("ckrun");
-  return ck::tools::run({argv + 1, argv + argc});
+  return ck::end_as(ck::tools::run({argv + 1, argv + argc}));
 }

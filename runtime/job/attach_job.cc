@@ -3,6 +3,7 @@
 #include "runtime/job/adopt_job.h"
 #include "runtime/job/find_job.h"
 #include "runtime/job/keeper_wire.h"
+#include "runtime/job/run_parts.h"
 
 namespace ck::job {
 namespace {
@@ -27,6 +28,12 @@ Result<JobDir> running_job(const std::string& target, const std::string& jobs_fo
 
 Result<int> attach_job(const std::string& target, const std::string& jobs_folder, Redraw how) {
   const JobDir job = CK_TRY(running_job(target, jobs_folder, true));
+  // Its terminal would be shown on itself.
+  const std::optional<Incarnation> life = CK_TRY(job.incarnation());
+  if (life && !life->area.empty() && life->area == area_of_own_job())
+    return make_error(ErrorKind::kRefused,
+                      "this is typed inside of job " + job.info().name + " itself",
+                      "attach it from another terminal");
   ClientOptions options;
   options.tool = "ckpt";
   options.keeper = CK_TRY(keeper::connect(CK_TRY(keeper_of(job))));

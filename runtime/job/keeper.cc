@@ -13,7 +13,9 @@
 #include <list>
 #include <optional>
 
+#include "runtime/base/death.h"
 #include "runtime/job/keeper_wire.h"
+#include "runtime/job/ownership.h"
 #include "runtime/terminal/queues.h"
 
 namespace ck::job::keeper {
@@ -21,7 +23,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kHoldPatience{200};
-constexpr std::chrono::seconds kLastPatience{10};  // for the client to relay what is left
 constexpr int kUnknownStatus = 71;
 constexpr std::size_t kPart = 65536;
 
@@ -49,10 +50,13 @@ class Keeper {
     while (!over()) {
       std::vector<pollfd> fds{{listening_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
       const bool drains = client_ == nullptr && running_ && !hung_up_;
-      fds.push_back({drains ? master_.get() : -1, POLLIN, 0});
+      const bool types = !backlog_.empty() && running_ && !hung_up_;
+      const auto wanted = static_cast<short>((drains ? POLLIN : 0) | (types ? POLLOUT : 0));
+      fds.push_back({wanted != 0 ? master_.get() : -1, wanted, 0});
       for (const Connection& one : connections_) fds.push_back({one.socket.get(), POLLIN, 0});
       if (::poll(fds.data(), fds.size(), patience()) < 0 && errno != EINTR) break;
-      if (fds[2].revents != 0) drain();
+      if (types && fds[2].revents != 0) type_backlog();
+      if (drains && (fds[2].revents & ~POLLOUT) != 0) drain();
       if (fds[1].revents != 0) collect();
       handle_ready({fds.begin() + 3, fds.end()});
       if (fds[0].revents != 0) accept();
@@ -61,18 +65,34 @@ class Keeper {
   }
 
  private:
-  // The client relays what is left, and closes.
-  bool over() const { return end_ && (client_ == nullptr || Clock::now() >= give_up_); }
+  // The client relays what is left, to a terminal that may be slow, and closes.
+  bool over() const { return end_ && client_ == nullptr; }
 
   int patience() const {
     if (hung_up_ && !end_) return 200;  // somebody may open the slave again
-    return end_ ? 100 : -1;
+    return -1;
   }
 
   void drain() {
     char bytes[kPart];
     const ssize_t count = ::read(master_.get(), bytes, sizeof bytes);
     hung_up_ = count < 0 && errno == EIO;
+  }
+
+  // What is typed waits here while the program does not read; the client is held meanwhile.
+  void type_backlog() {
+    const int flags = ::fcntl(master_.get(), F_GETFL);
+    if ((flags & O_NONBLOCK) == 0) ::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK);
+    const ssize_t count = ::write(master_.get(), backlog_.data(), backlog_.size());
+    hung_up_ = count < 0 && errno == EIO;
+    if (count > 0) backlog_.erase(0, static_cast<std::size_t>(count));
+    release_client();
+  }
+
+  static std::string content(const Message& message) {
+    if (message.fds.empty()) return {};
+    Result<std::string> bytes = from_file(message.fds.front().get());
+    return bytes.ok() ? *std::move(bytes) : std::string();
   }
 
   void accept() {
@@ -111,7 +131,12 @@ class Keeper {
     if (client_->terminal && client_->modes)
       (void)terminal::set_modes(client_->terminal.get(), *client_->modes);
     client_->terminal.reset();
+    forget_client();
+  }
+
+  void forget_client() {
     client_ = nullptr;
+    holds_ = held_ = false;
   }
 
   void handle(Connection& from, Message& message) {
@@ -134,6 +159,13 @@ class Keeper {
       case Type::kUse:
         if (!message.fds.empty()) use(std::move(message.fds.front()));
         return;
+      case Type::kType:
+        backlog_ += content(message);
+        return;
+      case Type::kHeld:
+        backlog_ += content(message);
+        held_ = held_ || &from == client_;
+        return release_client();
       case Type::kRun:
         running_ = true;
         return give_master();
@@ -144,8 +176,7 @@ class Keeper {
       case Type::kEnded:
         return end(message.value);
       case Type::kPeek:
-        (void)send(from.socket.get(), Type::kInput, 0, peek());
-        return;
+        return answer_peek(from);
       case Type::kMasterOnly: {
         const int master = master_.get();
         (void)send(from.socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
@@ -177,13 +208,14 @@ class Keeper {
 
   void give_master() {
     if (client_ == nullptr) return;
+    if (!backlog_.empty()) send_hold();
     const int master = master_.get();
     (void)send(client_->socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
   }
 
   void leave(int reason) {
     (void)send(client_->socket.get(), Type::kLeave, reason);
-    client_ = nullptr;  // it restores its terminal itself; if it cannot, nobody is there to mind
+    forget_client();  // it restores its terminal itself; if it cannot, nobody is there to mind
   }
 
   // Before there is a connection, signals are all that the supervisor can be told.
@@ -206,39 +238,60 @@ class Keeper {
 
   // The client types nothing meanwhile, and a child without a terminal of its own does it: this
   // process is in the background of the terminal, and may not read.
-  std::string peek() {
-    const bool held = hold_client();
-    std::string bytes = peek_in_child();
-    if (held) (void)send(client_->socket.get(), Type::kGo);
-    return bytes;
+  void answer_peek(const Connection& from) {
+    hold_client();
+    const std::optional<Peeked> seen = peek_in_child();
+    if (!seen) {
+      (void)send(from.socket.get(), Type::kInput);
+      return release_client();
+    }
+    const std::string before = seen->input.behind.substr(0, seen->typed);
+    backlog_.insert(0, seen->input.behind, seen->typed);
+    const Result<UniqueFd> file = as_file(before + backlog_);
+    const int fd = file.ok() ? file->get() : -1;
+    (void)send(from.socket.get(), Type::kInput, 0, seen->input.queued,
+               std::span(&fd, file.ok() ? 1 : 0));
+    release_client();
   }
 
-  bool hold_client() {
-    if (client_ == nullptr || !send(client_->socket.get(), Type::kHold).ok()) return false;
+  bool send_hold() {
+    if (!holds_) holds_ = send(client_->socket.get(), Type::kHold).ok();
+    return holds_;
+  }
+
+  // One that is stopped does not answer, and types nothing either until it does.
+  void hold_client() {
+    if (client_ == nullptr || !send_hold()) return;
     const auto deadline = Clock::now() + kHoldPatience;
-    while (Clock::now() < deadline) {
+    while (client_ != nullptr && holds_ && !held_ && Clock::now() < deadline) {
       pollfd ready{client_->socket.get(), POLLIN, 0};
       if (::poll(&ready, 1, static_cast<int>(kHoldPatience.count())) <= 0) break;
       Result<Message> message = receive(client_->socket.get());
-      if (!message.ok() || message->type == Type::kHeld) break;
-      if (message->type == Type::kBye) {
-        handle(*client_, *message);
-        return false;
-      }
+      if (!message.ok()) break;
       handle(*client_, *message);
     }
-    return true;
   }
 
-  std::string peek_in_child() {
+  // Once all is typed that comes before.
+  void release_client() {
+    if (client_ == nullptr || !held_ || !backlog_.empty()) return;
+    (void)send(client_->socket.get(), Type::kGo);
+    holds_ = held_ = false;
+  }
+
+  struct Peeked {
+    terminal::Input input;
+    std::size_t typed = 0;  // of what is behind: found room again
+  };
+
+  std::optional<Peeked> peek_in_child() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return {};
     UniqueFd reader(ends[0]), writer(ends[1]);
     const pid_t child = ::fork();
     if (child == 0) {
       ::setsid();
-      const std::string bytes = take_and_put(master_.get());
-      (void)!::write(writer.get(), bytes.data(), bytes.size());
+      tell_peeked(writer.get());
       ::_exit(0);
     }
     writer.reset();
@@ -247,17 +300,24 @@ class Keeper {
     for (ssize_t count; (count = ::read(reader.get(), part, sizeof part)) > 0;)
       bytes.append(part, static_cast<std::size_t>(count));
     if (child > 0) ::waitpid(child, nullptr, 0);
-    return bytes;
+    std::size_t sizes[2];
+    if (bytes.size() < sizeof sizes) return {};
+    std::memcpy(sizes, bytes.data(), sizeof sizes);
+    bytes.erase(0, sizeof sizes);
+    return Peeked{{bytes.substr(0, sizes[0]), bytes.substr(sizes[0])}, sizes[1]};
   }
 
-  static std::string take_and_put(int master) {
-    const Result<UniqueFd> slave = terminal::open_slave(master, O_RDWR | O_NONBLOCK);
-    const Result<terminal::Modes> modes = terminal::modes_of(master);
-    if (!slave.ok() || !modes.ok()) return {};
-    Result<std::string> bytes = terminal::take_input(master, slave->get());
-    if (!bytes.ok()) return {};
-    (void)terminal::put_input(master, *modes, *bytes);
-    return *std::move(bytes);
+  void tell_peeked(int pipe) const {
+    const Result<UniqueFd> slave = terminal::open_slave(master_.get(), O_RDWR | O_NONBLOCK);
+    const Result<terminal::Modes> modes = terminal::modes_of(master_.get());
+    if (!slave.ok() || !modes.ok()) return;
+    const Result<terminal::Input> input = terminal::take_input(master_.get(), slave->get());
+    if (!input.ok()) return;
+    const Result<std::size_t> typed = terminal::put_input(master_.get(), *modes, *input);
+    const std::size_t sizes[] = {typed.ok() ? input->queued.size() : 0, typed.ok() ? *typed : 0};
+    std::string bytes(reinterpret_cast<const char*>(sizes), sizeof sizes);
+    bytes += input->queued + input->behind;
+    (void)!::write(pipe, bytes.data(), bytes.size());
   }
 
   // The supervisor's end decides; of those that it leaves behind, the last one's does.
@@ -271,6 +331,8 @@ class Keeper {
       child_ = 0;
       if (WIFEXITED(status))
         end(WEXITSTATUS(status));
+      else if (dies_of(WTERMSIG(status)))  // as the program did
+        end(kBySignal | exit_status_of(status));
       else if (!running_)
         end(128 + WTERMSIG(status));
       else if (client_ != nullptr)
@@ -291,7 +353,6 @@ class Keeper {
   void end(int status, const std::string& text = {}) {
     if (end_) return;
     end_ = status;
-    give_up_ = Clock::now() + kLastPatience;
     if (client_ != nullptr) (void)send(client_->socket.get(), Type::kEnded, status, text);
   }
 
@@ -300,9 +361,10 @@ class Keeper {
   std::string name_;
   bool running_ = false, hung_up_ = false;
   std::optional<int> end_;
-  Clock::time_point give_up_;
   std::list<Connection> connections_;
+  std::string backlog_;  // typed, and not in the terminal yet
   Connection* client_ = nullptr;
+  bool holds_ = false, held_ = false;  // it was told kHold; it has answered
   Connection* supervisor_ = nullptr;
 };
 

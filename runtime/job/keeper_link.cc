@@ -28,8 +28,17 @@ void KeeperLink::say(Type type, int value, const std::string& text) const {
   if (!said.ok()) spdlog::warn("{}", said.error().text());
 }
 
-Result<std::string> KeeperLink::peek_input() const {
-  return CK_TRY(keeper::ask(keeper_, Type::kPeek)).text;
+Result<terminal::Input> KeeperLink::peek_input() const {
+  Message answer = CK_TRY(keeper::ask(keeper_, Type::kPeek));
+  if (answer.fds.size() != 1)
+    return make_error(ErrorKind::kSystem, "the keeper cannot read what is typed at the terminal");
+  return terminal::Input{std::move(answer.text), CK_TRY(keeper::from_file(answer.fds[0].get()))};
+}
+
+Status KeeperLink::type(const std::string& bytes) const {
+  const UniqueFd file = CK_TRY(keeper::as_file(bytes));
+  const int fd = file.get();
+  return keeper::send(socket_.get(), Type::kType, 0, {}, std::span(&fd, 1));
 }
 
 }  // namespace ck::job

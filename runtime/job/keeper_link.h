@@ -8,6 +8,7 @@
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/job/keeper_wire.h"
+#include "runtime/terminal/queues.h"
 
 namespace ck::job {
 
@@ -22,8 +23,10 @@ class KeeperLink {
   Status use(UniqueFd master);
   // What the client cannot be told is dropped.
   void say(keeper::Type type, int value = 0, const std::string& text = {}) const;
-  // What is typed at the terminal and not read; stays there.
-  Result<std::string> peek_input() const;
+  // What is typed at the terminal and not read, by its client either; stays there.
+  Result<terminal::Input> peek_input() const;
+  // Typed before anything else, as the program reads it.
+  Status type(const std::string& bytes) const;
 
  private:
   KeeperLink(RealPid keeper, UniqueFd socket, UniqueFd master)

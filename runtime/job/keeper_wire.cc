@@ -1,6 +1,8 @@
 #include "runtime/job/keeper_wire.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -82,6 +84,30 @@ Result<Message> receive(int socket) {
   Header header{};
   std::memcpy(&header, raw.bytes.data(), sizeof header);
   return Message{header.type, header.value, raw.bytes.substr(sizeof header), std::move(raw.fds)};
+}
+
+Result<UniqueFd> as_file(const std::string& bytes) {
+  UniqueFd file(::memfd_create("typed", MFD_CLOEXEC));
+  if (!file) return sys_error("make a file in memory");
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t count = ::write(file.get(), bytes.data() + done, bytes.size() - done);
+    if (count <= 0) return sys_error("write a file in memory");
+    done += static_cast<std::size_t>(count);
+  }
+  return file;
+}
+
+Result<std::string> from_file(int fd) {
+  struct stat about {};
+  if (::fstat(fd, &about) != 0) return sys_error("examine a file in memory");
+  std::string bytes(static_cast<std::size_t>(about.st_size), '\0');
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t count =
+        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (count <= 0) return sys_error("read a file in memory");
+    done += static_cast<std::size_t>(count);
+  }
+  return bytes;
 }
 
 Result<Message> ask(RealPid keeper, Type question) {

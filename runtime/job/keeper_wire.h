@@ -19,16 +19,17 @@ enum class Type : std::uint32_t {
   kAttach =
       1,  // it wants the terminal; answered with kMaster. Beside it may be its own terminal, whose
           // modes (text: terminal::Modes) the keeper restores if the client is killed
-  kHeld,  // the answer to kHold: it types nothing any more
+  kHeld,  // the answer to kHold: it types nothing any more. Beside it may be a file (as_file) of
+          // what it was about to type, which the keeper types now
   kGoOn,  // the user has continued what ^Z had stopped
-  kSignal,  // value: for the program
-  kRedraw,  // the program shall draw its screen: SIGWINCH to the foreground
+  kSignal,      // value: for the program
+  kRedraw,      // the program shall draw its screen: SIGWINCH to the foreground
   kBackground,  // it is in the background of the user's terminal. value: a signal for the job's
                 // foreground group; 0: SIGTTIN if one of that waits for a key
-  kBye,     // it leaves the terminal
+  kBye,         // it leaves the terminal
   // The keeper says to a client
   kMaster,  // the program runs; beside it the master. text: the job's name
-  kHold,    // type nothing until kGo; answered with kHeld
+  kHold,    // type nothing until kGo; answered with kHeld. kGo comes when the keeper has typed all
   kGo,
   kStopped,  // job control has stopped the program. value: the signal
   kLeave,    // value: 0: it was asked for; 1: another terminal takes over
@@ -38,10 +39,11 @@ enum class Type : std::uint32_t {
   // kBackground
   kSupervise,  // it looks after the job from now on. text: the job's name
   kUse,        // beside it: another master. The keeper's own goes
+  kType,       // beside it a file of what is to be typed before anything else
   kRun,        // the program runs
   // Others ask
   kPeek,        // what is typed and not read; answered with kInput
-  kInput,       // text
+  kInput,       // text: what is queued; beside it a file of what is typed behind that
   kMasterOnly,  // answered with kMaster
   kDetach,      // the client shall leave; answered with kDone. value: whether there was one
   kDone,
@@ -68,6 +70,9 @@ Status send(int socket, Type type, std::int32_t value = 0, const std::string& te
             std::span<const int> fds = {});
 // Waits; kNotFound if the other end is closed.
 Result<Message> receive(int socket);
+// What may be longer than a message: a file in memory, and its content.
+Result<UniqueFd> as_file(const std::string& bytes);
+Result<std::string> from_file(int fd);
 // Sends a question and waits for its answer.
 Result<Message> ask(RealPid keeper, Type question);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 namespace ck::job {
@@ -17,6 +18,8 @@ class Relay {
   bool read();
   bool write();
   void add(char byte);  // after what waits; there is always room for a few
+  std::string pending() const { return {bytes_.data() + begin_, end_ - begin_}; }
+  void forget_pending() { begin_ = end_ = 0; }
   bool open() const { return open_; }
   void reopen() { open_ = true; }
   int from() const { return from_; }

@@ -10,6 +10,7 @@
 #include "runtime/job/own_terminal.h"
 #include "runtime/job/remove_job.h"
 #include "runtime/job/restart_run.h"
+#include "runtime/job/run_parts.h"
 
 namespace ck::job {
 namespace {
@@ -84,6 +85,7 @@ Result<int> run_anywhere(const JobDir& job, std::unique_ptr<image::Reader> reade
 }  // namespace
 
 Result<int> restart_job(const RestartRequest& request) {
+  CK_TRY(refuse_in_a_job());
   ImageTarget target = CK_TRY(locate_image(request.target, request.jobs_folder));
   if (target.job) {
     std::optional<int> finished = CK_TRY(finished_status(*target.job, request));

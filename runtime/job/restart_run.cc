@@ -224,8 +224,9 @@ int RestartRun::end_held() {
 
 // Where the job has a terminal in namespaces of its own, the keeper has that from now on.
 Status RestartRun::connect_terminal() {
-  if (again_->pids != restore::PidsMode::kNamespace) return {};
-  return link_->use(std::move(again_->own_terminal));
+  if (again_->pids == restore::PidsMode::kNamespace)
+    CK_TRY(link_->use(std::move(again_->own_terminal)));
+  return again_->typed.empty() ? Status() : link_->type(again_->typed);
 }
 
 // The job runs; it is known as this process's, and has its terminal.

@@ -12,6 +12,7 @@
 #include "runtime/capture/frozen_job.h"
 #include "runtime/job/stale_areas.h"
 #include "runtime/job/supervisor.h"
+#include "runtime/proc/maps.h"
 #include "runtime/proc/proc_file.h"
 #include "runtime/resources/terminals.h"
 
@@ -40,6 +41,21 @@ Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsig
     if (area.ok()) return area;
   }
   return make_area_in(job.path(), agent, slots, reserved, request_signal);
+}
+
+std::string area_of_own_job() {
+  const Result<std::vector<proc::Mapping>> mappings = proc::read_maps(RealPid(getpid()));
+  if (!mappings.ok()) return {};
+  for (const proc::Mapping& mapping : *mappings)
+    if (mapping.shared && mapping.path.find("/ckrun-") != std::string::npos) return mapping.path;
+  return {};
+}
+
+Status refuse_in_a_job() {
+  if (area_of_own_job().empty()) return {};
+  return make_error(ErrorKind::kRefused,
+                    "this is typed inside of a job, and what runs there belongs to that job",
+                    "start it from outside");
 }
 
 Result<UniqueFd> open_own_control_socket() {

@@ -18,6 +18,11 @@ namespace ck::job {
 Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsigned slots,
                               unsigned reserved, int request_signal);
 
+// The path of the control area of the job that this process itself is part of; empty: of none.
+std::string area_of_own_job();
+// Fails there: what a job starts is in its own checkpoints, and cannot be another's.
+Status refuse_in_a_job();
+
 // Clients find this process from now on, so it comes before anything they could see of the job.
 Result<UniqueFd> open_own_control_socket();
 

@@ -78,6 +78,7 @@ Result<int> start(const StartRequest& request, RealPid keeper) {
 }  // namespace
 
 Result<int> start_job(const StartRequest& request) {
+  CK_TRY(refuse_in_a_job());
   const bool has_terminal = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
   if (!request.own_terminal.value_or(has_terminal)) return start(request, RealPid());
   OwnTerminalPlan plan;

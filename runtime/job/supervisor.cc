@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <cstdio>
 
+#include "runtime/base/death.h"
 #include "runtime/base/log.h"
 #include "runtime/job/background.h"
 #include "runtime/job/host.h"
@@ -158,6 +159,7 @@ void Supervisor::finish() {
     record_end({});
   } else {
     exit_status_ = exit_status_of(*root_status_);
+    if (WIFSIGNALED(*root_status_) && dies_of(WTERMSIG(*root_status_))) exit_status_ |= kBySignal;
     if (!lost_terminal()) record_end(*root_status_);
   }
   if (parts_.shared != nullptr)

@@ -189,6 +189,8 @@ class Client {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int number = static_cast<int>(info.ssi_signo);
+      interrupted_ = interrupted_ || number == SIGHUP || number == SIGINT || number == SIGQUIT ||
+                     number == SIGTERM;
       if (number == SIGWINCH)
         follow_window();
       else if (number == SIGCONT)
@@ -220,9 +222,7 @@ class Client {
         if (!message->fds.empty()) start(std::move(message->fds.front()), message->text);
         return;
       case Type::kHold:
-        held_ = true;
-        (void)keeper::send(options_.keeper.get(), Type::kHeld);
-        return;
+        return hold();
       case Type::kGo:
         held_ = false;
         return;
@@ -245,6 +245,16 @@ class Client {
       default:
         return;
     }
+  }
+
+  // What was about to be typed is the keeper's now.
+  void hold() {
+    held_ = true;
+    Result<UniqueFd> pending = keeper::as_file(relays() ? input_->pending() : std::string());
+    if (!pending.ok()) return (void)keeper::send(options_.keeper.get(), Type::kHeld);
+    const int fd = pending->get();
+    if (keeper::send(options_.keeper.get(), Type::kHeld, 0, {}, std::span(&fd, 1)).ok() && relays())
+      input_->forget_pending();
   }
 
   void start(UniqueFd master, std::string name) {
@@ -329,6 +339,14 @@ class Client {
     if (was_in_background && foreground_) redraw();  // it has not drawn for this screen, if at all
   }
 
+  // However slow the user's terminal is; until it hangs up or a signal says otherwise.
+  bool wait_for_room() {
+    pollfd fds[] = {{output_->to(), POLLOUT, 0}, {signals_.get(), POLLIN, 0}};
+    if (::poll(fds, std::size(fds), -1) < 0) return errno == EINTR;
+    if (fds[1].revents != 0) take_signals();
+    return !interrupted_;
+  }
+
   // What the program has written so far.
   void drain() {
     if (!relays()) return;
@@ -340,8 +358,7 @@ class Client {
         if (!output_->wants_to_write()) return;
       }
       if (!output_->write()) return;
-      pollfd room{output_->to(), POLLOUT, 0};
-      if (output_->wants_to_write() && ::poll(&room, 1, 1000) <= 0) return;
+      if (output_->wants_to_write() && !wait_for_room()) return;
     }
   }
 
@@ -365,6 +382,7 @@ class Client {
   std::optional<Relay> input_, output_;
   std::string name_;
   bool foreground_ = true, held_ = false;
+  bool interrupted_ = false;                  // by a signal that usually ends a program
   Clock::time_point look_at_readers_;         // not before
   std::optional<Clock::time_point> drawing_;  // until then at another size than the user's
   bool drew_ = false, at_other_size_ = false;

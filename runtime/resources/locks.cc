@@ -78,11 +78,19 @@ void capture_locks(const CaptureSession& session) {
 
 namespace {
 
-Status restore_process_locks(const RestoreProcess& process, const image::Manifest& manifest) {
+Status restore_process_locks(const RestoreContext& context, const RestoreProcess& process,
+                             const image::Manifest& manifest) {
   for (const FileLockRecord& lock : process.record->locks()) {
     std::string what = lock_text(manifest, *process.record, lock);
     Result<std::int64_t> taken = take(*process.mailbox, "take the " + what, lock);
     if (taken.ok()) continue;
+    // A lease that was just being broken, or that would have been by now: its holder was to give
+    // it up anyway.
+    if (taken.error().errnum == EAGAIN && lock.kind() == FileLockRecord::LEASE) {
+      if (context.warnings != nullptr)
+        context.warnings->push_back("the " + what + " is gone: it was being broken, or is now");
+      continue;
+    }
     if (taken.error().errnum == EAGAIN || taken.error().errnum == EACCES) {
       return make_error(ErrorKind::kRefused,
                         "cannot take the " + what + " again: another process holds it",
@@ -97,7 +105,7 @@ Status restore_process_locks(const RestoreProcess& process, const image::Manifes
 
 Status restore_locks(const RestoreContext& context, const image::Manifest& manifest) {
   for (const RestoreProcess& process : context.processes)
-    CK_TRY(restore_process_locks(process, manifest));
+    CK_TRY(restore_process_locks(context, process, manifest));
   return restore_queue_registrations(context, manifest);
 }
 

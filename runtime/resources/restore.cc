@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "runtime/resources/standard_stream.h"
 #include "runtime/resources/table.h"
 
 namespace ck::resources {
@@ -122,8 +123,10 @@ Status place_all(RestoreSession& session) {
       CK_TRY(box.expect_all("number the descriptors"));
       box.clear();
     }
-    box.add(SYS_dup3, session.at_hand().at(descriptor.open_file()), descriptor.fd(),
-            descriptor.close_on_exec() ? O_CLOEXEC : 0);
+    const int own =
+        stream_of_its_own(session, descriptor, record_of(session, descriptor.open_file()));
+    box.add(SYS_dup3, own >= 0 ? own : session.at_hand().at(descriptor.open_file()),
+            descriptor.fd(), descriptor.close_on_exec() ? O_CLOEXEC : 0);
   }
   CK_TRY(box.run());
   CK_TRY(box.expect_all("number the descriptors"));

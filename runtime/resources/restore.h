@@ -128,6 +128,7 @@ class RestoreSession {
 
  private:
   Status move_all_up(std::span<int> fds);
+  Result<std::int64_t> open_with_owners_mode(const std::string& path, std::uint32_t flags);
 
   std::vector<std::map<std::uint32_t, int>> at_hand_;  // by process
   std::map<std::size_t, proc::PidFd> makers_;

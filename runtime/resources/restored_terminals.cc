@@ -106,7 +106,12 @@ Status RestoredTerminals::fill(std::uint32_t terminal) {
   slave = CK_TRY(terminal::open_slave(master, O_RDWR | O_NONBLOCK));
   if (record.permissions() != 0 && ::fchmod(slave.get(), record.permissions()) != 0)
     return sys_error("set the mode of a pty");
-  CK_TRY(terminal::put_input(master, modes, record.input()));
+  const std::size_t typed =
+      CK_TRY(terminal::put_input(master, modes, {record.input(), record.typed()}));
+  if (record.place() == TerminalRecord::OWN)
+    own_rest_ = record.typed().substr(typed);
+  else if (typed < record.typed().size())
+    return make_error(ErrorKind::kSystem, "it does not take what was typed");
   CK_TRY(terminal::put_output(master, slave.get(), record.output()));
   if (record.halted()) return terminal::halt_output(master, slave.get());
   return {};

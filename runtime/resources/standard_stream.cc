@@ -1,8 +1,11 @@
 // Streams that lead to the session in which the job was started: its terminal, or a pipe or socket
 // whose other end is outside of the job. After a restart the restart's own streams take their
 // place.
+#include "runtime/resources/standard_stream.h"
+
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -18,6 +21,7 @@
 namespace ck::resources {
 namespace {
 
+constexpr char kTerminal[] = "terminal";
 constexpr std::uint32_t kChangeable = O_NONBLOCK | O_APPEND;
 
 bool is_outside_socket(const CaptureSession& session, const OpenFile& file) {
@@ -67,7 +71,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   if (stream < 0) stream = number_by_access(file);
   StandardStreamState state;
   state.set_stream(static_cast<unsigned>(stream));
-  record.set_standard_stream(terminal ? "terminal" : "pipe");
+  record.set_standard_stream(terminal ? kTerminal : "pipe");
   record.set_state(state.SerializeAsString());
   return {};
 }
@@ -102,7 +106,25 @@ Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& r
   return Restored::in_process(CK_TRY(session.open_there("/dev/null", O_RDWR)));
 }
 
+// Of this process, which the job's are copies of.
+bool lead_to_one_place(int stream, int other) {
+  struct stat a {
+  }, b{};
+  return ::fstat(stream, &a) == 0 && ::fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
+
 }  // namespace
+
+int stream_of_its_own(const RestoreSession& session, const image::DescriptorRecord& descriptor,
+                      const image::OpenFileRecord& record) {
+  StandardStreamState state;
+  if (descriptor.fd() > 2 || record.kind() != kStandardStream.name ||
+      record.standard_stream() != kTerminal || !state.ParseFromString(record.state()) ||
+      lead_to_one_place(descriptor.fd(), static_cast<int>(state.stream() % 3)))
+    return -1;
+  return session.std_fds[static_cast<std::size_t>(descriptor.fd())];
+}
 
 const Kind kStandardStream = {"stream", recognises, capture, restore};
 

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "runtime/proc/stat.h"
-#include "runtime/terminal/queues.h"
 
 namespace ck::resources {
 
@@ -99,8 +98,11 @@ Status capture_queues(int master, int slave, TerminalRecord& record) {
   record.set_output(CK_TRY(terminal::take_output(master)));
   const auto put = CK_TRY(terminal::put_output(master, slave, record.output()));
   record.set_halted(put.halted);
-  record.set_input(CK_TRY(terminal::take_input(master, slave)));
-  return terminal::put_input(master, modes, record.input());
+  const terminal::Input input = CK_TRY(terminal::take_input(master, slave));
+  record.set_input(input.queued);
+  record.set_typed(input.behind);
+  if (CK_TRY(terminal::put_input(master, modes, input)) == input.behind.size()) return {};
+  return make_error(ErrorKind::kSystem, "it does not take back what was typed");
 }
 
 const OpenFile* find_open(const CaptureSession& session, std::uint32_t index, bool master) {
@@ -212,7 +214,9 @@ Status capture_own(const CaptureSession& session, std::uint32_t index, TerminalR
   if (const OpenFile* open = find_open(session, index, false)) slave = open->duplicate.get();
   if (slave >= 0) CK_TRY(describe_slave(slave, record));
   const ModePause pause(-1, slave, record);
-  record.set_input(CK_TRY(own.peek_input()));
+  const terminal::Input input = CK_TRY(own.peek_input());
+  record.set_input(input.queued);
+  record.set_typed(input.behind);
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/resources/capture.h"
 #include "runtime/resources/restore.h"
 #include "runtime/terminal/pty.h"
+#include "runtime/terminal/queues.h"
 
 namespace ck::resources {
 
@@ -18,7 +19,7 @@ namespace ck::resources {
 struct OwnTerminal {
   UniqueFd master;
   // What was typed at it and not read yet; the terminal keeps it. Called during a checkpoint.
-  std::function<Result<std::string>()> peek_input;
+  std::function<Result<terminal::Input>()> peek_input;
 };
 
 // Names the terminals that the job's open files lead to and that control its processes; the records
@@ -50,6 +51,8 @@ class RestoredTerminals {
   Result<UniqueFd> slave(std::uint32_t terminal, int flags) const;
   // Modes and what waits in the queues. Before open files are made, whose O_ASYNC would tell of it.
   Status fill();
+  // What was typed at the one that ckrun makes and finds no room in it: to be typed first.
+  const std::string& own_rest() const { return own_rest_; }
   // What would keep others from opening them: when all open files are there.
   Status finish(std::vector<std::string>& warnings);
 
@@ -65,6 +68,7 @@ class RestoredTerminals {
   const image::Manifest& manifest_;
   std::vector<UniqueFd> masters_, slaves_;
   int own_ = -1;
+  std::string own_rest_;
 };
 
 }  // namespace ck::resources

@@ -80,9 +80,10 @@ Status check_peer(const CaptureSession& session, const OpenFile& file,
       .that_passes();
 }
 
-// The process of the job whose credentials the other end is told (SO_PEERCRED): the one that made
-// the pair, connected, or listened. 0: it has ended.
-pid_t find_creator(const CaptureSession& session, int fd) {
+// The process of the job whose credentials this end is told (SO_PEERCRED): the one that made the
+// pair, or connected the other end, or listened for it. A listener is told of itself. 0: it has
+// ended.
+pid_t find_peer_process(const CaptureSession& session, int fd) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid == 0) return 0;
@@ -104,7 +105,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   state.set_peer(found->peer);
   state.set_peer_name(peer_name(fd));
   state.set_shutdown(found->shutdown);
-  state.set_creator(find_creator(session, fd));
+  state.set_peer_process(find_peer_process(session, fd));
   state.set_name(found->name);
   if (is_path(found->name))
     *state.mutable_file() =
@@ -138,8 +139,10 @@ class Builder {
       if (record.kind() == kUnixSocket.name && state.ParseFromString(record.state()))
         sockets_[state.id()].state = std::move(state);
     }
-    for (auto& [id, socket] : sockets_)
-      socket.process = session.find_process(socket.state.creator());
+    for (auto& [id, socket] : sockets_) {
+      Socket* peer = peer_of(socket);
+      socket.process = told_process(peer != nullptr ? *peer : socket);
+    }
   }
 
   Status make_all() {
@@ -178,6 +181,10 @@ class Builder {
   Socket* find(std::uint64_t id) {
     auto found = sockets_.find(id);
     return id == 0 || found == sockets_.end() ? nullptr : &found->second;
+  }
+  // Who must have made the other end. Where there is none any more, it makes this one too.
+  std::size_t told_process(const Socket& socket) const {
+    return session_.find_process(socket.state.peer_process());
   }
   Socket* peer_of(const Socket& socket) {
     return socket.state.connected() ? find(socket.state.peer()) : nullptr;
@@ -311,7 +318,7 @@ class Builder {
         server.state.set_type(accepted->state.type());
       }
       if (client != nullptr) {
-        server.process = client->process;  // whose credentials it is told
+        server.process = told_process(*client);
         server.state.set_type(client->state.type());
       }
     }

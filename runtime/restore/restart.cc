@@ -128,6 +128,7 @@ class Restart {
     restarted.root = std::move(spawned_->root);
     restarted.warnings = std::move(warnings_);
     restarted.own_terminal = std::move(own_terminal_);
+    restarted.typed = terminals_.own_rest();
     return restarted;
   }
 

@@ -37,6 +37,7 @@ struct Restarted {
   PidsMode pids;                               // the way that was taken
   std::vector<std::string> warnings;           // one line each: what is different from before
   UniqueFd own_terminal;  // the master of the job's own terminal, if the image has one
+  std::string typed;      // what is to be typed there first: it has no room yet
 };
 
 // `area`: a new control area with at least as many slots as the image has threads.

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <map>
 
+#include "runtime/base/standard_streams.h"
 #include "runtime/base/timespec.h"
 
 namespace ck::restore {
@@ -109,7 +110,8 @@ void become_restorer(const ChildPlan& plan) {
       ::syscall(SYS_sethostname, plan.hostname.c_str(), plan.hostname.size()) != 0)
     ::_exit(248);
   if (plan.keep_capabilities) make_capabilities_ambient();
-  for (int stream = 0; stream < 3; ++stream) ::dup3(stream, plan.helpers.base + stream, 0);
+  for (int stream = 0; stream < 3; ++stream)
+    if (!is_stand_in(stream)) ::dup3(stream, plan.helpers.base + stream, 0);
   ::dup3(plan.area_fd, plan.helpers.area(), 0);
   ::dup3(plan.channel_fd, plan.helpers.channel(), 0);
   const int restorer = plan.helpers.base + kRestorerOffset;

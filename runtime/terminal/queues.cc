@@ -6,17 +6,26 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <string_view>
 
 namespace ck::terminal {
 
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{1000};
 constexpr cc_t kDisabled = 0;                // _POSIX_VDISABLE
 constexpr char kStart = 0x11, kStop = 0x13;  // ^Q, ^S
 constexpr std::size_t kPart = 4096;
 constexpr std::size_t kMost = 1 << 20;
+
+// What a pty takes depends on the sizes of the writes: the kernel keeps bytes in buffers of its own
+// (drivers/tty/tty_buffer.c), makes one as long as they have not more than 8 KiB together, and each
+// has room for twice the write that it was made for. What does not fit into the rest of one leaves
+// that rest unused. So: small writes up to the 8 KiB, one that makes the largest buffer, then what
+// fits. 23.5 KB go in this way; of a thousand ways to write, none left more than 22.5 KB.
+constexpr std::size_t kSmallPart = 256;     // the smallest buffer
+constexpr std::size_t kLargePart = 1792;    // the largest
+constexpr std::size_t kDisciplines = 4095;  // of the bytes: not in these buffers any more
+constexpr std::size_t kSmallParts = 31 * 2 * kSmallPart;
 
 bool ready(int fd, short events, std::chrono::milliseconds patience) {
   pollfd wait{fd, events, 0};
@@ -54,27 +63,46 @@ Modes literal(Modes modes, cc_t end_of_file) {
   return modes;
 }
 
-Result<std::size_t> write_some(int fd, const std::string& bytes, std::size_t from) {
-  const ssize_t count = ::write(fd, bytes.data() + from, std::min(kPart, bytes.size() - from));
+// What is written to one end reaches the other by way of a work queue, which poll(2) runs.
+void settle(int other_end) {
+  (void)ready(other_end, POLLIN, std::chrono::milliseconds(0));
+}
+
+Result<std::size_t> write_some(int fd, std::string_view bytes) {
+  const ssize_t count = ::write(fd, bytes.data(), bytes.size());
   if (count < 0 && errno != EAGAIN) return sys_error("put back what waited in a terminal");
   return static_cast<std::size_t>(std::max<ssize_t>(count, 0));
 }
 
-Status write_all(int fd, const std::string& bytes) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    const std::size_t count = CK_TRY(write_some(fd, bytes, done));
+// In writes of that size, as long as they find room.
+Result<std::size_t> write_parts(int fd, int other_end, std::string_view bytes, std::size_t part) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    std::size_t count = CK_TRY(write_some(fd, bytes.substr(done, part)));
+    if (count == 0) {
+      settle(other_end);
+      count = CK_TRY(write_some(fd, bytes.substr(done, part)));
+    }
+    if (count == 0) break;
     done += count;
-    if (count == 0 && !ready(fd, POLLOUT, kPatience))
-      return make_error(ErrorKind::kTryAgain, "a terminal does not take back " +
-                                                  std::to_string(bytes.size() - done) +
-                                                  " bytes that waited in it");
   }
-  return {};
+  return done;
 }
 
-// What is written to a master reaches the slave by way of a work queue, which poll(2) runs.
-void settle(int slave) {
-  (void)ready(slave, POLLIN, std::chrono::milliseconds(0));
+// As much as there is room for. `small`: how much of it is written in small parts.
+Result<std::size_t> write_packed(int fd, int other_end, std::string_view bytes, std::size_t small) {
+  std::size_t done = CK_TRY(write_parts(fd, other_end, bytes.substr(0, small), kSmallPart));
+  for (const std::size_t part : {kLargePart, std::size_t{1}})
+    done += CK_TRY(write_parts(fd, other_end, bytes.substr(done), part));
+  return done;
+}
+
+Status write_all(int fd, int other_end, std::string_view bytes) {
+  const std::size_t done = CK_TRY(write_packed(fd, other_end, bytes, kDisciplines + kSmallParts));
+  if (done == bytes.size()) return {};
+  return make_error(ErrorKind::kTryAgain, "a terminal does not take back " +
+                                              std::to_string(bytes.size() - done) +
+                                              " bytes that waited in it");
 }
 
 // tcflow(3) does not start what ^S has halted: that needs ^Q.
@@ -97,39 +125,44 @@ Status type_literally(int master, int slave, const Modes& modes, std::string byt
   CK_TRY(set_modes(master, literal(modes, end_of_file)));
   if ((modes.c_lflag & ICANON) != 0)
     std::replace(bytes.begin(), bytes.end(), '\0', static_cast<char>(end_of_file));
-  Status typed = write_all(master, bytes);
+  Status typed = write_all(master, slave, bytes);
   settle(slave);
   return typed;
 }
 
 }  // namespace
 
-Result<std::string> take_input(int master, int slave) {
+Result<Input> take_input(int master, int slave) {
   const Modes modes = CK_TRY(modes_of(master));
-  Modes open = modes;  // else lines that are not finished, and fewer bytes than VMIN, are not told
-  open.c_lflag &= ~ICANON;
-  open.c_cc[VMIN] = 1;
+  Modes open = literal(modes, kDisabled);  // what is behind comes as it was typed
+  open.c_lflag &= ~ICANON;  // else lines that are not finished, and fewer bytes than VMIN, are not
+  open.c_cc[VMIN] = 1;      // told
   open.c_cc[VTIME] = 0;
-  const bool is_open = std::memcmp(&open, &modes, sizeof open) == 0;
-  std::string bytes;
   settle(slave);
-  if (!is_open) CK_TRY(set_modes(master, open));
-  Status drained = drain(slave, bytes);
-  if (!is_open) CK_TRY(set_modes(master, modes));
+  CK_TRY(set_modes(master, open));
+  int queued = 0;
+  const bool told = ::ioctl(slave, FIONREAD, &queued) == 0;
+  std::string bytes;
+  Status drained = told ? drain(slave, bytes) : sys_error("ask for a terminal's queue");
+  CK_TRY(set_modes(master, modes));
   CK_TRY(std::move(drained));
-  return bytes;
+  const auto end = std::min(static_cast<std::size_t>(queued), bytes.size());
+  return Input{bytes.substr(0, end), bytes.substr(end)};
 }
 
-Status put_input(int master, const Modes& modes, const std::string& bytes) {
-  if (bytes.empty()) return {};
+Result<std::size_t> put_input(int master, const Modes& modes, const Input& input) {
+  if (input.queued.empty() && input.behind.empty()) return 0;
   const UniqueFd slave = CK_TRY(open_slave(master, O_RDWR | O_NONBLOCK));
   const int flags = ::fcntl(master, F_GETFL);
   ::fcntl(master, F_SETFL, flags | O_NONBLOCK);
-  Status typed = type_literally(master, slave.get(), modes, bytes);
-  ::fcntl(master, F_SETFL, flags);
+  Status queued = type_literally(master, slave.get(), modes, input.queued);
   Status restored = set_modes(master, modes);
-  CK_TRY(std::move(typed));
-  return restored;
+  Result<std::size_t> behind = 0;
+  if (queued.ok()) behind = write_packed(master, slave.get(), input.behind, kSmallParts);
+  ::fcntl(master, F_SETFL, flags);
+  CK_TRY(std::move(queued));
+  CK_TRY(std::move(restored));
+  return behind;
 }
 
 Result<std::string> take_output(int master) {
@@ -151,14 +184,14 @@ Result<PutOutput> put_output(int master, int slave, const std::string& bytes) {
   Modes plain = modes;
   plain.c_oflag &= ~OPOST;
   CK_TRY(set_modes(master, plain));
-  Result<std::size_t> first = write_some(own.get(), bytes, 0);
+  Result<std::size_t> first = write_some(own.get(), bytes.substr(0, kSmallPart));
   if (first.ok() && *first == 0) {
     put.halted = true;
     CK_TRY(type_flow(master, slave, kStart));
-    first = write_some(own.get(), bytes, 0);
+    first = 0;
   }
-  Status written =
-      first.ok() ? write_all(own.get(), bytes.substr(*first)) : Status(std::move(first).error());
+  Status written = first.ok() ? write_all(own.get(), master, std::string_view(bytes).substr(*first))
+                              : Status(std::move(first).error());
   if (put.halted) CK_TRY(halt_output(master, slave));
   CK_TRY(set_modes(master, modes));
   CK_TRY(std::move(written));

@@ -10,12 +10,19 @@
 
 namespace ck::terminal {
 
-// Typed and not read yet, an unfinished line included. An end of file (^D) among it is a NUL, as
-// the kernel keeps it.
-Result<std::string> take_input(int master, int slave);
-// Types it again, without echo or signals. Lines end where they ended if `modes`, which the
-// terminal has afterwards, are those under which it was taken.
-Status put_input(int master, const Modes& modes, const std::string& bytes);
+// Typed and not read yet.
+struct Input {
+  // An unfinished line included. An end of file (^D) among it is a NUL, as the kernel keeps it.
+  std::string queued;
+  // Typed behind that. The line discipline had no room and has not looked at it: it may hold keys
+  // that mean something.
+  std::string behind;
+};
+Result<Input> take_input(int master, int slave);
+// Puts `queued` back, without echo or signals, or fails. Lines end where they ended if `modes`,
+// which the terminal has afterwards, are those under which it was taken. Then types `behind`;
+// returns how much of that found room. All does that was taken from a pty just before.
+Result<std::size_t> put_input(int master, const Modes& modes, const Input& input);
 
 // Written by slaves and not read from the master yet. Not in packet mode.
 Result<std::string> take_output(int master);

@@ -35,6 +35,16 @@ class Run(case.Case):
         self.assertEqual(done.stdout, "a\0b\n")
         self.assertEqual(done.stderr, "error\n")
 
+    def test_inside_of_a_job_is_refused(self):
+        done = self.ckrun(self.bench.tool("ckrun"), "true")
+        self.assert_fails(done, 69, about=["inside of a job"])
+
+    def test_closed_streams_stay_closed(self):
+        for number in (0, 1, 2):
+            done = self.bench.run(["sh", "-c", self.bench.tool("ckrun") + " sh -c '[ ! -e /proc/$$/fd/"
+                                   f"{number} ]' {number}>&-"])
+            self.assertEqual(done.returncode, 0, (number, done.stderr))
+
     def test_program_that_is_missing_is_127(self):
         self.assert_fails(self.ckrun("no-such-program"), 127, about=["no-such-program"])
         self.assert_fails(self.ckrun("./none"), 127, about=["./none"])

@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 """The user's side of a job on a terminal: ^C, ^Z, fg and bg from shells, detach and attach, the
 user's own modes, windows of other sizes, terminals that go away."""
+import hashlib
 import os
 import signal
+import subprocess
 import sys
 import termios
+import threading
 import time
+import tty
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -94,6 +98,30 @@ class OnTerminal(case.Case):
         with open(os.path.join(self.bench.state, "job", "incarnation"), encoding="utf-8") as file:
             import json
             return json.load(file)
+
+    def wait_for_keeper(self, popen):
+        """Until the job, which no screen tells of, runs."""
+        deadline = time.monotonic() + STEP_SECONDS
+        while True:
+            try:
+                now = self.supervisor()
+                if now.get("keeper") and not now["ended"]:
+                    return
+            except FileNotFoundError:
+                pass
+            if popen.poll() is not None:
+                with open(os.path.join(self.bench.work, "log"), encoding="utf-8") as file:
+                    self.fail(f"exit status {popen.returncode}: {file.read()}")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+
+    def wait_for_file(self, name, size=0):
+        path = os.path.join(self.bench.work, name)
+        deadline = time.monotonic() + STEP_SECONDS
+        while not os.path.exists(path) or os.path.getsize(path) < size:
+            self.assertLess(time.monotonic(), deadline, name)
+            time.sleep(0.01)
+        return path
 
     def wait_prompt(self, screen):
         screen.wait_until(lambda text: text.rstrip().endswith("prompt>"), "prompt")
@@ -185,8 +213,91 @@ class OnTerminal(case.Case):
         popen = self.ckrun(screen, command=["sleep", "1000"])
         screen.wait_modes(is_raw)
         screen.type("\x03")
-        self.assertEqual(popen.wait(STEP_SECONDS), 130)
+        self.assertEqual(popen.wait(STEP_SECONDS), -signal.SIGINT)
         self.assertTrue(screen.is_as_before())
+
+    def test_interrupt_ends_scripts(self):
+        """Shells go on with a script unless the command that was interrupted has died of it."""
+        screen = self.screen()
+        self.shell(screen)
+        # Each run has a word of its own, so that none waits for what is still on the screen.
+        words = iter("abcdefgh")
+        for key, number in (("\x03", 130), ("\x1c", 131)):
+            for options in ("", "--no-pty "):
+                word = next(words)
+                screen.type(f"clear; ckrun {options}sh -c 'echo begun-''{word}; exec sleep 1000'\r")
+                screen.wait_for("begun-" + word)
+                screen.type(key)
+                self.wait_prompt(screen)
+                screen.type(f"echo status-{word} $?\r")
+                screen.wait_for(f"status-{word} {number}")
+        for script in ("for i in 1 2; do ckrun sh -c 'echo begun-''WORD; exec sleep 1000'; done",
+                       "sh -c 'ckrun sh -c \"echo begun\\-WORD; exec sleep 1000\"; echo went on'",
+                       "bash -c 'ckrun sh -c \"echo begun\\-WORD; exec sleep 1000\"; echo went on'"):
+            word = next(words)
+            screen.type("clear; " + script.replace("WORD", word) + "\r")
+            screen.wait_for("begun-" + word)
+            screen.type("\x03")
+            self.wait_prompt(screen)
+            self.assertNotIn("\nwent on", screen.text())
+        screen.type("exit\r")
+
+    # --- typed ahead
+
+    READER = """
+import hashlib, os, select, subprocess, sys, time
+subprocess.run(["stty", *sys.argv[2:]], check=True)
+os.write(1, b"raw\\r\\n")
+while not os.path.exists("go"):
+    time.sleep(0.01)
+wanted, typed = int(sys.argv[1]), b""
+while len(typed) < wanted:
+    typed += os.read(0, 997)
+os.write(1, b"got %s\\r\\n" % hashlib.md5(typed).hexdigest().encode())
+select.select([0], [], [])
+"""
+
+    def typed_ahead(self, size, stop, *modes):
+        """No byte is lost that is typed while checkpoints are taken and the program does not read."""
+        data = b"".join(b"%09d\n" % i for i in range(size // 10))
+        path = os.path.join(self.bench.work, "reader.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(self.READER)
+        self.bench.give(path)
+        screen = self.screen()
+        popen = self.ckrun(screen, command=["/usr/bin/python3", path, str(size), "-echo", *modes])
+        screen.wait_for("raw")
+        typist = threading.Thread(target=screen.type, args=(data,), daemon=True)
+        typist.start()
+        if not stop:
+            for _ in range(5):
+                self.checkpoint()
+        else:
+            typist.join()
+            self.checkpoint(*stop)
+            popen.wait(STEP_SECONDS)
+            screen = self.screen()
+            self.restart(screen)
+            screen.wait_modes(is_raw)
+            self.checkpoint()
+        with open(os.path.join(self.bench.work, "go"), "w", encoding="ascii"):
+            pass
+        screen.wait_for("got " + hashlib.md5(data).hexdigest())
+
+    def test_typed_ahead(self):
+        self.typed_ahead(20000, (), "raw")
+
+    def test_much_typed_ahead(self):
+        self.typed_ahead(100000, (), "raw")
+
+    def test_lines_typed_ahead(self):
+        self.typed_ahead(100000, ())
+
+    def test_typed_ahead_of_a_stop(self):
+        self.typed_ahead(20000, ("--stop",), "raw")
+
+    def test_much_typed_ahead_of_a_stop(self):
+        self.typed_ahead(100000, ("--stop",), "raw")
 
     def stopped_in_background(self, screen):
         """The shell tells so when it is asked."""
@@ -317,6 +428,15 @@ class OnTerminal(case.Case):
         self.assertEqual(taken.wait(STEP_SECONDS), 3)
         self.assertTrue(third.is_as_before())
 
+    def test_attach_inside_of_the_job_itself(self):
+        screen = self.screen()
+        popen = self.ckrun(screen, command=["sh", "-c", self.bench.tool("ckpt") + " attach job; "
+                                            "echo status $?; sleep 1000"])
+        screen.wait_for("status 69")
+        self.assertIn("inside of job job itself", screen.text().replace("\n", ""))
+        screen.type("\x03")
+        self.assertEqual(popen.wait(STEP_SECONDS), -signal.SIGINT)
+
     def test_job_without_a_terminal_cannot_be_attached(self):
         self.start()
         self.assert_refused(self.bench.ckpt("attach", "job"), 69, "no terminal of its own")
@@ -405,10 +525,7 @@ class OnTerminal(case.Case):
         log = os.path.join(self.bench.work, "log")
         with open(log, "wb") as output:
             popen = self.screen_less_restart(output)
-            deadline = time.monotonic() + STEP_SECONDS
-            while not self.supervisor().get("keeper") or self.supervisor()["ended"]:
-                self.assertLess(time.monotonic(), deadline)
-                time.sleep(0.02)
+            self.wait_for_keeper(popen)
         second = self.screen()
         attached = second.run([self.bench.tool("ckpt"), "attach", "job"])
         second.wait_for("size 24x80")
@@ -417,11 +534,86 @@ class OnTerminal(case.Case):
         self.assertEqual(popen.wait(STEP_SECONDS), 0)  # told to leave
 
     def screen_less_restart(self, output):
-        import subprocess
         return subprocess.Popen([self.bench.tool("ckpt"), "restart", "job"],
                                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                 cwd=self.bench.work, env=self.bench.environment,
                                 start_new_session=True, **self.bench.identity())
+
+    def test_closed_standard_streams(self):
+        """What ckrun and ckpt open then must not get their numbers."""
+        command = [self.bench.tool("ckrun"), "--name", "job", "--pty", "--", "/usr/bin/python3", "-c",
+                   "import os,tty\ntty.setraw(0)\nopen('begun', 'w').close()\nwhile True:\n"
+                   "  key = os.read(0, 4096)\n  open('typed', 'ab').write(key)\n"
+                   "  if key.endswith(b'q'): break"]
+        for closed in ("<&- >>log 2>&1", "<&- >&- 2>>log", "</dev/null >&- 2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                self.typed_with_closed(command, closed)
+                self.checkpoint("--stop")
+                self.typed_with_closed([self.bench.tool("ckpt"), "restart", "job"], closed, b"q")
+                self.assertEqual(self.bench.ckpt("rm", "job").returncode, 0)
+                os.unlink(os.path.join(self.bench.work, "begun"))
+
+    def typed_with_closed(self, command, closed, last=b""):
+        import shlex
+        popen = subprocess.Popen(["sh", "-c", "exec " + shlex.join(command) + " " + closed],
+                                 cwd=self.bench.work, env=self.bench.environment,
+                                 start_new_session=True, **self.bench.identity())
+        self.wait_for_keeper(popen)
+        self.wait_for_file("begun")
+        screen = self.screen()
+        attached = screen.run([self.bench.tool("ckpt"), "attach", "job"])
+        screen.wait_modes(is_raw)
+        wanted = b"f" + last
+        screen.type(wanted)
+        path = self.wait_for_file("typed", len(wanted))
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), wanted)
+        os.unlink(path)
+        if last:
+            self.assertEqual(attached.wait(STEP_SECONDS), 0)
+
+    def test_restart_of_a_shared_terminal_to_several_streams(self):
+        """Descriptors 0 to 2 were one open file; the restart has one for each."""
+        command = ["/usr/bin/python3", "-c",
+                   "import os,time\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
+                   "os.write(1, b'output\\n')\nos.write(2, b'error\\n')\n"
+                   "os.write(1, b'%d\\n' % len(os.read(0, 5)))"]
+        screen = self.screen()
+        self.ckrun(screen, "--no-pty", command=["sh", "-c", "echo begun; exec \"$@\"", "sh", *command])
+        screen.wait_for("begun")
+        self.checkpoint("--stop")
+        with open(os.path.join(self.bench.work, "go"), "w", encoding="ascii"):
+            pass
+        done = self.bench.ckpt("restart", "job")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, "output\n0\n")
+        self.assertEqual(done.stderr, "error\n")
+
+    def test_slow_terminal_gets_all(self):
+        """The end of the output, long after the program's."""
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        self.bench.give(os.ttyname(slave))
+        tty.setraw(slave)
+        popen = subprocess.Popen([self.bench.tool("ckrun"), "--name", "job", "--", "/usr/bin/python3",
+                                  "-c", "for i in range(4000): print(i)"], stdin=slave, stdout=slave,
+                                 stderr=slave, cwd=self.bench.work, env=self.bench.environment,
+                                 start_new_session=True, **self.bench.identity())
+        os.close(slave)
+        finished = os.path.join(self.bench.state, "job", "finished")
+        deadline = time.monotonic() + STEP_SECONDS
+        while not os.path.exists(finished):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        time.sleep(1.5)  # how slow it is
+        text = b""
+        while True:
+            try:
+                text += os.read(master, 65536)
+            except OSError:  # the last one has closed it
+                break
+        self.assertEqual(popen.wait(STEP_SECONDS), 0)
+        self.assertEqual(text.split(), [b"%d" % i for i in range(4000)])
 
     def test_output_comes_whole(self):
         """A pipe as standard output, and a terminal asked for."""

@@ -33,11 +33,25 @@ struct Pair {
   // What a checkpoint does with the terminal of a job that goes on.
   std::string look() const {
     const Modes modes = modes_of(master.get()).value();
-    const std::string seen = take_input(master.get(), slave.get()).value();
-    put_input(master.get(), modes, seen).value();
-    return seen;
+    const Input seen = take_input(master.get(), slave.get()).value();
+    BOOST_TEST(put_input(master.get(), modes, seen).value() == seen.behind.size());
+    return seen.queued + seen.behind;
   }
 };
+
+// Writes until nothing more goes in.
+std::string fill(int fd, int other_end, std::size_t part) {
+  std::string all;
+  for (char letter = 'a'; all.size() < 100000; letter = letter == 'z' ? 'a' : letter + 1) {
+    const std::string some(part, letter);
+    pollfd arrived{other_end, POLLIN, 0};
+    ::poll(&arrived, 1, 0);
+    const ssize_t count = ::write(fd, some.data(), some.size());
+    if (count <= 0) return all;
+    all += some.substr(0, static_cast<std::size_t>(count));
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -55,6 +69,46 @@ BOOST_AUTO_TEST_CASE(unfinished_line_stays_unfinished) {
   pty.type("\x7f\x7fs\n");  // it can still be edited
   BOOST_TEST(pty.read_slave() == "has\n");
   BOOST_TEST(take_output(pty.master.get()).value().find("one\r\n") == 0u);
+}
+
+// However a queue was filled, it takes back what it gave.
+BOOST_AUTO_TEST_CASE(full_queues_take_all_back) {
+  for (const std::size_t part : {1, 10, 255, 500, 512, 1000, 1024, 1792, 2048, 3584, 65536}) {
+    const Pair pty;
+    pty.set(0, false);
+    const std::string typed = fill(pty.master.get(), pty.slave.get(), part);
+    BOOST_TEST(pty.look() == typed);
+    BOOST_TEST(pty.look() == typed);
+    const std::string written = fill(pty.slave.get(), pty.master.get(), part);
+    const std::string seen = take_output(pty.master.get()).value();
+    BOOST_TEST(seen == written);
+    BOOST_TEST(!put_output(pty.master.get(), pty.slave.get(), seen).value().halted);
+    BOOST_TEST(take_output(pty.master.get()).value() == written);
+  }
+}
+
+// ^C behind a full queue is no signal before there is room, and CR becomes NL only then.
+BOOST_AUTO_TEST_CASE(keys_behind_a_full_queue) {
+  const Pair pty;
+  pty.set(0, false);
+  const std::string typed = fill(pty.master.get(), pty.slave.get(), 256).substr(0, 8000);
+  while (pty.read_slave() != "nothing") {
+  }
+  pty.set(ISIG, false);
+  pty.type(typed.substr(0, 4095));
+  pty.type(
+      "\r\x03"
+      "x");
+  const Modes modes = modes_of(pty.master.get()).value();
+  const Input seen = take_input(pty.master.get(), pty.slave.get()).value();
+  BOOST_TEST(seen.queued == typed.substr(0, 4095));
+  BOOST_TEST(seen.behind ==
+             "\r\x03"
+             "x");
+  BOOST_TEST(put_input(pty.master.get(), modes, seen).value() == 3u);
+  BOOST_TEST(pty.read_slave() == seen.queued);
+  pty.type("y");
+  BOOST_TEST(pty.read_slave() == "xy");  // ^C has taken the line before it away
 }
 
 BOOST_AUTO_TEST_CASE(end_of_file_that_nobody_has_read) {
