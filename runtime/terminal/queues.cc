@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -74,26 +75,39 @@ Result<std::size_t> write_some(int fd, std::string_view bytes) {
   return static_cast<std::size_t>(std::max<ssize_t>(count, 0));
 }
 
+// Buffers are free again when the kernel's worker has emptied them, which poll(2) waits for only
+// where nothing can be read yet; nothing tells of it. So what finds no room is tried for this long.
+struct Patience {
+  int naps = 40;
+  bool nap() {
+    constexpr timespec kNap{0, 1'000'000};
+    if (naps-- <= 0) return false;
+    ::nanosleep(&kNap, nullptr);
+    return true;
+  }
+};
+
 // In writes of that size, as long as they find room.
-Result<std::size_t> write_parts(int fd, int other_end, std::string_view bytes, std::size_t part) {
+Result<std::size_t> write_parts(int fd, int other_end, std::string_view bytes, std::size_t part,
+                                Patience& patience) {
   std::size_t done = 0;
   while (done < bytes.size()) {
-    std::size_t count = CK_TRY(write_some(fd, bytes.substr(done, part)));
-    if (count == 0) {
-      settle(other_end);
-      count = CK_TRY(write_some(fd, bytes.substr(done, part)));
-    }
-    if (count == 0) break;
+    const std::size_t count = CK_TRY(write_some(fd, bytes.substr(done, part)));
     done += count;
+    if (count != 0) continue;
+    settle(other_end);
+    if (!patience.nap()) break;
   }
   return done;
 }
 
 // As much as there is room for. `small`: how much of it is written in small parts.
 Result<std::size_t> write_packed(int fd, int other_end, std::string_view bytes, std::size_t small) {
-  std::size_t done = CK_TRY(write_parts(fd, other_end, bytes.substr(0, small), kSmallPart));
+  Patience patience;
+  std::size_t done =
+      CK_TRY(write_parts(fd, other_end, bytes.substr(0, small), kSmallPart, patience));
   for (const std::size_t part : {kLargePart, std::size_t{1}})
-    done += CK_TRY(write_parts(fd, other_end, bytes.substr(done), part));
+    done += CK_TRY(write_parts(fd, other_end, bytes.substr(done), part, patience));
   return done;
 }
 
@@ -120,14 +134,24 @@ Status type_flow(int master, int slave, char key) {
   return {};
 }
 
-Status type_literally(int master, int slave, const Modes& modes, std::string bytes) {
+Status type_literally(int master, int slave, const Modes& modes, std::string bytes, bool is_full) {
   const cc_t end_of_file = unused_byte(bytes);
   CK_TRY(set_modes(master, literal(modes, end_of_file)));
   if ((modes.c_lflag & ICANON) != 0)
     std::replace(bytes.begin(), bytes.end(), '\0', static_cast<char>(end_of_file));
-  Status typed = write_all(master, slave, bytes);
+  // In one write, which reaches the slave at once: the modes change behind it. Where the queue is
+  // full and more comes behind it, in small ones, which leave more room for that; then it is waited
+  // for as long as it can be told.
+  Patience patience;
+  const std::size_t done =
+      CK_TRY(write_parts(master, slave, bytes, is_full ? kSmallPart : kPart, patience));
   settle(slave);
-  return typed;
+  int there = 0;
+  while (is_full && ::ioctl(slave, FIONREAD, &there) == 0 &&
+         static_cast<std::size_t>(there) < bytes.size() && patience.nap()) {
+  }
+  if (done == bytes.size()) return {};
+  return make_error(ErrorKind::kTryAgain, "a terminal does not take back what was typed");
 }
 
 }  // namespace
@@ -155,7 +179,7 @@ Result<std::size_t> put_input(int master, const Modes& modes, const Input& input
   const UniqueFd slave = CK_TRY(open_slave(master, O_RDWR | O_NONBLOCK));
   const int flags = ::fcntl(master, F_GETFL);
   ::fcntl(master, F_SETFL, flags | O_NONBLOCK);
-  Status queued = type_literally(master, slave.get(), modes, input.queued);
+  Status queued = type_literally(master, slave.get(), modes, input.queued, !input.behind.empty());
   Status restored = set_modes(master, modes);
   Result<std::size_t> behind = 0;
   if (queued.ok()) behind = write_packed(master, slave.get(), input.behind, kSmallParts);
