@@ -23,6 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kHoldPatience{200};
+// For a client that another one takes the place of. One that is stopped does not answer.
+constexpr std::chrono::milliseconds kLeavePatience{1000};
 constexpr int kUnknownStatus = 71;
 constexpr std::size_t kPart = 65536;
 
@@ -60,6 +62,7 @@ class Keeper {
       if (fds[1].revents != 0) collect();
       handle_ready({fds.begin() + 3, fds.end()});
       if (fds[0].revents != 0) accept();
+      if (leaving_ != nullptr && Clock::now() >= leaves_by_) has_left(*leaving_);
     }
     return end_.value_or(kUnknownStatus);
   }
@@ -69,6 +72,10 @@ class Keeper {
   bool over() const { return end_ && client_ == nullptr; }
 
   int patience() const {
+    if (leaving_ != nullptr) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(leaves_by_ - Clock::now());
+      return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+    }
     if (hung_up_ && !end_) return 200;  // somebody may open the slave again
     return -1;
   }
@@ -121,6 +128,7 @@ class Keeper {
 
   void close(std::list<Connection>::iterator one) {
     if (&*one == client_) drop_client();
+    has_left(*one);
     if (&*one == supervisor_) supervisor_ = nullptr;
     connections_.erase(one);
     end_if_deserted();
@@ -146,7 +154,7 @@ class Keeper {
       case Type::kBye:
         from.modes.reset();
         if (&from == client_) drop_client();
-        return;
+        return has_left(from);
       case Type::kGoOn:
       case Type::kSignal:
       case Type::kRedraw:
@@ -196,7 +204,11 @@ class Keeper {
   }
 
   void attach(Connection& from, Message& message) {
-    if (client_ != nullptr && client_ != &from) leave(1);
+    if (client_ != nullptr && client_ != &from) {
+      leaving_ = client_;
+      leaves_by_ = Clock::now() + kLeavePatience;
+      leave(1);
+    }
     client_ = &from;
     if (!message.fds.empty()) from.terminal = std::move(message.fds.front());
     if (message.text.size() == sizeof(terminal::Modes)) {
@@ -206,8 +218,15 @@ class Keeper {
     if (running_) give_master();
   }
 
+  // Not while a former client has it: what that one still reads, this one would not show.
+  void has_left(const Connection& client) {
+    if (&client != leaving_) return;
+    leaving_ = nullptr;
+    if (running_) give_master();
+  }
+
   void give_master() {
-    if (client_ == nullptr) return;
+    if (client_ == nullptr || leaving_ != nullptr) return;
     if (!backlog_.empty()) send_hold();
     const int master = master_.get();
     (void)send(client_->socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
@@ -365,6 +384,8 @@ class Keeper {
   std::string backlog_;  // typed, and not in the terminal yet
   Connection* client_ = nullptr;
   bool holds_ = false, held_ = false;  // it was told kHold; it has answered
+  Connection* leaving_ = nullptr;      // it was told kLeave, for the client to come
+  Clock::time_point leaves_by_;
   Connection* supervisor_ = nullptr;
 };
 

@@ -510,7 +510,10 @@ class OwnTerminal(Held):
         os.write(reader, b"a word\n")
         text = b""
         while b"got a word" not in text:
-            text += os.read(reader, 1000)
+            try:
+                text += os.read(reader, 1000)
+            except OSError:
+                self.fail(f"the client has ended with {attached.wait(STEP_SECONDS)}: {text}")
         self.assertEqual(attached.wait(STEP_SECONDS), 3)
         os.close(reader)
         self.assertEqual(job.popen.wait(STEP_SECONDS), 0)  # told to leave
