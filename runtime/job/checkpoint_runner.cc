@@ -47,7 +47,6 @@ CheckpointRunner::CheckpointRunner(boost::asio::io_context& io, const JobDir& jo
       job_(job),
       ownership_(ownership),
       checkpoint_(std::move(checkpoint)),
-      waiting_deadline_(io),
       progress_timer_(io),
       meter_(std::make_unique<ProgressMeter>()),
       thread_([this] { thread_main(); }) {}
@@ -63,19 +62,50 @@ CheckpointRunner::~CheckpointRunner() {
 
 void CheckpointRunner::submit(CheckpointOrder order) {
   if (!running_) return start(std::move(order));
-  if (waiting_ || running_->stop) return order.on_done(in_progress());
-  waiting_deadline_.expires_after(order.settings.timeout);
-  waiting_ = std::move(order);
-  waiting_deadline_.async_wait([this](error_code error) {
-    if (!error) refuse_waiting(in_progress());
+  const bool served = order.any_will_do && !waiting_.empty();
+  if (running_->stop || served || waiting_.size() == kMostWaiting)
+    return order.on_done(in_progress());
+  const std::uint64_t number = ++last_number_;
+  const auto timeout = order.settings.timeout;
+  waiting_.push_back({number, std::move(order), boost::asio::steady_timer(io_, timeout)});
+  waiting_.back().deadline.async_wait([this, number](error_code error) {
+    if (!error) refuse_late(number);
   });
 }
 
+// A timer that has gone off cannot be cancelled any more: it may be about one that is served.
+void CheckpointRunner::refuse_late(std::uint64_t number) {
+  const auto late = std::find_if(waiting_.begin(), waiting_.end(),
+                                 [number](const Waiting& one) { return one.number == number; });
+  if (late == waiting_.end()) return;
+  const CheckpointOrder order = std::move(late->order);
+  waiting_.erase(late);
+  order.on_done(in_progress());
+}
+
 void CheckpointRunner::refuse_waiting(const Error& reason) {
-  if (!waiting_) return;
-  CheckpointOrder refused = std::move(*waiting_);
-  waiting_.reset();
-  refused.on_done(reason);
+  std::list<Waiting> refused;
+  refused.swap(waiting_);
+  for (Waiting& one : refused) {
+    one.deadline.cancel();
+    one.order.on_done(reason);
+  }
+}
+
+// One that ends the job comes before all others; those whose askers have gone do not count.
+std::optional<CheckpointOrder> CheckpointRunner::take_waiting() {
+  waiting_.remove_if(
+      [](const Waiting& one) { return one.order.still_wanted && !one.order.still_wanted(); });
+  if (waiting_.empty()) return {};
+  auto next = std::find_if(waiting_.begin(), waiting_.end(),
+                           [](const Waiting& one) { return one.order.stop; });
+  if (next == waiting_.end()) next = waiting_.begin();
+  CheckpointOrder order = std::move(next->order);
+  const auto left = next->deadline.expiry() - std::chrono::steady_clock::now();
+  order.settings.timeout =
+      std::max(std::chrono::duration_cast<std::chrono::milliseconds>(left), kLeastTimeout);
+  waiting_.erase(next);
+  return order;
 }
 
 void CheckpointRunner::unhold(bool goes_on) {
@@ -115,11 +145,10 @@ void CheckpointRunner::report_progress() {
   progress_timer_.async_wait([this](error_code error) {
     if (error || !running_) return;
     if (running_->on_progress) running_->on_progress(meter_->reply());
-    if (waiting_ && waiting_->on_progress) {
-      wire::ProgressReply reply;
-      reply.set_what("waiting for another checkpoint");
-      waiting_->on_progress(reply);
-    }
+    wire::ProgressReply reply;
+    reply.set_what("waiting for another checkpoint");
+    for (const Waiting& one : waiting_)
+      if (one.order.on_progress) one.order.on_progress(reply);
     report_progress();
   });
 }
@@ -131,15 +160,7 @@ void CheckpointRunner::finished(Result<CheckpointOutcome> outcome) {
   bool gone = outcome.ok() && outcome->stopped;
   done.on_done(std::move(outcome));
   if (gone) refuse_waiting(make_error(ErrorKind::kNotFound, "the job has just been stopped"));
-  if (waiting_) {
-    CheckpointOrder next = std::move(*waiting_);
-    waiting_.reset();
-    const auto left = waiting_deadline_.expiry() - std::chrono::steady_clock::now();
-    next.settings.timeout =
-        std::max(std::chrono::duration_cast<std::chrono::milliseconds>(left), kLeastTimeout);
-    waiting_deadline_.cancel();
-    if (!next.still_wanted || next.still_wanted()) start(std::move(next));
-  }
+  if (std::optional<CheckpointOrder> next = take_waiting()) start(std::move(*next));
   if (!running_ && on_idle_) on_idle_();
 }
 

@@ -1,5 +1,5 @@
 // The engine's thread: takes a job's checkpoints, one at a time, always in the same thread (it
-// traces with ptrace). One more order may wait. Methods: supervisor's main thread only; the
+// traces with ptrace). Others wait. Methods: supervisor's main thread only; the
 // callbacks come from there too.
 #pragma once
 
@@ -7,7 +7,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,6 +39,7 @@ struct CheckpointOutcome {
 struct CheckpointOrder {
   Settings settings;  // the job's, with what this request changes
   bool stop = false;
+  bool any_will_do = false;  // nobody waits for this one: refused if another waits already
   // With stop: the image is safe, and the job stands still until unhold(). May be empty.
   std::function<void(const CheckpointOutcome&)> on_held;
   std::function<bool()> still_wanted;  // asked when its turn comes; may be empty
@@ -50,8 +53,8 @@ class CheckpointRunner {
                    CheckpointFunction checkpoint);
   ~CheckpointRunner();  // waits for the checkpoint that runs
 
-  // Refused at once (on_done with kTryAgain) if one runs and another waits; refused later if its
-  // turn does not come within its time-out.
+  // One after the other, what ends the job first. Refused (on_done with kTryAgain) if the job is
+  // just being ended or held, or if the order's turn does not come within its time-out.
   void submit(CheckpointOrder order);
   bool busy() const { return running_.has_value(); }
   bool stopping() const { return running_ && running_->stop; }
@@ -65,6 +68,14 @@ class CheckpointRunner {
 
  private:
   class ProgressMeter;
+  static constexpr std::size_t kMostWaiting = 64;
+  struct Waiting {
+    std::uint64_t number = 0;
+    CheckpointOrder order;
+    boost::asio::steady_timer deadline;
+  };
+  void refuse_late(std::uint64_t number);
+  std::optional<CheckpointOrder> take_waiting();
   void start(CheckpointOrder order);
   void finished(Result<CheckpointOutcome> outcome);
   void report_progress();
@@ -78,9 +89,9 @@ class CheckpointRunner {
   std::function<void()> on_idle_;
 
   std::optional<CheckpointOrder> running_;
-  std::optional<CheckpointOrder> waiting_;
+  std::uint64_t last_number_ = 0;
+  std::list<Waiting> waiting_;  // in the order in which they came
   bool held_ = false;
-  boost::asio::steady_timer waiting_deadline_;
   boost::asio::steady_timer progress_timer_;
   std::unique_ptr<ProgressMeter> meter_;
 

@@ -344,6 +344,7 @@ CheckpointOrder Supervisor::plain_order() {
 void Supervisor::request_from_within() {
   if (head_ended_) return;
   CheckpointOrder order = plain_order();
+  order.any_will_do = true;
   order.on_done = [this](Result<CheckpointOutcome> outcome) {
     if (outcome.ok()) {
       if (!outcome->warning.empty()) complain(outcome->warning);

@@ -240,6 +240,19 @@ class Save(case.Case):
         self.assertEqual(job.finish(), 0, job.report())
         self.assertEqual(job.all_lines(), ["ready", "goes on"])
 
+    def test_requests_at_once_come_one_after_the_other(self):
+        job = self.start("malloc_threads")
+
+        def ask(*options):
+            return subprocess.Popen([self.bench.tool("ckpt"), *options, job.name],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                    env=self.bench.environment, **self.bench.identity())
+        asking = [ask("--compress", "zstd:9", "--threads", "1") for _ in range(3)]
+        answers = [one.communicate(timeout=60) + (one.returncode,) for one in asking]
+        self.assertEqual([status for _, _, status in answers], [0, 0, 0], answers)
+        self.assertEqual(len({image for image, _, _ in answers}), 3, answers)
+        self.finish_well(job)
+
     def test_stop_exit_is_chosen(self):
         job = self.start()
         job.checkpoint("--stop", "--stop-exit", "7")
