@@ -7,6 +7,7 @@
 #include "runtime/job/run_job.h"
 #include "tools/ckpt.h"
 #include "tools/cli.h"
+#include "tools/follow.h"
 #include "tools/progress_bar.h"
 
 namespace ck::tools {
@@ -38,6 +39,9 @@ Result<int> restart(Options& options) {
   ProgressBar bar;
   options.request.progress = &bar;
   options.request.on_restored = [&bar] { bar.clear(); };
+  options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
+    return follow_moved(kCkpt, job.id, job.name, host, status);
+  };
   return job::restart_job(options.request);
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/job/names.h"
 #include "runtime/job/run_job.h"
 #include "tools/cli.h"
+#include "tools/follow.h"
 
 namespace ck::tools {
 namespace {
@@ -127,6 +128,9 @@ int run(const std::vector<std::string>& args) {
   if (!folder.ok()) return fail(kTool, folder.error());
   options.request.jobs_folder = *folder;
   if (options.keep_hostname) options.request.settings.hostname = own_hostname();
+  options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
+    return follow_moved(kTool, job.id, job.name, host, status);
+  };
   Result<int> status = job::start_job(options.request);
   return status.ok() ? *status : fail(kTool, status.error());
 }

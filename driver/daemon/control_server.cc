@@ -6,6 +6,7 @@
 
 #include "driver/daemon/channel.h"
 #include "driver/daemon/event_log.h"
+#include "driver/daemon/follow.h"
 #include "driver/daemon/handovers.h"
 #include "driver/daemon/peers_ask.h"
 #include "driver/daemon/spawn.h"
@@ -46,6 +47,40 @@ Task<void> watch_client(std::shared_ptr<LocalChannel> channel, std::shared_ptr<b
   *gone = true;
 }
 
+void tell_progress(LocalChannel& channel, const driver::migrate::wire::Progress& progress,
+                   bool& gone) {
+  if (gone) return;
+  ControlReply reply;
+  reply.mutable_progress()->set_what(progress.what());
+  reply.mutable_progress()->set_done_bytes(progress.done_bytes());
+  reply.mutable_progress()->set_total_bytes(progress.total_bytes());
+  Result<std::string> frame = protocol::make_frame(reply);
+  if (!frame.ok()) return;
+  // Small, and seldom: a client that does not read it is one that has hung.
+  boost::system::error_code error;
+  channel.stream().non_blocking(true, error);
+  const std::size_t sent = asio::write(channel.stream(), asio::buffer(*frame), error);
+  if (sent != frame->size()) gone = true;
+}
+
+Task<Result<ControlReply>> follow(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                                  protocol::wire::FollowRequest request) {
+  auto gone = std::make_shared<bool>(false);
+  auto executor = co_await asio::this_coro::executor;
+  spawn(executor, watch_client(channel, gone));
+  std::function<void(const std::string&)> tell = [channel, gone](const std::string& host) {
+    driver::migrate::wire::Progress progress;
+    progress.set_what("on " + host);
+    tell_progress(*channel, progress, *gone);
+  };
+  std::function<bool()> cancelled = [gone] { return *gone; };
+  auto followed =
+      follow_job(state, user_name(user), std::move(request), std::move(tell), std::move(cancelled));
+  ControlReply reply;
+  CK_CO_TRY(*reply.mutable_follow(), co_await std::move(followed));
+  co_return reply;
+}
+
 // The client hears of the progress meanwhile; if it goes, the job stays.
 Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
                                    protocol::wire::MigrateRequest request) {
@@ -56,18 +91,7 @@ Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> c
   spawn(executor, watch_client(channel, gone));
   // Named: GCC 12 destroys a closure that is made within an expression with co_await twice.
   Handovers::OnProgress tell = [channel, gone](const driver::migrate::wire::Progress& progress) {
-    if (*gone) return;
-    ControlReply reply;
-    reply.mutable_progress()->set_what(progress.what());
-    reply.mutable_progress()->set_done_bytes(progress.done_bytes());
-    reply.mutable_progress()->set_total_bytes(progress.total_bytes());
-    Result<std::string> frame = protocol::make_frame(reply);
-    if (!frame.ok()) return;
-    // Small, and seldom: a client that does not read it is one that has hung.
-    boost::system::error_code error;
-    channel->stream().non_blocking(true, error);
-    const std::size_t sent = asio::write(channel->stream(), asio::buffer(*frame), error);
-    if (sent != frame->size()) *gone = true;
+    tell_progress(*channel, progress, *gone);
   };
   Handovers::Wish wish{user_name(user), request.target(), request.host(), request.jobs_folder(),
                        request.bandwidth()};
@@ -114,6 +138,8 @@ Task<Result<ControlReply>> answer(State& state, std::shared_ptr<LocalChannel> ch
       break;
     case ControlRequest::kMigrate:
       co_return co_await migrate(state, channel, user, request.migrate());
+    case ControlRequest::kFollow:
+      co_return co_await follow(state, channel, user, request.follow());
     case ControlRequest::kHandovers:
     case ControlRequest::kResolve:
       co_return resolve(state, user, request);

@@ -50,6 +50,11 @@ Status check_migrate(const wire::MigrateRequest& request) {
   return absolute ? Status() : bad_field("migrate.jobs_folder", "is not absolute");
 }
 
+Status check_follow(const wire::FollowRequest& request) {
+  CK_TRY(check_text("follow.job", request.job(), 64));
+  return check_host_name(request.host());
+}
+
 Status check_resolve(const wire::ResolveRequest& request) {
   const std::string& how = request.how();
   CK_TRY(check_text("resolve.handover", request.handover(), 64));
@@ -65,6 +70,7 @@ Status check(const wire::ControlRequest& request) {
                       "restart ckd after an update");
   }
   if (request.has_migrate()) return check_migrate(request.migrate());
+  if (request.has_follow()) return check_follow(request.follow());
   if (request.has_resolve()) return check_resolve(request.resolve());
   if (request.kind_case() != wire::ControlRequest::KIND_NOT_SET) return {};
   return make_error(ErrorKind::kRefused, "the request is of a kind that this ckd does not know",
@@ -85,6 +91,8 @@ Status check(const wire::ControlReply& reply) {
       return check_text("migrate.job", reply.migrate().job(), 255);
     case wire::ControlReply::kHandovers:
       return check_handovers(reply.handovers());
+    case wire::ControlReply::kFollow:
+      return check_text("follow.host", reply.follow().host(), 64);
     case wire::ControlReply::kResolve:
       return check_text("resolve.text", reply.resolve().text(), 1024);
     case wire::ControlReply::kReload:

@@ -65,7 +65,12 @@ Result<int> run_anywhere(const JobDir& job, std::unique_ptr<image::Reader> reade
     *restored = run.restored();
     return status;
   };
-  if (!has_own_terminal(manifest)) return run_here({});
+  if (!has_own_terminal(manifest)) {
+    Result<int> status = run_here({});
+    // One that a hand-over has started has nobody who waits for it.
+    if (!status.ok() || request.ready_fd != -1) return status;
+    return status_if_moved(job, request.on_moved, *status);
+  }
   OwnTerminalPlan plan;
   plan.tool = "ckpt";
   plan.redraw = true;

@@ -51,6 +51,13 @@ std::string area_of_own_job() {
   return {};
 }
 
+int status_if_moved(const JobDir& job, const OnMoved& on_moved, int status) {
+  if (!on_moved) return status;
+  const Result<std::optional<Incarnation>> last = job.incarnation();
+  if (!last.ok() || !last->has_value() || !(*last)->is_move()) return status;
+  return on_moved(job.info(), (*last)->host.name, status);
+}
+
 Status refuse_in_a_job() {
   if (area_of_own_job().empty()) return {};
   return make_error(ErrorKind::kRefused,

@@ -8,6 +8,7 @@
 #include "runtime/job/job_dir.h"
 #include "runtime/job/keeper_link.h"
 #include "runtime/job/ownership.h"
+#include "runtime/job/run_job.h"
 #include "runtime/job/shared_terminal.h"
 #include "runtime/proc/control_area.h"
 #include "runtime/process/launch.h"
@@ -22,6 +23,9 @@ Result<ControlArea> make_area(const JobDir& job, const std::string& agent, unsig
 std::string area_of_own_job();
 // Fails there: what a job starts is in its own checkpoints, and cannot be another's.
 Status refuse_in_a_job();
+
+// Of a supervisor that has ended: what `on_moved` says, if the job has moved.
+int status_if_moved(const JobDir& job, const OnMoved& on_moved, int status);
 
 // Clients find this process from now on, so it comes before anything they could see of the job.
 Result<UniqueFd> open_own_control_socket();

@@ -72,6 +72,7 @@ Result<int> start(const StartRequest& request, RealPid keeper) {
                std::move(control_socket), terminal ? &*terminal : nullptr, &launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
+  if (status.ok() && !keeper) return status_if_moved(job, request.on_moved, *status);
   return status;
 }
 

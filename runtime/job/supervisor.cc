@@ -54,7 +54,7 @@ Result<int> Supervisor::run() {
   // for our end finds the job free.
   watch_.reset();
   runner_.reset();
-  if (moved_) return follow_moved();
+  if (moved_) return exit_status_;
   Status ended = parts_.ownership.end();
   if (!ended.ok()) complain(ended.error().text());
   stop_session_.reset();
@@ -197,12 +197,6 @@ Status Supervisor::end_rest() {
                         "process " + to_string(left) + " was killed and does not end");
   }
   return {};
-}
-
-// The job runs on the host that moved_ names, and nothing of it here. Whoever waits for it waits
-// for this process: the exit status.
-int Supervisor::follow_moved() const {
-  return exit_status_;
 }
 
 // Who kills all that belongs to the job may hit its keeper first. The program then sees its

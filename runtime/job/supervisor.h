@@ -74,7 +74,6 @@ class Supervisor {
   void finish();
   void hand_over();
   Status end_rest();
-  int follow_moved() const;
   bool lost_terminal() const;
   void record_end(std::optional<int> wait_status);
 

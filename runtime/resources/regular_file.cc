@@ -75,7 +75,12 @@ Status check_openable(const OpenFile& file, const ObjectRecord& object) {
   if (object.kind() != ObjectRecord::PATH || (file.entry.info.flags & O_PATH) != 0) return {};
   const int mode = (file.reads() ? R_OK : 0) | (file.writes() ? W_OK : 0);
   if (::faccessat(AT_FDCWD, object.path().c_str(), mode, AT_EACCESS) == 0) return {};
-  return sys_error("it could not be opened again");
+  const Error error = sys_error("it could not be opened again");
+  struct stat about {};
+  const bool own = ::stat(object.path().c_str(), &about) == 0 && about.st_uid == ::geteuid();
+  if (own && S_ISREG(about.st_mode) && error.errnum == EACCES)
+    return {};  // RestoreSession::open_there
+  return error;
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {

@@ -23,6 +23,17 @@ class Move(Moving):
         self.ends_well(self.a, "trip")
 
 
+    def test_who_started_it_gets_its_status(self):
+        process = self.start(self.a, "trip", "sh", "-c",
+                             'echo ready; while [ ! -e "$GUEST_GO" ]; do :; done; exit 7')
+        self.until(lambda: "ready" in self.text("trip"), "it runs")
+        for source, target in ((self.a, self.b), (self.b, self.c)):
+            self.migrate(source, "trip", target)
+        self.release()
+        self.assertEqual(process.wait(60), 7)
+        with open(self.errors("trip"), encoding="utf-8") as errors:
+            self.assertEqual(errors.read(), "ckrun: job trip runs on host b now\n")
+
     def test_figures_are_printed(self):
         self.start_guest(self.a, "trip", "counter")
         done = self.a.ckpt("migrate", "trip", "b", user=USER_ID)

@@ -38,17 +38,21 @@ class Moving(Hosts):
     def output(self, name):
         return os.path.join(self.shared, name + ".out")
 
+    def errors(self, name):
+        return os.path.join(self.shared, name + ".err")
+
     def text(self, name):
         with open(self.output(name), encoding="utf-8", errors="replace") as file:
             return file.read()
 
     def start(self, host, name, *command, env=None):
         """A job on that host; the supervisor."""
-        with open(self.output(name), "wb") as out:
+        with open(self.output(name), "wb") as out, open(self.errors(name), "wb") as errors:
             os.chown(out.name, USER_ID, USER_ID)
+            os.chown(errors.name, USER_ID, USER_ID)
             process = subprocess.Popen(
                 host.command([self.bench.tool("ckrun"), "--name", name, *command], USER_ID),
-                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
                 env={**host.environment(USER_ID), "GUEST_GO": self.go, **(env or {})})
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

@@ -1,0 +1,78 @@
+#include "driver/daemon/follow.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <charconv>
+
+#include "driver/daemon/job_list.h"
+#include "driver/daemon/peer_courier.h"
+#include "driver/daemon/peer_link.h"
+
+namespace ck::daemon {
+namespace {
+
+using protocol::wire::FollowReply;
+using protocol::wire::JobList;
+using protocol::wire::PeerMessage;
+
+constexpr std::string_view kElsewhere = "on ", kFinished = "finished ", kStopped = "stopped";
+constexpr int kStopStatus = 85;  // as ckrun has it after ckpt --stop
+
+Task<Result<JobList>> jobs_at(State& state, std::string host, std::string user) {
+  if (host == state.host()) co_return co_await list_jobs(user, state.options().jobs_dir);
+  CK_CO_TRY(cluster::Peer peer, find_peer(state, host));
+  PeerMessage question;
+  question.mutable_jobs_query()->set_user(user);
+  CK_CO_TRY(PeerMessage answer,
+            co_await ask_peer(state, peer, std::move(question), PeerMessage::KindCase::kJobList));
+  co_return answer.job_list();
+}
+
+// The end that a state tells of; nothing if it is none.
+std::optional<FollowReply> end_of(std::string_view state, const std::string& host) {
+  FollowReply reply;
+  reply.set_host(host);
+  if (state == kStopped) {
+    reply.set_known(true);
+    reply.set_exit_status(kStopStatus);
+    return reply;
+  }
+  if (!state.starts_with(kFinished)) return {};
+  state.remove_prefix(kFinished.size());
+  int status = 0;
+  const auto [end, error] = std::from_chars(state.data(), state.data() + state.size(), status);
+  reply.set_known(error == std::errc());
+  reply.set_exit_status(status);
+  return reply;
+}
+
+}  // namespace
+
+Task<Result<FollowReply>> follow_job(State& state, std::string user,
+                                     protocol::wire::FollowRequest request,
+                                     std::function<void(const std::string& host)> tell,
+                                     std::function<bool()> cancelled) {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  std::string host = request.host();
+  for (;;) {
+    Result<JobList> jobs = co_await jobs_at(state, host, user);
+    tell(host);
+    bool went_on = false;
+    if (jobs.ok()) {
+      for (const protocol::wire::JobRecord& job : jobs->jobs()) {
+        if (job.id() != request.job()) continue;
+        if (auto end = end_of(job.state(), host)) co_return *end;
+        went_on = job.state().starts_with(kElsewhere);
+        if (went_on) host = job.state().substr(kElsewhere.size());
+        break;
+      }
+    } else if (jobs.error().kind == ErrorKind::kNotFound) {
+      co_return std::move(jobs).error();  // no peer any more
+    }
+    if (cancelled()) co_return make_error(ErrorKind::kTryAgain, "nobody waits for it");
+    if (went_on) continue;
+    pause.expires_after(state.configuration().settings.migration.retry);
+    (void)co_await pause.async_wait(kAsTuple);
+  }
+}
+
+}  // namespace ck::daemon

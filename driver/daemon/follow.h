@@ -1,0 +1,18 @@
+// Where a job that left this host has got to, and how it ends. The daemon's thread only.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "driver/daemon/state.h"
+#include "driver/protocol/control.pb.h"
+
+namespace ck::daemon {
+
+// Asks host after host now and then, until the job has ended or `cancelled` says so. A host that
+// does not answer is asked again. `tell` is told after each question where it is looked for.
+Task<Result<protocol::wire::FollowReply>> follow_job(
+    State& state, std::string user, protocol::wire::FollowRequest request,
+    std::function<void(const std::string& host)> tell, std::function<bool()> cancelled);
+
+}  // namespace ck::daemon

@@ -1,0 +1,66 @@
+#include "tools/follow.h"
+
+#include <signal.h>
+
+#include <cstdio>
+#include <thread>
+
+#include "driver/client/client.h"
+
+namespace ck::tools {
+namespace {
+
+namespace wire = protocol::wire;
+
+// ckd says every second or so where the job is.
+constexpr std::chrono::milliseconds kPatience{60000};
+constexpr std::chrono::seconds kPause{2};
+constexpr std::chrono::minutes kWithoutDaemon{10};  // it may be restarted meanwhile
+
+void take_signals_again() {
+  for (int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) ::signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+Result<wire::ControlReply> ask(const std::string& job_id, std::string& host) {
+  wire::ControlRequest request;
+  request.mutable_follow()->set_job(job_id);
+  request.mutable_follow()->set_host(host);
+  return client::ask_daemon(std::move(request), kPatience,
+                            [&host](const wire::MigrateProgress& progress) {
+                              if (progress.what().starts_with("on "))
+                                host = progress.what().substr(3);
+                            });
+}
+
+}  // namespace
+
+int follow_moved(const char* tool, const std::string& job_id, const std::string& name,
+                 const std::string& first_host, int otherwise) {
+  std::string host = first_host;
+  std::fprintf(stderr, "%s: job %s runs on host %s now\n", tool, name.c_str(), host.c_str());
+  take_signals_again();
+  auto give_up = std::chrono::steady_clock::now() + kWithoutDaemon;
+  for (;;) {
+    const std::string before = host;
+    const Result<wire::ControlReply> reply = ask(job_id, host);
+    if (reply.ok()) {
+      if (reply->follow().known()) return reply->follow().exit_status();
+      std::fprintf(stderr, "%s: job %s has ended on host %s, nobody knows how\n", tool,
+                   name.c_str(), reply->follow().host().c_str());
+      return otherwise;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (host != before) give_up = now + kWithoutDaemon;
+    if (now >= give_up) {
+      std::fprintf(stderr, "%s: job %s cannot be followed: %s\n", tool, name.c_str(),
+                   reply.error().text().c_str());
+      return otherwise;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+}  // namespace ck::tools
