@@ -39,7 +39,7 @@ class Programs(Moving):
                         "/usr/bin/python3 /usr/bin/perl /usr/bin/gdb | md5sum")
 
     def test_pipeline(self):
-        self.goes_round("bash", "-c", "seq 1 3000000 | sort -R --random-source=/dev/zero | "
+        self.goes_round("bash", "-c", "seq 1 700000 | sort -R --random-source=/dev/zero | "
                         "sort -n | gzip -c | gzip -dc | md5sum")
 
     def test_trees_of_python(self):
