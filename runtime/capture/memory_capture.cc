@@ -29,10 +29,24 @@ std::string where(RealPid pid, const proc::Mapping& mapping) {
 bool take_flags(std::vector<proc::Mapping>& mappings, const std::vector<proc::Mapping>& scan) {
   const auto same = [](const proc::Mapping& a, const proc::Mapping& b) {
     return a.begin == b.begin && a.end == b.end && a.prot == b.prot && a.shared == b.shared &&
-           a.inode == b.inode && a.dev == b.dev && a.offset == b.offset && a.path == b.path;
+           a.inode == b.inode && a.dev == b.dev && a.offset == b.offset && a.path == b.path &&
+           a.deleted == b.deleted;
   };
   if (!std::equal(mappings.begin(), mappings.end(), scan.begin(), scan.end(), same)) return false;
   mappings = scan;
+  return true;
+}
+
+// A process that was frozen later may have removed or renamed a file since then.
+bool names_hold(const std::vector<proc::Mapping>& mappings) {
+  const std::string* last = nullptr;
+  for (const proc::Mapping& mapping : mappings) {
+    if (mapping.inode == 0 || mapping.deleted || !mapping.path.starts_with('/')) continue;
+    if (last != nullptr && *last == mapping.path) continue;
+    last = &mapping.path;
+    struct stat status {};
+    if (::stat(mapping.path.c_str(), &status) != 0 || status.st_ino != mapping.inode) return false;
+  }
   return true;
 }
 
@@ -49,7 +63,7 @@ MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index
 
 Status MemoryCapture::describe(image::ProcessRecord& record,
                                const std::vector<proc::Mapping>& scan) {
-  if (!take_flags(process_.mappings, scan))
+  if (!take_flags(process_.mappings, scan) || !names_hold(process_.mappings))
     process_.mappings = CK_TRY(proc::read_smaps(process_.witness));
   const ino_t area_inode = CK_TRY(process_.area().inode());
   frozen_source_ = CK_TRY(memory::MemorySource::open(process_.witness));
