@@ -43,7 +43,7 @@ int follow_moved(const char* tool, const std::string& job_id, const std::string&
   std::fprintf(stderr, "%s: job %s runs on host %s now\n", tool, name.c_str(), host.c_str());
   take_signals_again();
   auto give_up = std::chrono::steady_clock::now() + kWithoutDaemon;
-  for (;;) {
+  for (bool first = true;; first = false) {
     const std::string before = host;
     const Result<wire::ControlReply> reply = ask(job_id, host);
     if (reply.ok()) {
@@ -52,6 +52,8 @@ int follow_moved(const char* tool, const std::string& job_id, const std::string&
                    name.c_str(), reply->follow().host().c_str());
       return otherwise;
     }
+    // Whoever moved it did so without a ckd.
+    if (first && reply.error().kind == ErrorKind::kNotFound) return otherwise;
     const auto now = std::chrono::steady_clock::now();
     if (host != before) give_up = now + kWithoutDaemon;
     if (now >= give_up) {
