@@ -50,6 +50,16 @@ Error too_slow(const std::string& what) {
 
 }  // namespace
 
+bool write_all(int fd, const std::string& bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    ssize_t count = write(fd, bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
 void reset_signals() {
   sigset_t none;
   sigemptyset(&none);

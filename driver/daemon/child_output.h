@@ -16,6 +16,9 @@ namespace ck::daemon {
 Task<Result<std::string>> child_output(std::function<int(int)> work, std::string what,
                                        std::size_t limit, milliseconds patience);
 
+// In a forked child: all of it, into the pipe. False: nobody reads any more.
+bool write_all(int fd, const std::string& bytes);
+
 // In a forked child: as they are in a program that was just started.
 void reset_signals();
 

@@ -6,6 +6,7 @@
 #include "driver/daemon/job_list.h"
 #include "driver/daemon/peer_courier.h"
 #include "driver/daemon/peer_link.h"
+#include "runtime/job/settings.h"
 
 namespace ck::daemon {
 namespace {
@@ -15,7 +16,6 @@ using protocol::wire::JobList;
 using protocol::wire::PeerMessage;
 
 constexpr std::string_view kElsewhere = "on ", kFinished = "finished ", kStopped = "stopped";
-constexpr int kStopStatus = 85;  // as ckrun has it after ckpt --stop
 
 Task<Result<JobList>> jobs_at(State& state, std::string host, std::string user) {
   if (host == state.host()) co_return co_await list_jobs(user, state.options().jobs_dir);
@@ -33,7 +33,7 @@ std::optional<FollowReply> end_of(std::string_view state, const std::string& hos
   reply.set_host(host);
   if (state == kStopped) {
     reply.set_known(true);
-    reply.set_exit_status(kStopStatus);
+    reply.set_exit_status(job::kDefaultStopExit);
     return reply;
   }
   if (!state.starts_with(kFinished)) return {};

@@ -22,10 +22,6 @@ using std::chrono::steady_clock;
 
 namespace {
 
-driver::journal::Instant now() {
-  return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
-}
-
 struct StreamPair {
   UniqueFd ours, theirs;
 };
@@ -43,15 +39,6 @@ Result<LocalStream> to_stream(const asio::any_io_executor& executor, UniqueFd so
   stream.assign(asio::local::stream_protocol(), socket.release(), error);
   if (error) return make_error(ErrorKind::kSystem, "use a socket: " + error.message());
   return stream;
-}
-
-// Our own user needs no change; only root can make one.
-Result<std::optional<User>> user_to_become(const std::string& name) {
-  if (name == user_name(::geteuid())) return std::optional<User>();
-  if (::geteuid() != 0)
-    return make_error(ErrorKind::kPermission,
-                      "this ckd serves user " + user_name(::geteuid()) + " only, not " + name);
-  return std::optional(CK_TRY(find_user(name)));
 }
 
 handover::Record::Phase first_phase(bool source) {
@@ -87,11 +74,6 @@ void HandoverSession::close() {
 
 bool HandoverSession::over() const {
   return std::visit([](const auto& machine) { return machine.over(); }, machine_) && !stepping_;
-}
-
-bool HandoverSession::before_commit() const {
-  const auto* source = std::get_if<handover::Source>(&machine_);
-  return source != nullptr && source->state().phase <= handover::Source::Phase::kSealed;
 }
 
 void HandoverSession::start() {
@@ -173,7 +155,8 @@ void HandoverSession::on(const handover::Send& send) {
 }
 
 void HandoverSession::on(const handover::Write& write) {
-  Status written = parts_.journal.write(plan_.terms, write.record, plan_.peer, plan_.image, now());
+  Status written = parts_.journal.write(plan_.terms, write.record, plan_.peer, plan_.image,
+                                        driver::journal::now());
   if (written.ok()) {
     record_ = write.record.phase;
     log_info("hand-over", {{"id", plan_.terms.id},

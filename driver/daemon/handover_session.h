@@ -61,7 +61,6 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   const HandoverPlan& plan() const { return plan_; }
   bool is_source() const { return machine_.index() == 0; }
   bool over() const;
-  bool before_commit() const;
   driver::handover::Record::Phase record() const { return record_; }
 
   // At the target, until all of the job is there.

@@ -79,8 +79,7 @@ Task<Status> Handovers::open() {
     (void)co_await pause.async_wait(kAsTuple);
   }
   CK_CO_TRY(journal_, Journal::open(folder_ + "/handovers.sqlite"));
-  CK_CO_CHECK(journal_->forget(
-      std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now() - kRemembered)));
+  CK_CO_CHECK(journal_->forget(driver::journal::now() - kRemembered));
   CK_CO_TRY(std::vector<Entry> entries, journal_->unfinished());
   for (const Entry& entry : entries) {
     Status taken = take_up(entry);
@@ -164,9 +163,7 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   CK_CO_CHECK(find_peer(state_, wish.host));
   StepWork look;
   look.what = "looking for job " + wish.target;
-  if (wish.user != user_name(::geteuid())) {
-    CK_CO_TRY(look.user, find_user(wish.user));
-  }
+  CK_CO_TRY(look.user, user_to_become(wish.user));
   look.run = [wish](const migrate::Report&) -> Result<migrate::wire::Result> {
     migrate::wire::Result result;
     *result.mutable_facts() = CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user));
@@ -326,9 +323,7 @@ Result<std::string> Handovers::resolve(const std::string& user, const std::strin
   session->handle(handover::Resolve{resolution});
   const std::optional<handover::Answer>& answer = session->answer();
   if (!answer) return make_error(ErrorKind::kBug, "the hand-over did not answer");
-  (void)journal_->note(
-      id, "resolve " + how + ": " + answer->text,
-      std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()));
+  (void)journal_->note(id, "resolve " + how + ": " + answer->text, driver::journal::now());
   if (answer->done) return answer->text;
   return make_error(ErrorKind::kRefused, answer->text);
 }

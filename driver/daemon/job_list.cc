@@ -89,16 +89,6 @@ Result<JobList> read_jobs(const std::string& dir) {
   return list;
 }
 
-bool write_all(int fd, const std::string& bytes) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    ssize_t count = write(fd, bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    done += static_cast<std::size_t>(count);
-  }
-  return true;
-}
-
 // In the child: a JobList, or the reason that there is none and an exit status that is not 0.
 int write_jobs(int fd, const std::optional<User>& user, const std::string& dir) {
   Status became = user ? become(*user) : Status();
@@ -113,14 +103,7 @@ int write_jobs(int fd, const std::optional<User>& user, const std::string& dir) 
 }  // namespace
 
 Task<Result<JobList>> list_jobs(std::string user, std::string dir) {
-  std::optional<User> other;
-  if (user != user_name(geteuid())) {
-    if (geteuid() != 0) {
-      co_return make_error(ErrorKind::kPermission,
-                           "this ckd serves user " + user_name(geteuid()) + " only, not " + user);
-    }
-    CK_CO_TRY(other, find_user(user));
-  }
+  CK_CO_TRY(std::optional<User> other, user_to_become(user));
   auto work = [other, dir](int fd) { return write_jobs(fd, other, dir); };
   CK_CO_TRY(std::string bytes, co_await child_output(work, "listing the jobs of " + user,
                                                      protocol::kLongestMessage, kPatience));

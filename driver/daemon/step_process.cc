@@ -27,14 +27,7 @@ constexpr std::chrono::milliseconds kReportPeriod{100};
 
 bool write_report(int fd, const StepReport& report) {
   const Result<std::string> frame = protocol::make_frame(report, kLongestReport);
-  if (!frame.ok()) return false;
-  for (std::size_t done = 0; done < frame->size();) {
-    const ssize_t count = ::write(fd, frame->data() + done, frame->size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    done += static_cast<std::size_t>(count);
-  }
-  return true;
+  return frame.ok() && write_all(fd, *frame);
 }
 
 // All but these and the standard streams: no connection outlives the daemon in a child.
@@ -74,19 +67,9 @@ void close_others(std::array<int, 3> kept) {
   if (result.ok()) {
     *last.mutable_result() = *std::move(result);
   } else {
-    last.mutable_failure()->set_kind(static_cast<int>(result.error().kind));
-    last.mutable_failure()->set_message(result.error().message);
-    last.mutable_failure()->set_hint(result.error().hint);
+    *last.mutable_failure() = protocol::refusal_of(result.error());
   }
   ::_exit(write_report(out, last) ? 0 : 1);
-}
-
-Error error_of(const driver::migrate::wire::Failure& failure) {
-  protocol::wire::Refusal refusal;
-  refusal.set_kind(failure.kind());
-  refusal.set_message(failure.message());
-  refusal.set_hint(failure.hint());
-  return protocol::error_of(refusal);
 }
 
 Task<Result<StepReport>> read_report(asio::posix::stream_descriptor& pipe) {
@@ -138,7 +121,7 @@ Task<Result<driver::migrate::wire::Result>> run_step(std::shared_ptr<StepProcess
   if (!report.ok()) ::kill(pid, SIGKILL);
   wait_for(pid);
   if (!report.ok()) co_return std::move(report).error().within(work.what);
-  if (report->has_failure()) co_return error_of(report->failure());
+  if (report->has_failure()) co_return protocol::error_of(report->failure());
   co_return report->result();
 }
 

@@ -31,6 +31,15 @@ Result<User> find_user(const std::string& name) {
   return make_error(ErrorKind::kNotFound, "there is no user " + name + " on this host");
 }
 
+Result<std::optional<User>> user_to_become(const std::string& name) {
+  const std::string own = user_name(geteuid());
+  if (name == own) return std::optional<User>();
+  if (geteuid() != 0) {
+    return make_error(ErrorKind::kPermission, "this ckd serves user " + own + " only, not " + name);
+  }
+  return std::optional(CK_TRY(find_user(name)));
+}
+
 Status become(const User& user) {
   if (initgroups(user.name.c_str(), user.gid) != 0)
     return sys_error("take the groups of " + user.name);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 
 #include "runtime/base/result.h"
@@ -20,6 +21,10 @@ struct User {
 };
 // kNotFound if this host has no such user.
 Result<User> find_user(const std::string& name);
+
+// Whom a child process must become to work for `name`: nobody, if that is our own user. kPermission
+// if we are neither that user nor root.
+Result<std::optional<User>> user_to_become(const std::string& name);
 
 // Becomes that user for good, with the environment of a fresh login. Only in a child process of its
 // own; needs root.

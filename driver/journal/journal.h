@@ -30,6 +30,10 @@ namespace ck::driver::journal {
 
 using Instant = std::chrono::sys_time<std::chrono::milliseconds>;
 
+inline Instant now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
 struct Entry {
   handover::Terms terms;
   handover::Record record;
