@@ -51,13 +51,15 @@ Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
                                     const CheckpointOptions& options);
 
 // What in the job would not survive a restart here. Stops nothing; may be called from any process
-// of the same user.
+// of the same user. The job changes while it is looked at: a finding is one that every look has
+// made.
 struct Finding {
   RealPid pid;
   std::string object;  // "fd 7 -> socket:[1234]"
   std::string reason;
   std::string advice;
   bool fatal = true;  // false: survives, with a difference the user should know
+  bool operator==(const Finding&) const = default;
 };
 Result<std::vector<Finding>> survey(RealPid root);
 

@@ -130,10 +130,8 @@ Status survey_threads(RealPid pid, const proc::ProcessStatus& outer, const AreaF
     findings.push_back({pid, "thread " + to_string(thread), *reason, "", true});
     return {};
   }
-  const auto apart = find_apart(threads, area.namespaces);
-  // It may have been just ending.
-  if (!apart || !find_apart(threads, area.namespaces)) return {};
-  findings.push_back({pid, "thread " + to_string(apart->thread), apart->reason, "", true});
+  if (const auto apart = find_apart(threads, area.namespaces))
+    findings.push_back({pid, "thread " + to_string(apart->thread), apart->reason, "", true});
   return {};
 }
 
@@ -153,9 +151,9 @@ void survey_sharing(RealPid pid, const proc::ProcessStatus& status,
                         "shares with its parent " + *shared, "", true});
 }
 
-}  // namespace
+constexpr int kLooks = 3;
 
-Result<std::vector<Finding>> survey(RealPid root) {
+Result<std::vector<Finding>> look(RealPid root) {
   std::vector<Finding> findings;
   const proc::ProcessStatus status = CK_TRY(proc::read_status(root));
   std::vector<RealPid> living;
@@ -187,6 +185,19 @@ Result<std::vector<Finding>> survey(RealPid root) {
   for (const resources::Objection& objection : CK_TRY(resources::classify(living)))
     findings.push_back(
         {objection.pid, objection.object, objection.reason, objection.advice, objection.fatal});
+  return findings;
+}
+
+}  // namespace
+
+Result<std::vector<Finding>> survey(RealPid root) {
+  std::vector<Finding> findings = CK_TRY(look(root));
+  for (int again = 1; again < kLooks && !findings.empty(); ++again) {
+    const std::vector<Finding> now = CK_TRY(look(root));
+    std::erase_if(findings, [&now](const Finding& finding) {
+      return std::find(now.begin(), now.end(), finding) == now.end();
+    });
+  }
   return findings;
 }
 
