@@ -16,13 +16,16 @@
 #include "runtime/base/death.h"
 #include "runtime/job/keeper_wire.h"
 #include "runtime/job/ownership.h"
+#include "runtime/proc/status.h"
 #include "runtime/terminal/queues.h"
 
 namespace ck::job::keeper {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kHoldPatience{200};
+// A client of a busy machine. One that is stopped does not answer at all.
+constexpr std::chrono::milliseconds kHoldPatience{2000};
+constexpr std::chrono::milliseconds kLookAtClient{20};
 // For a client that another one takes the place of. One that is stopped does not answer.
 constexpr std::chrono::milliseconds kLeavePatience{1000};
 constexpr int kUnknownStatus = 71;
@@ -163,7 +166,7 @@ class Keeper {
       case Type::kSupervise:
         supervisor_ = &from;
         name_ = message.text;
-        return;
+        return thaw();
       case Type::kUse:
         if (!message.fds.empty()) use(std::move(message.fds.front()));
         return;
@@ -183,7 +186,10 @@ class Keeper {
         return;
       case Type::kEnded:
         return end(message.value);
+      case Type::kThaw:
+        return thaw();
       case Type::kPeek:
+        frozen_ = frozen_ || message.value != 0;
         return answer_peek(from);
       case Type::kMasterOnly: {
         const int master = master_.get();
@@ -227,7 +233,7 @@ class Keeper {
 
   void give_master() {
     if (client_ == nullptr || leaving_ != nullptr) return;
-    if (!backlog_.empty()) send_hold();
+    if (!backlog_.empty() || frozen_) send_hold();
     const int master = master_.get();
     (void)send(client_->socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
   }
@@ -278,22 +284,38 @@ class Keeper {
     return holds_;
   }
 
+  static bool is_stopped(const Connection& client) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(client.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+    const Result<proc::ProcessStatus> status = proc::read_status(RealPid(peer.pid));
+    return status.ok() && status->state == 'T';
+  }
+
   // One that is stopped does not answer, and types nothing either until it does.
   void hold_client() {
     if (client_ == nullptr || !send_hold()) return;
     const auto deadline = Clock::now() + kHoldPatience;
     while (client_ != nullptr && holds_ && !held_ && Clock::now() < deadline) {
       pollfd ready{client_->socket.get(), POLLIN, 0};
-      if (::poll(&ready, 1, static_cast<int>(kHoldPatience.count())) <= 0) break;
+      if (::poll(&ready, 1, static_cast<int>(kLookAtClient.count())) <= 0) {
+        if (is_stopped(*client_)) break;
+        continue;
+      }
       Result<Message> message = receive(client_->socket.get());
       if (!message.ok()) break;
       handle(*client_, *message);
     }
   }
 
+  void thaw() {
+    frozen_ = false;
+    release_client();
+  }
+
   // Once all is typed that comes before.
   void release_client() {
-    if (client_ == nullptr || !held_ || !backlog_.empty()) return;
+    if (client_ == nullptr || !held_ || frozen_ || !backlog_.empty()) return;
     (void)send(client_->socket.get(), Type::kGo);
     holds_ = held_ = false;
   }
@@ -354,11 +376,17 @@ class Keeper {
         end(kBySignal | exit_status_of(status));
       else if (!running_)
         end(128 + WTERMSIG(status));
-      else if (client_ != nullptr)
-        (void)send(client_->socket.get(), Type::kTell, 0,
-                   "the supervisor has died; the program goes on, and ckpt starts another");
+      else
+        goes_on_alone();
     }
     end_if_deserted();
+  }
+
+  void goes_on_alone() {
+    thaw();
+    if (client_ != nullptr)
+      (void)send(client_->socket.get(), Type::kTell, 0,
+                 "the supervisor has died; the program goes on, and ckpt starts another");
   }
 
   void end_if_deserted() {
@@ -384,6 +412,7 @@ class Keeper {
   std::string backlog_;  // typed, and not in the terminal yet
   Connection* client_ = nullptr;
   bool holds_ = false, held_ = false;  // it was told kHold; it has answered
+  bool frozen_ = false;                // what is typed now might never be read by the program
   Connection* leaving_ = nullptr;      // it was told kLeave, for the client to come
   Clock::time_point leaves_by_;
   Connection* supervisor_ = nullptr;

@@ -110,10 +110,10 @@ Result<std::string> from_file(int fd) {
   return bytes;
 }
 
-Result<Message> ask(RealPid keeper, Type question) {
+Result<Message> ask(RealPid keeper, Type question, std::int32_t value) {
   const UniqueFd socket = CK_TRY(connect(keeper));
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  CK_TRY(send(socket.get(), question));
+  CK_TRY(send(socket.get(), question, value));
   return receive(socket.get());
 }
 

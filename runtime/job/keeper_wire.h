@@ -41,8 +41,10 @@ enum class Type : std::uint32_t {
   kUse,        // beside it: another master. The keeper's own goes
   kType,       // beside it a file of what is to be typed before anything else
   kRun,        // the program runs
+  kThaw,       // it runs on after a kPeek of value 1
   // Others ask
-  kPeek,        // what is typed and not read; answered with kInput
+  kPeek,        // what is typed and not read; answered with kInput. value 1: the client types, and
+                // reads, nothing more until kThaw
   kInput,       // text: what is queued; beside it a file of what is typed behind that
   kMasterOnly,  // answered with kMaster
   kDetach,      // the client shall leave; answered with kDone. value: whether there was one
@@ -74,6 +76,6 @@ Result<Message> receive(int socket);
 Result<UniqueFd> as_file(const std::string& bytes);
 Result<std::string> from_file(int fd);
 // Sends a question and waits for its answer.
-Result<Message> ask(RealPid keeper, Type question);
+Result<Message> ask(RealPid keeper, Type question, std::int32_t value = 0);
 
 }  // namespace ck::job::keeper
