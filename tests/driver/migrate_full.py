@@ -65,7 +65,9 @@ class Faults(Moving):
         trigger_host.log.wait_for(trigger)
         return moving
 
-    def settles(self):
+    def settles(self, moving):
+        """Once whoever asked for the move has his answer: until then it may begin anew."""
+        moving.wait(STEP_SECONDS)
         self.until(lambda: not self.unfinished(self.a) and not self.unfinished(self.b),
                    "both journals are settled" + self.logs())
         states = [self.state(self.a, "trip"), self.state(self.b, "trip")]
@@ -73,17 +75,17 @@ class Faults(Moving):
         self.ends_well(self.every[states.index("running")], "trip")
 
     def killed(self, host, trigger):
-        self.begin(host, trigger)
+        moving = self.begin(host, trigger)
         host.kill()
         host.start()
-        self.settles()
+        self.settles(moving)
 
     def cut(self, trigger_host, trigger):
-        self.begin(trigger_host, trigger)
+        moving = self.begin(trigger_host, trigger)
         self.b.link("down")
         time.sleep(2)  # longer than all that waits for an answer
         self.b.link("up")
-        self.settles()
+        self.settles(moving)
 
 
 SOURCE_TRIGGERS = {
