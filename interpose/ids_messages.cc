@@ -75,10 +75,10 @@ void take_received(mmsghdr* messages, int count) {
   for (int i = 0; i < count; ++i) credentials_to_virtual(&messages[i].msg_hdr);
 }
 
-void look_up_messages() {
-  CK_REAL(recvmsg);
-  CK_REAL(sendmmsg);
-  CK_REAL(sendmsg);
+void look_up_messages(const NextLibraries& libraries) {
+  CK_LOOK_UP(recvmsg);
+  CK_LOOK_UP(sendmmsg);
+  CK_LOOK_UP(sendmsg);
 }
 
 }  // namespace ck::agent

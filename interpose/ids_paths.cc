@@ -319,28 +319,28 @@ CK_EXPORT ssize_t __readlink_chk(const char* path, char* buffer, size_t size, si
 
 namespace ck::agent {
 
-void look_up_paths() {
-  CK_REAL(access);
-  CK_REAL(chdir);
-  CK_REAL(faccessat);
-  CK_REAL(fopen);
-  CK_REAL(fopen64);
-  CK_REAL(fstatat);
-  CK_REAL(fstatat64);
-  CK_REAL(lstat);
-  CK_REAL(lstat64);
-  CK_REAL(open);
-  CK_REAL(open64);
-  CK_REAL(openat);
-  CK_REAL(openat64);
-  CK_REAL(opendir);
-  CK_REAL(pthread_getname_np);
-  CK_REAL(pthread_setname_np);
-  CK_REAL(readlink);
-  CK_REAL(readlinkat);
-  CK_REAL(stat);
-  CK_REAL(stat64);
-  CK_REAL(statx);
+void look_up_paths(const NextLibraries& libraries) {
+  CK_LOOK_UP(access);
+  CK_LOOK_UP(chdir);
+  CK_LOOK_UP(faccessat);
+  CK_LOOK_UP(fopen);
+  CK_LOOK_UP(fopen64);
+  CK_LOOK_UP(fstatat);
+  CK_LOOK_UP(fstatat64);
+  CK_LOOK_UP(lstat);
+  CK_LOOK_UP(lstat64);
+  CK_LOOK_UP(open);
+  CK_LOOK_UP(open64);
+  CK_LOOK_UP(openat);
+  CK_LOOK_UP(openat64);
+  CK_LOOK_UP(opendir);
+  CK_LOOK_UP(pthread_getname_np);
+  CK_LOOK_UP(pthread_setname_np);
+  CK_LOOK_UP(readlink);
+  CK_LOOK_UP(readlinkat);
+  CK_LOOK_UP(stat);
+  CK_LOOK_UP(stat64);
+  CK_LOOK_UP(statx);
 }
 
 }  // namespace ck::agent
