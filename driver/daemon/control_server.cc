@@ -94,7 +94,7 @@ Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> c
     tell_progress(*channel, progress, *gone);
   };
   Handovers::Wish wish{user_name(user), request.target(), request.host(), request.jobs_folder(),
-                       request.bandwidth()};
+                       request.bandwidth(), request.files()};
   std::function<bool()> cancelled = [gone] { return *gone; };
   auto moved = state.handovers->migrate(std::move(wish), std::move(tell), std::move(cancelled));
   ControlReply reply;
