@@ -82,6 +82,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   look_up_timed_calls();
   look_up_exec();
   look_up_paths();
+  look_up_messages();
   look_up_shells();
   if (header != nullptr) arm_request_signal();
 }

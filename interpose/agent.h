@@ -17,7 +17,11 @@ extern __thread abi::TimedCall* timed_call __attribute__((tls_model("initial-exe
 void look_up_timed_calls();
 void look_up_exec();
 void look_up_paths();
+void look_up_messages();
 void look_up_shells();
+
+// What recvmmsg(2) has received; of a negative count nothing.
+void take_received(struct mmsghdr* messages, int count);
 
 // Installs the handler of the request signal, where the program has left it at its default.
 void arm_request_signal();

@@ -273,6 +273,7 @@ CK_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, tim
   Note note(SYS_recvmmsg, 4, timeout);
   const int received = CK_REAL(recvmmsg)(fd, messages, count, flags, note.time());
   if (timeout != nullptr) *timeout = *note.time();
+  ck::agent::take_received(messages, received);
   return received;
 }
 
