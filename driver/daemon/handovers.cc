@@ -166,7 +166,8 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   CK_CO_TRY(look.user, user_to_become(wish.user));
   look.run = [wish](const migrate::Report&) -> Result<migrate::wire::Result> {
     migrate::wire::Result result;
-    *result.mutable_facts() = CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user, wish.files));
+    *result.mutable_facts() =
+        CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user, wish.files));
     return result;
   };
   const auto process = std::make_shared<StepProcess>();

@@ -1,11 +1,11 @@
 #include "runtime/image/validate.h"
 
-#include "runtime/image/bundle.h"
-
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/wire_format_lite.h>
 
 #include <unordered_set>
+
+#include "runtime/image/bundle.h"
 
 namespace ck::image {
 
