@@ -22,7 +22,26 @@ struct MigrateOptions {
   std::string target, host, dir;
   std::uint64_t bandwidth = 0;
   bool json = false;
+  protocol::wire::MigrateRequest files;  // of it that field alone
 };
+
+// "shared", "ship" or "map:OLD=NEW"; the last two may be said both.
+Status add_files(MigrateOptions& options, const std::string& text) {
+  auto& plan = *options.files.mutable_files();
+  if (text == "shared") return {};
+  if (text == "ship") {
+    plan.set_ship(true);
+    return {};
+  }
+  if (!text.starts_with("map:"))
+    return make_error(ErrorKind::kUsage, "'" + text + "' is not a way for files to be there",
+                      "write shared, ship or map OLD=NEW");
+  const PathMap map = CK_TRY(parse_path_map(std::string_view(text).substr(4)));
+  auto& there = *plan.add_maps();
+  there.set_from(map.from);
+  there.set_to(map.to);
+  return {};
+}
 
 Result<int> migrate(const MigrateOptions& options) {
   wire::ControlRequest request;
@@ -31,6 +50,7 @@ Result<int> migrate(const MigrateOptions& options) {
   wish.set_host(options.host);
   wish.set_jobs_folder(CK_TRY(job::jobs_folder(options.dir)));
   wish.set_bandwidth(options.bandwidth);
+  *wish.mutable_files() = options.files.files();
   ProgressBar bar;
   const auto show = [&bar](const wire::MigrateProgress& progress) {
     bar.show(progress.what(), progress.done_bytes(), progress.total_bytes());
@@ -45,13 +65,18 @@ Result<int> migrate(const MigrateOptions& options) {
                      {"downtime_ns", done.downtime_ns()},
                      {"total_ns", done.total_ns()},
                      {"sent_bytes", done.sent_bytes()},
-                     {"image_bytes", done.image_bytes()}});
+                     {"image_bytes", done.image_bytes()},
+                     {"files", done.files()},
+                     {"file_bytes", done.file_bytes()}});
     return 0;
   }
   std::printf("%s runs on %s: %s sent in %s, it stood still for %s\n",
               printable(done.job()).c_str(), options.host.c_str(),
               format_bytes(done.sent_bytes()).c_str(), format_nanoseconds(done.total_ns()).c_str(),
               format_nanoseconds(done.downtime_ns()).c_str());
+  if (done.files() != 0)
+    std::printf("%lu files of %s went along\n", done.files(),
+                format_bytes(done.file_bytes()).c_str());
   return 0;
 }
 
@@ -112,6 +137,19 @@ void declare_migrate(CLI::App& app, Action& action) {
   sub->add_option("HOST", options->host, "One of those that ckpt hosts lists")->required();
   add_parsed(*sub, "--bandwidth", options->bandwidth, job::parse_rate, "RATE",
              "Bytes a second at most, such as 50M");
+  sub->add_option_function<std::vector<std::string>>(
+         "--files",
+         [options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts)
+             if (Status added = add_files(*options, text); !added.ok())
+               throw CLI::ValidationError(added.error().text());
+         },
+         "shared (default): they are there by the same path; ship: those of the job's own go "
+         "along; "
+         "map OLD=NEW: what was below OLD is below NEW there, repeatable")
+      ->type_name("HOW")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   sub->add_flag("--json", options->json, "Print the result as JSON");
   add_dir(*sub, options->dir);
   sub->callback([options, &action] { action = [options] { return migrate(*options); }; });

@@ -93,8 +93,8 @@ Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> c
   Handovers::OnProgress tell = [channel, gone](const driver::migrate::wire::Progress& progress) {
     tell_progress(*channel, progress, *gone);
   };
-  Handovers::Wish wish{user_name(user), request.target(), request.host(), request.jobs_folder(),
-                       request.bandwidth()};
+  Handovers::Wish wish{user_name(user),       request.target(),    request.host(),
+                       request.jobs_folder(), request.bandwidth(), request.files()};
   std::function<bool()> cancelled = [gone] { return *gone; };
   auto moved = state.handovers->migrate(std::move(wish), std::move(tell), std::move(cancelled));
   ControlReply reply;

@@ -166,7 +166,8 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   CK_CO_TRY(look.user, user_to_become(wish.user));
   look.run = [wish](const migrate::Report&) -> Result<migrate::wire::Result> {
     migrate::wire::Result result;
-    *result.mutable_facts() = CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user));
+    *result.mutable_facts() =
+        CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user, wish.files));
     return result;
   };
   const auto process = std::make_shared<StepProcess>();
@@ -224,6 +225,8 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::wait_for(Session session,
   reply.set_total_ns(std::chrono::nanoseconds(figures.concluded - figures.begun).count());
   reply.set_sent_bytes(figures.sent_bytes);
   reply.set_image_bytes(figures.image_bytes);
+  reply.set_files(figures.files);
+  reply.set_file_bytes(figures.file_bytes);
   co_return reply;
 }
 

@@ -29,6 +29,7 @@ class Handovers {
   struct Wish {
     std::string user, target, host, jobs_folder;
     std::uint64_t bandwidth = 0;
+    driver::handover::wire::FilesPlan files;
   };
   // Returns once it is decided where the job is: there (then the figures of it), or an Error.
   // `on_progress` may be called meanwhile; `cancelled` is asked now and then.

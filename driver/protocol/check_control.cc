@@ -1,3 +1,4 @@
+#include "driver/handover/wire.h"
 #include "driver/protocol/fields.h"
 #include "driver/protocol/frame.h"
 
@@ -47,7 +48,8 @@ Status check_migrate(const wire::MigrateRequest& request) {
   CK_TRY(check_host_name(request.host()));
   const std::string& folder = request.jobs_folder();
   bool absolute = folder.starts_with('/') && folder.find('\0') == std::string::npos;
-  return absolute ? Status() : bad_field("migrate.jobs_folder", "is not absolute");
+  if (!absolute) return bad_field("migrate.jobs_folder", "is not absolute");
+  return driver::handover::check(request.files());
 }
 
 Status check_follow(const wire::FollowRequest& request) {

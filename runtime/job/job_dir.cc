@@ -138,6 +138,20 @@ Result<Finished> parse_finished(const std::string& text) {
   return finished;
 }
 
+namespace {
+
+// An empty folder of that name is taken: it is what a job that was never made has left.
+Status give_name(const std::string& folder, const std::string& jobs_folder,
+                 const std::string& name) {
+  const std::string path = jobs_folder + "/" + name;
+  if (rename(folder.c_str(), path.c_str()) == 0) return sync_folder(jobs_folder);
+  if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
+    return exists_already(jobs_folder, name);
+  return sys_error("create the job's folder " + path);
+}
+
+}  // namespace
+
 Result<JobDir> JobDir::create(const std::string& jobs_folder, JobInfo info) {
   if (info.id.empty()) info.id = CK_TRY(make_id());
   if (info.name.empty()) {
@@ -147,15 +161,17 @@ Result<JobDir> JobDir::create(const std::string& jobs_folder, JobInfo info) {
   info.owner = geteuid();
   info.created_unix_ns = unix_now_ns();
   CK_TRY(make_folders(jobs_folder));
+  // With job.json from the first moment on: who is killed leaves no job that nobody knows.
   std::string path = jobs_folder + "/" + info.name;
-  if (mkdir(path.c_str(), 0700) != 0) {
-    if (errno == EEXIST) return exists_already(jobs_folder, info.name);
-    return sys_error("create the job's folder " + path);
-  }
-  Status written = replace_file(path + "/job.json", to_json(info));
-  if (!written.ok()) {
-    rmdir(path.c_str());
-    return std::move(written).error();
+  const std::string unnamed = jobs_folder + "/.new-" + info.id + "-" + std::to_string(getpid());
+  if (mkdir(unnamed.c_str(), 0700) != 0 && errno != EEXIST)
+    return sys_error("create the job's folder " + unnamed);
+  Status made = replace_file(unnamed + "/job.json", to_json(info));
+  if (made.ok()) made = give_name(unnamed, jobs_folder, info.name);
+  if (!made.ok()) {
+    unlink((unnamed + "/job.json").c_str());
+    rmdir(unnamed.c_str());
+    return std::move(made).error();
   }
   return JobDir(std::move(path), std::move(info));
 }

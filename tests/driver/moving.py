@@ -45,14 +45,15 @@ class Moving(Hosts):
         with open(self.output(name), encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def start(self, host, name, *command, env=None):
-        """A job on that host; the supervisor."""
+    def start(self, host, name, *command, env=None, stderr=None):
+        """A job on that host; the supervisor. `stderr`: instead of a file."""
         with open(self.output(name), "wb") as out, open(self.errors(name), "wb") as errors:
             os.chown(out.name, USER_ID, USER_ID)
             os.chown(errors.name, USER_ID, USER_ID)
             process = subprocess.Popen(
                 host.command([self.bench.tool("ckrun"), "--name", name, *command], USER_ID),
-                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
+                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=stderr or errors,
                 env={**host.environment(USER_ID), "GUEST_GO": self.go, **(env or {})})
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

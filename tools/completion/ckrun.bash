@@ -101,13 +101,13 @@ _ckpt()
         case $sub in
             save) options+=' --stop --hold --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
             unhold) options+=' --end --counter --moved-to' ;;
-            restart) options+=' --as --pids --rollback-files --force --hold --counter --threads --interval --keep --redraw -s
+            restart) options+=' --as --pids --rollback-files --map --force --hold --counter --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
             attach) options+=' --redraw' ;;
             ls) options+=' --json --all-hosts' ;;
             check) options+=' --json' ;;
             hosts | resolve) options='--json --help' ;;
-            migrate) options+=' --bandwidth --json' ;;
+            migrate) options+=' --files --bandwidth --json' ;;
             inspect) options+=' --mappings --json' ;;
             verify) options+=' --threads --json' ;;
             rm) options+=' --force' ;;
