@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "driver/handover/wire.h"
+#include "driver/migrate/running_jobs.h"
 #include "runtime/capture/process_state.h"
 #include "runtime/image/format.h"
 #include "runtime/job/find_job.h"
@@ -20,18 +21,6 @@
 
 namespace ck::driver::migrate {
 namespace {
-
-constexpr std::size_t kMostProcesses = 100'000;
-
-// The root and all that descends from it. A snapshot, for an estimate.
-std::vector<RealPid> tree_of(RealPid root) {
-  std::vector<RealPid> tree{root};
-  for (std::size_t i = 0; i < tree.size() && tree.size() < kMostProcesses; ++i) {
-    const Result<std::vector<RealPid>> children = proc::read_children(tree[i]);
-    if (children.ok()) tree.insert(tree.end(), children->begin(), children->end());
-  }
-  return tree;
-}
 
 // Regular files that must be there by their path.
 void add_path(const std::string& path, std::set<std::string>& paths) {
@@ -103,6 +92,8 @@ Result<wire::Facts> job_facts(const std::string& target, const std::string& jobs
   needs.set_user(user);
   needs.set_image_format(image::kFormatVersion);
   needs.set_host(capture::describe_host().SerializeAsString());
+  needs.set_job_class(job.info().settings.job_class);
+  needs.set_tasks(tasks_now(RealPid(status.root())));
   // The supervisor may be in another pid namespace than we are: what cannot be seen is not counted.
   add_needs(RealPid(status.root()), needs);
   CK_TRY(handover::check(offer));
