@@ -61,6 +61,7 @@ int run(std::vector<std::string> args) {
   declare_hosts(app, action);
   declare_migrate(app, action);
   declare_drain(app, action);
+  declare_top(app, action);
   declare_resolve(app, action);
   insert_save(app, args);
   if (auto code = parse(kCkpt, app, args)) return *code;

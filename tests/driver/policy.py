@@ -78,5 +78,21 @@ class Settings(Loads):
         self.ends_well(self.b, "trip")
 
 
+class Top(Loads):
+    names = "ab"
+
+    def test_one_view(self):
+        self.start_guest(self.b, "trip", "counter", options=("--class", "night"))
+        view = json.loads(self.good(self.a.ckpt("top", "--once", "--json", user=USER_ID)))
+        self.assertEqual([row["name"] for row in view["hosts"]], ["a", "b"])
+        self.assertEqual([(row["host"], row["name"], row["class"]) for row in view["jobs"]],
+                         [("b", "trip", "night")])
+        text = self.good(self.a.ckpt("top", "--once", user=USER_ID))
+        self.assertIn("\nb ", text)
+        self.assertIn(" trip ", text)
+        self.fails(self.a.ckpt("top", user=USER_ID), USAGE, about=["terminal", "--once"])
+        self.ends_well(self.b, "trip")
+
+
 if __name__ == "__main__":
     sys.exit(case.main(__name__))
