@@ -19,6 +19,7 @@ Examples:
   ckpt detach vi; ckpt attach vi    leave the job's terminal; come back from another one
   ckpt ls                    jobs; ckpt ls fit: its images
   ckpt hosts                 the hosts of the cluster, as this host's ckd sees them
+  ckpt migrate fit node2     it goes on there; with --auto: where the load is lowest
 
 ckpt SUBCOMMAND --help tells the options of each; exit codes are in ckpt(1).)";
 
@@ -70,6 +71,8 @@ int run(std::vector<std::string> args) {
   declare_detach(app, action);
   declare_hosts(app, action);
   declare_migrate(app, action);
+  declare_drain(app, action);
+  declare_top(app, action);
   declare_resolve(app, action);
   join_map(args);
   insert_save(app, args);

@@ -24,6 +24,8 @@ void declare_attach(CLI::App& app, Action& action);
 void declare_detach(CLI::App& app, Action& action);
 void declare_hosts(CLI::App& app, Action& action);
 void declare_migrate(CLI::App& app, Action& action);
+void declare_drain(CLI::App& app, Action& action);
+void declare_top(CLI::App& app, Action& action);
 void declare_resolve(CLI::App& app, Action& action);
 
 // ckpt ls --all-hosts.

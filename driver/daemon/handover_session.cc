@@ -193,6 +193,9 @@ void HandoverSession::on(const handover::Concluded& concluded) {
   if (!concluded_) {
     concluded_ = concluded;
     figures_.concluded = steady_clock::now();
+    HostLoad& load = parts_.state.load_of_host();
+    if (!is_source() && !concluded.here) load.job_does_not_come(plan_.terms.id);
+    if (is_source() && !concluded.here) load.job_left(plan_.terms.id, plan_.offer.needs().tasks());
   }
   log_info("hand-over decided", {{"id", plan_.terms.id},
                                  {"job", plan_.terms.job},

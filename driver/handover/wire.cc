@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int64_t kMaxPid = 4 << 20;  // PID_MAX_LIMIT
 constexpr std::size_t kHashBytes = 16;
+constexpr double kMostTasks = kMaxPid;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;  // of memory, or of an image
 
 Error bad(const std::string& what) {
@@ -88,6 +89,8 @@ Status check(const wire::Needs& needs) {
   if (needs.host().size() > kLargestHostRecord) return bad("the host's description is too large");
   if (needs.needed_size() > kMostPaths) return bad("too many paths");
   for (const wire::NeededFile& file : needs.needed()) CK_TRY(check_path(file.path()));
+  CK_TRY(check_text(needs.job_class(), "the job's class", kLongestName));
+  if (!(needs.tasks() >= 0 && needs.tasks() <= kMostTasks)) return bad("its load is impossible");
   return check(needs.files());
 }
 

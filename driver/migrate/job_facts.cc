@@ -16,6 +16,7 @@
 
 #include "driver/files/list.h"
 #include "driver/handover/wire.h"
+#include "driver/migrate/running_jobs.h"
 #include "runtime/base/timespec.h"
 #include "runtime/capture/process_state.h"
 #include "runtime/image/format.h"
@@ -28,18 +29,6 @@
 
 namespace ck::driver::migrate {
 namespace {
-
-constexpr std::size_t kMostProcesses = 100'000;
-
-// The root and all that descends from it. A snapshot, for an estimate.
-std::vector<RealPid> tree_of(RealPid root) {
-  std::vector<RealPid> tree{root};
-  for (std::size_t i = 0; i < tree.size() && tree.size() < kMostProcesses; ++i) {
-    const Result<std::vector<RealPid>> children = proc::read_children(tree[i]);
-    if (children.ok()) tree.insert(tree.end(), children->begin(), children->end());
-  }
-  return tree;
-}
 
 // What must be there by its path.
 class Needed {
@@ -160,6 +149,8 @@ Result<wire::Facts> job_facts(const std::string& target, const std::string& jobs
   *needs.mutable_files() = files;
   needs.set_image_format(image::kFormatVersion);
   needs.set_host(capture::describe_host().SerializeAsString());
+  needs.set_job_class(job.info().settings.job_class);
+  needs.set_tasks(tasks_now(RealPid(status.root())));
   // The supervisor may be in another pid namespace than we are: what cannot be seen is not counted.
   add_needs(RealPid(status.root()), needs);
   CK_TRY(handover::check(offer));

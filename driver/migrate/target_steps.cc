@@ -14,6 +14,8 @@
 #include "runtime/job/image_target.h"
 #include "runtime/job/names.h"
 #include "runtime/job/remove_job.h"
+#include "runtime/job/settings.h"
+#include "runtime/job/small_file.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -25,6 +27,27 @@ constexpr std::size_t kIdInName = 8;
 
 std::string early_path(const StepPlan& plan, int number) {
   return plan.image + ".early" + std::to_string(number);
+}
+
+// The job's class is not in its images. It waits beside the one that comes: who restores it may be
+// another daemon than the one that accepted it.
+std::string class_path(const StepPlan& plan) {
+  return incoming_path(plan.jobs_folder, plan.terms.id) + ".class";
+}
+
+Status keep_class(const StepPlan& plan) {
+  const std::string path = class_path(plan);
+  const std::string& job_class = plan.offer.needs().job_class();
+  if (job_class.empty() || job_class == job::kDefaultClass) return {};
+  CK_TRY(job::make_folders(path.substr(0, path.rfind('/'))));
+  return job::replace_file(path, job_class);
+}
+
+std::string kept_class(const StepPlan& plan) {
+  const Result<std::string> text = job::read_small_file(class_path(plan));
+  if (!text.ok()) return job::kDefaultClass;
+  const Result<std::string> job_class = job::parse_job_class(*text);
+  return job_class.ok() ? *job_class : job::kDefaultClass;
 }
 
 Status remove_early(const StepPlan& plan) {
@@ -47,6 +70,7 @@ Result<job::JobDir> make_job(const StepPlan& plan, const image::Reader& reader) 
   job::JobInfo info = job::job_info_of(reader.manifest());
   CK_TRY(job::check_name(info.name));
   CK_TRY(job::check_name(info.id));
+  info.settings.job_class = kept_class(plan);
   struct stat there {};
   if (::stat((plan.jobs_folder + "/" + info.name).c_str(), &there) == 0)
     info.name += "-" + info.id.substr(0, kIdInName);
@@ -102,6 +126,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
     CK_TRY(restart(*job, plan.jobs_folder, image, options));
   }
   CK_TRY(forget_placed_files(plan));
+  CK_TRY(remove_image(class_path(plan)));
   return remove_image(plan.image);  // it has its name in the job's folder
 }
 
@@ -121,6 +146,7 @@ Status drop_image(const StepPlan& plan) {
   CK_TRY(remove_early(plan));
   CK_TRY(files::take_back(CK_TRY(place_of(plan))));
   CK_TRY(forget_placed_files(plan));
+  CK_TRY(remove_image(class_path(plan)));
   const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (job) {
     for (const image::Generation& generation : CK_TRY(image::list_generations(job->path())))
@@ -190,6 +216,7 @@ Result<wire::Result> do_target_step(const StepPlan& incomplete, const StepOrder&
       done = pre_check(plan.offer, plan.jobs_folder);
       plan.image = incoming_path(plan.jobs_folder, plan.terms.id);
       if (done.ok()) done = save_files_plan(plan);
+      if (done.ok()) done = keep_class(plan);
       result.set_image(plan.image);
       break;
     case Step::kRestoreHeld:

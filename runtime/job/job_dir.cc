@@ -31,6 +31,7 @@ boost::json::object settings_json(const Settings& settings) {
   object["stop_exit"] = settings.stop_exit;
   object["allow_uncontrolled"] = settings.allow_uncontrolled;
   object["hostname"] = settings.hostname;
+  object["class"] = settings.job_class;
   return object;
 }
 
@@ -44,6 +45,7 @@ Result<Settings> parse_settings(const boost::json::object& object, const std::st
   settings.timeout = std::chrono::milliseconds(fields.number("timeout_ms"));
   settings.stop_exit = static_cast<int>(fields.number("stop_exit") & 0xff);
   if (object.contains("hostname")) settings.hostname = fields.text("hostname");
+  if (object.contains("class")) settings.job_class = fields.text("class");
   std::string tcp = object.contains("tcp") ? fields.text("tcp") : format_tcp(settings.tcp);
   CK_TRY(fields.status(what));
   const boost::json::value* allow = object.if_contains("allow_uncontrolled");

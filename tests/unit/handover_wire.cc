@@ -1,5 +1,6 @@
 // Messages of a hand-over: what is said arrives, and what a peer must not say is refused.
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <random>
 
 #include "driver/handover/wire.h"
@@ -117,6 +118,10 @@ BOOST_AUTO_TEST_CASE(needs) {
     expect_refused(message, reason);
   };
   refused("the user's name is not a file name", [](auto& needs) { needs.set_user("../root"); });
+  refused("the job's class holds control characters",
+          [](auto& needs) { needs.set_job_class("a\nb"); });
+  refused("its load is impossible", [](auto& needs) { needs.set_tasks(-1); });
+  refused("its load is impossible", [](auto& needs) { needs.set_tasks(NAN); });
   refused("the image has no format", [](auto& needs) { needs.set_image_format(0); });
   refused("the job is impossibly large", [](auto& needs) { needs.set_memory_bytes(~0ull); });
   refused("the job is impossibly large", [](auto& needs) { needs.set_image_bytes(~0ull); });
