@@ -57,6 +57,12 @@ class Loads(Moving):
         """The hosts where it runs."""
         return [host.name for host in self.every if self.state(host, name) == "running"]
 
+    def start_busy(self, host, name, options=()):
+        """A job of one task, which waits for release() as long as the test takes."""
+        self.start(host, name, "sh", "-c",
+                   'echo ready; while [ ! -e "$GUEST_GO" ]; do :; done; echo ok', options=options)
+        self.until(lambda: "ready" in self.text(name), "the job runs")
+
     def metrics(self, host):
         fetch = ("import urllib.request as r; "
                  "print(r.urlopen('http://127.0.0.1:9381/metrics').read().decode())")

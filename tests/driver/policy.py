@@ -17,7 +17,7 @@ class Choose(Loads):
     def test_a_job_goes_to_the_best_host_and_stays_there(self):
         self.set_load(self.a, 0.8)
         self.set_load(self.b, 0.7)
-        self.start_guest(self.a, "trip", "counter", options=("--class", "night"))
+        self.start_busy(self.a, "trip", options=("--class", "night"))
         self.assertEqual(self.job_class(self.a, "trip"), "night")
         done = self.a.ckpt("migrate", "--auto", "trip", user=USER_ID)
         self.assertEqual(self.good(done), "trip runs on c: load 0.80 here, 0.10 at c\n")
@@ -30,9 +30,9 @@ class Choose(Loads):
     def test_why_no_host_takes_a_job(self):
         for host in (self.b, self.c):
             self.set_load(host, 1.2)
-        self.start_guest(self.a, "trip", "counter")
-        self.start_guest(self.a, "kept", "counter", options=("--class", "still"))
-        self.start_guest(self.a, "odd", "counter", options=("--class", "unheard-of"))
+        self.start_busy(self.a, "trip")
+        self.start_busy(self.a, "kept", options=("--class", "still"))
+        self.start_busy(self.a, "odd", options=("--class", "unheard-of"))
         for name, about in (("trip", ["b has a load of 1.20, not below 1.00", "host c"]),
                             ("kept", ["class still has checkpointmode 0"]),
                             ("odd", ["class unheard-of is not in ckd.toml"])):
@@ -45,8 +45,8 @@ class Choose(Loads):
 
     def test_one_look_at_all_jobs(self):
         self.good(self.a.ckpt("migrate", "--auto", user=USER_ID))
-        self.start_guest(self.a, "one", "counter")
-        self.start_guest(self.a, "two", "counter")
+        self.start_busy(self.a, "one")
+        self.start_busy(self.a, "two")
         for row in self.rows(self.a, "migrate", "--auto").values():
             self.assertFalse(row["moved"])
             self.assertIn("below loadcheckpoint 1.50 of class default", row["reason"])
@@ -65,7 +65,7 @@ class Settings(Loads):
     names = "ab"
 
     def test_a_changed_class_holds_after_a_reload(self):
-        self.start_guest(self.a, "trip", "counter")
+        self.start_busy(self.a, "trip")
         self.set_load(self.a, 0.9)
         self.assertFalse(self.rows(self.a, "migrate", "--auto")["trip"]["moved"])
         said = f'minimum_stay = "{self.stay}"\n'
@@ -82,7 +82,7 @@ class Top(Loads):
     names = "ab"
 
     def test_one_view(self):
-        self.start_guest(self.b, "trip", "counter", options=("--class", "night"))
+        self.start_busy(self.b, "trip", options=("--class", "night"))
         view = json.loads(self.good(self.a.ckpt("top", "--once", "--json", user=USER_ID)))
         self.assertEqual([row["name"] for row in view["hosts"]], ["a", "b"])
         self.assertEqual([(row["host"], row["name"], row["class"]) for row in view["jobs"]],

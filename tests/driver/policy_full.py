@@ -19,7 +19,7 @@ class ByLoad(Loads):
 
     def test_a_loaded_host_hands_over_a_job(self):
         self.set_load(self.b, 3)
-        self.start_guest(self.a, "trip", "counter")
+        self.start_busy(self.a, "trip")
         self.set_load(self.a, 3)
         self.ends_running(self.c, "trip")
         line = self.a.log.wait_for(MOVES)
@@ -35,8 +35,8 @@ class ByLoad(Loads):
         self.until(lambda: self.place_of(name) == [host.name], f"{name} runs on {host.name}")
 
     def test_a_job_of_a_class_without_checkpoints_is_never_moved(self):
-        self.start_guest(self.a, "kept", "counter", options=("--class", "still"))
-        self.start_guest(self.a, "trip", "counter")
+        self.start_busy(self.a, "kept", options=("--class", "still"))
+        self.start_busy(self.a, "trip")
         self.set_load(self.a, 3)
         self.until(lambda: self.state(self.a, "trip") == "elsewhere", "the other one leaves")
         self.a.log.wait_for("load looked at", count=self.a.log.count("load looked at") + 5)
@@ -76,7 +76,7 @@ class Following(Loads):
 class Equal(Following):
     def test_nothing_bounces_between_hosts_of_equal_load(self):
         for host in self.every:
-            self.start_guest(host, "at-" + host.name, "counter")
+            self.start_busy(host, "at-" + host.name)
         self.follow(1.6)
         for host in self.every:
             host.log.wait_for("load looked at load=1.6")
@@ -94,7 +94,7 @@ class AtOnce(Following):
     def test_two_hosts_that_decide_at_once_do_not_bounce_a_job(self):
         names = [(host, f"{host.name}{number}") for host in (self.a, self.b) for number in (1, 2)]
         for host, name in names:
-            self.start_guest(host, name, "counter")
+            self.start_busy(host, name)
         self.follow(1 / os.cpu_count())
         self.until(lambda: self.supervisors(self.c) > 0, "a job goes to the idle host")
         time.sleep(20)
@@ -111,7 +111,7 @@ class AtOnce(Following):
 class Drain(Loads):
     def test_a_host_is_emptied_and_stays_empty(self):
         for name in ("one", "two", "three"):
-            self.start_guest(self.a, name, "counter")
+            self.start_busy(self.a, name)
         rows = self.rows(self.a, "drain", "a")
         self.assertEqual(set(rows), {"one", "two", "three"})
         for name, row in rows.items():
@@ -136,7 +136,7 @@ class Drain(Loads):
     def test_what_nobody_takes_is_named_and_leaves_later(self):
         for host in (self.b, self.c):
             self.set_load(host, 1.2)
-        self.start_guest(self.a, "trip", "counter")
+        self.start_busy(self.a, "trip")
         done = self.a.ckpt("drain", "a")
         self.fails(done, TRY_AGAIN, about=["jobs are left on host a", "ckpt undrain"])
         self.assertIn("trip stays: no host takes it: host b has a load of 1.20", done.stdout)
@@ -156,7 +156,7 @@ class DrainByRoot(Loads):
     user = 0
 
     def test_only_root_may(self):
-        self.start_guest(self.a, "trip", "counter")
+        self.start_busy(self.a, "trip")
         self.fails(self.a.ckpt("drain", "a", user=USER_ID), PERMISSION, about=["administrator"])
         self.assertEqual(self.good(self.a.ckpt("drain", "a")),
                          "trip runs on b: host a is drained\n")
