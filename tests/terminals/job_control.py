@@ -455,7 +455,7 @@ select.select([0], [], [])
     def test_attach_inside_of_the_job_itself(self):
         screen = self.screen()
         popen = self.ckrun(screen, command=["sh", "-c", self.bench.tool("ckpt") + " attach job; "
-                                            "echo status $?; sleep 1000"])
+                                            "echo status $?; exec sleep 1000"])
         screen.wait_for("status 69")
         self.assertIn("inside of job job itself", screen.text().replace("\n", ""))
         screen.type("\x03")
