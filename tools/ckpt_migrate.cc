@@ -231,6 +231,7 @@ void declare_migrate(CLI::App& app, Action& action) {
          "map OLD=NEW: what was below OLD is below NEW there, repeatable")
       ->type_name("HOW")
       ->expected(1)
+      ->allow_extra_args(false)  // the next word is the job
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   sub->add_flag("--json", options->json, "Print the result as JSON");
   add_dir(*sub, options->dir);

@@ -92,6 +92,7 @@ void add_path_maps(CLI::App& app, const std::string& name, PathMaps& target,
   app.add_option_function<std::vector<std::string>>(name, read, help)
       ->type_name("OLD=NEW")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
