@@ -140,13 +140,24 @@ def undisturbed(bench, command, extra):
     return output, popen.returncode, time.monotonic() - start
 
 
-def disturbed(bench, command, extra, instants, changes_files, pids):
+def start(name, job, path):
+    """Until it may be disturbed."""
+    job.start()
+    job.note_pid()
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while getattr(APPS[name], "after_first_output", False) and os.path.getsize(path) == 0:
+        if time.monotonic() > deadline:
+            raise AssertionError("nothing is printed")
+        time.sleep(0.01)
+
+
+def disturbed(bench, name, command, extra, instants, pids):
     """The same under ckrun, killed and restarted at these times of its own running time."""
+    changes_files = getattr(APPS[name], "changes_files", False)
     path = os.path.join(bench.work, "output")
     job = Job(bench, command, env=extra, stdout=path,
               restart_options=["--pids", pids, "--rollback-files"])
-    job.start()
-    job.note_pid()
+    start(name, job, path)
     passed = 0.0
     for instant in instants:
         time.sleep(instant - passed)
@@ -185,8 +196,7 @@ def check(bench, name, rounds, chance, pids):
     instants = sorted(chance.uniform(0, 0.35 * duration) for _ in range(rounds))
     print(f"{name}: {duration:.2f} s undisturbed, instants "
           + ", ".join(f"{instant:.3f}" for instant in instants), flush=True)
-    output, status, job = disturbed(bench, command, extra, instants,
-                                    getattr(APPS[name], "changes_files", False), pids)
+    output, status, job = disturbed(bench, name, command, extra, instants, pids)
     if status != 0 or output != expected:
         raise AssertionError(f"status {status}; {len(output)} bytes, expected {len(expected)}:\n"
                              f"{output[-300:]!r}\nexpected\n{expected[-300:]!r}\n{job.report()}")

@@ -93,8 +93,7 @@ class Soak:
         path = os.path.join(bench.work, "output")
         job = Job(bench, command, env=extra, stdout=path,
                   restart_options=["--pids", "namespace", "--rollback-files"])
-        job.start()
-        job.note_pid()
+        apps.start(name, job, path)
         # What it changed in files after a checkpoint would stay changed.
         changes_files = getattr(apps.APPS[name], "changes_files", False)
         self.disturb(job, 0.6, *(["--stop"] if changes_files else []))
