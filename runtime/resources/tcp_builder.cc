@@ -112,6 +112,25 @@ class Builder {
     return fd;
   }
 
+  // Its other end is in its listener's queue.
+  Result<UniqueFd> make_waiting(const InetState& state) {
+    const auto deadline = steady_clock::now() + kTimeWait;
+    for (;;) {
+      UniqueFd fd = CK_TRY(make_connecting(state));
+      const int error = CK_TRY(try_connect(fd.get(), state.remote()));
+      if (error == 0) {
+        unset_port_choice(fd.get());
+        return fd;
+      }
+      // The connection may have been accepted and closed since: it is in TIME_WAIT.
+      if (error != EADDRNOTAVAIL || steady_clock::now() > deadline)
+        return sys_error("connect " + address_text(state.local()) + " to " +
+                             address_text(state.remote()),
+                         error);
+      ::poll(nullptr, 0, 50);
+    }
+  }
+
   static void unset_port_choice(int fd) {
     for (int option : {IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT})
       set_int_option(fd, IPPROTO_IP, option, 0);
@@ -186,22 +205,17 @@ class Builder {
   Status make(Socket& socket) {
     if (socket.state.phase() == InetState::RESET) return make_reset(socket);
     if (socket.state.phase() == InetState::REPAIR) return make_repaired(socket);
-    const bool connects =
-        socket.state.phase() == InetState::WAITING || socket.state.phase() == InetState::CONNECTING;
-    socket.fd = CK_TRY(connects ? make_connecting(socket.state) : make_bound(socket.state));
-    const std::string where = address_text(socket.state.local());
     switch (socket.state.phase()) {
       case InetState::LISTENING:
+        socket.fd = CK_TRY(make_bound(socket.state));
         if (::listen(socket.fd.get(), static_cast<int>(socket.state.backlog())) != 0)
-          return sys_error("listen at " + where);
+          return sys_error("listen at " + address_text(socket.state.local()));
         return {};
       case InetState::WAITING:
-        if (int error = CK_TRY(try_connect(socket.fd.get(), socket.state.remote())); error != 0)
-          return sys_error("connect " + where + " to " + address_text(socket.state.remote()),
-                           error);
-        unset_port_choice(socket.fd.get());
+        socket.fd = CK_TRY(make_waiting(socket.state));
         return {};
       case InetState::CONNECTING: {
+        socket.fd = CK_TRY(make_connecting(socket.state));
         // Whatever comes of it, the program will be told.
         const sockaddr_storage to = to_sockaddr(socket.state.remote());
         ::connect(socket.fd.get(), reinterpret_cast<const sockaddr*>(&to),
@@ -210,6 +224,7 @@ class Builder {
         return {};
       }
       default:
+        socket.fd = CK_TRY(make_bound(socket.state));
         return {};
     }
   }
