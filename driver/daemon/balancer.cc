@@ -12,8 +12,8 @@
 #include "driver/daemon/policy_view.h"
 #include "driver/daemon/step_process.h"
 #include "driver/daemon/users.h"
-#include "driver/migrate/job_facts.h"
 #include "driver/migrate/running_jobs.h"
+#include "driver/policy/fit.h"
 #include "driver/protocol/check.h"
 #include "runtime/job/find_job.h"
 
@@ -61,11 +61,6 @@ const LocalJob* find(const std::vector<LocalJob>& jobs, const std::string& id) {
   const auto found = std::find_if(jobs.begin(), jobs.end(),
                                   [&](const LocalJob& job) { return job.view.id == id; });
   return found == jobs.end() ? nullptr : &*found;
-}
-
-Error no_cluster() {
-  return make_error(ErrorKind::kRefused, "this host belongs to no cluster",
-                    "ckd init makes one, ckd join enters one");
 }
 
 Error stays(const std::string& job, const std::string& why) {
@@ -234,7 +229,7 @@ Task<void> Balancer::move_by_load(LocalJob job, std::string target, std::string 
 Task<Result<MovesReply>> Balancer::migrate(std::string user,
                                            protocol::wire::AutoMigrateRequest request,
                                            OnProgress on_progress, Cancelled cancelled) {
-  if (!state_.configuration().member) co_return no_cluster();
+  CK_CO_CHECK(state_.check_member());
   Mover mover{"command", std::move(on_progress), std::move(cancelled), request.bandwidth()};
   const bool one = !request.target().empty();
   auto moving = one ? migrate_one(std::move(user), std::move(request), std::move(mover))
@@ -245,21 +240,12 @@ Task<Result<MovesReply>> Balancer::migrate(std::string user,
 Task<Result<MovesReply>> Balancer::migrate_one(std::string user,
                                                protocol::wire::AutoMigrateRequest request,
                                                Mover mover) {
-  StepWork work;
-  work.what = "looking for job " + request.target();
-  CK_CO_TRY(work.user, user_to_become(user));
-  work.run = [request, user](const migrate::Report&) -> Result<migrate::wire::Result> {
-    migrate::wire::Result result;
-    *result.mutable_facts() =
-        CK_TRY(migrate::job_facts(request.target(), request.jobs_folder(), user, {}));
-    return result;
-  };
-  const auto process = std::make_shared<StepProcess>();
-  CK_CO_TRY(migrate::wire::Result found, co_await run_step(process, std::move(work)));
-  const std::string& name = found.facts().name();
+  auto looking = find_running_job(user, request.target(), request.jobs_folder(), {});
+  CK_CO_TRY(migrate::wire::Facts found, co_await std::move(looking));
+  const std::string& name = found.name();
   std::vector<std::string> users{user};
   CK_CO_TRY(Picture picture, co_await look(std::move(users)));
-  const LocalJob* job = find(picture.jobs, found.facts().offer().job());
+  const LocalJob* job = find(picture.jobs, found.offer().job());
   if (job == nullptr)
     co_return make_error(ErrorKind::kTryAgain, "job " + name + " is on its way, or is ending");
   const std::string never = driver::why_never(job->view, settings().classes);
@@ -271,7 +257,7 @@ Task<Result<MovesReply>> Balancer::migrate_one(std::string user,
     co_return stays(
         name, driver::why_no_host(job->view, picture.peers, settings().classes, now(), options));
   const driver::HostView& best = find(picture.peers, target);
-  const double load_there = best.load + job->view.tasks / std::max(best.processors, 1u);
+  const double load_there = best.load + driver::share(job->view, best);
   MovesReply reply;
   if (load_there >= picture.self.load && !picture.self.draining) {
     *reply.add_rows() =
@@ -323,7 +309,7 @@ Status Balancer::open() {
 }
 
 Task<Result<MovesReply>> Balancer::drain(OnProgress on_progress, Cancelled cancelled) {
-  if (!state_.configuration().member) co_return no_cluster();
+  CK_CO_CHECK(state_.check_member());
   CK_CO_CHECK(write_drained(state_.options().state_folder, true));
   if (!std::exchange(state_.drained, true)) log_info("host is drained", {{"host", state_.host()}});
   const std::uint64_t pass = ++drains_wanted_;
@@ -398,7 +384,7 @@ Task<void> Balancer::drain_job(LocalJob job, std::shared_ptr<Picture> picture) {
       break;
     }
     driver::HostView& there = find(picture->peers, target);
-    const double share = job.view.tasks / std::max(there.processors, 1u);
+    const double share = driver::share(job.view, there);
     there.load += share;
     Mover mover{"drain",
                 [this](const migrate::wire::Progress& told) {

@@ -64,49 +64,10 @@ void tell_progress(LocalChannel& channel, const driver::migrate::wire::Progress&
   if (sent != frame->size()) gone = true;
 }
 
-Task<Result<ControlReply>> follow(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
-                                  protocol::wire::FollowRequest request) {
-  auto gone = std::make_shared<bool>(false);
-  auto executor = co_await asio::this_coro::executor;
-  spawn(executor, watch_client(channel, gone));
-  std::function<void(const std::string&)> tell = [channel, gone](const std::string& host) {
-    driver::migrate::wire::Progress progress;
-    progress.set_what("on " + host);
-    tell_progress(*channel, progress, *gone);
-  };
-  std::function<bool()> cancelled = [gone] { return *gone; };
-  auto followed =
-      follow_job(state, user_name(user), std::move(request), std::move(tell), std::move(cancelled));
-  ControlReply reply;
-  CK_CO_TRY(*reply.mutable_follow(), co_await std::move(followed));
-  co_return reply;
-}
-
-// The client hears of the progress meanwhile; if it goes, the job stays.
-Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
-                                   protocol::wire::MigrateRequest request) {
-  if (state.handovers == nullptr)
-    co_return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
-  auto gone = std::make_shared<bool>(false);
-  auto executor = co_await asio::this_coro::executor;
-  spawn(executor, watch_client(channel, gone));
-  // Named: GCC 12 destroys a closure that is made within an expression with co_await twice.
-  Handovers::OnProgress tell = [channel, gone](const driver::migrate::wire::Progress& progress) {
-    tell_progress(*channel, progress, *gone);
-  };
-  Handovers::Wish wish{user_name(user),       request.target(),    request.host(),
-                       request.jobs_folder(), request.bandwidth(), request.files()};
-  std::function<bool()> cancelled = [gone] { return *gone; };
-  auto moved = state.handovers->migrate(std::move(wish), std::move(tell), std::move(cancelled));
-  ControlReply reply;
-  CK_CO_TRY(*reply.mutable_migrate(), co_await std::move(moved));
-  co_return reply;
-}
-
-// A client that waits for moves of jobs.
+// A client that waits for what comes of jobs, and hears of it meanwhile.
 struct Waiter {
-  Balancer::OnProgress on_progress;
-  Balancer::Cancelled cancelled;
+  Handovers::OnProgress on_progress;
+  std::function<bool()> cancelled;  // it has gone
 };
 
 Waiter wait_with(const std::shared_ptr<LocalChannel>& channel) {
@@ -121,6 +82,36 @@ Waiter wait_with(const std::shared_ptr<LocalChannel>& channel) {
 Status check_ready(const State& state) {
   if (state.handovers != nullptr && state.balancer != nullptr) return {};
   return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+}
+
+Task<Result<ControlReply>> follow(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                                  protocol::wire::FollowRequest request) {
+  Waiter waiter = wait_with(channel);
+  std::function<void(const std::string&)> tell = [waiter](const std::string& host) {
+    driver::migrate::wire::Progress progress;
+    progress.set_what("on " + host);
+    waiter.on_progress(progress);
+  };
+  auto followed = follow_job(state, user_name(user), std::move(request), std::move(tell),
+                             std::move(waiter.cancelled));
+  ControlReply reply;
+  CK_CO_TRY(*reply.mutable_follow(), co_await std::move(followed));
+  co_return reply;
+}
+
+// The client hears of the progress meanwhile; if it goes, the job stays.
+Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                                   protocol::wire::MigrateRequest request) {
+  CK_CO_CHECK(check_ready(state));
+  // Named: GCC 12 destroys a closure that is made within an expression with co_await twice.
+  Waiter waiter = wait_with(channel);
+  Handovers::Wish wish{user_name(user),       request.target(),    request.host(),
+                       request.jobs_folder(), request.bandwidth(), request.files()};
+  auto moved = state.handovers->migrate(std::move(wish), std::move(waiter.on_progress),
+                                        std::move(waiter.cancelled));
+  ControlReply reply;
+  CK_CO_TRY(*reply.mutable_migrate(), co_await std::move(moved));
+  co_return reply;
 }
 
 Task<Result<ControlReply>> auto_migrate(State& state, std::shared_ptr<LocalChannel> channel,
@@ -161,8 +152,7 @@ Task<Result<ControlReply>> drain(State& state, std::shared_ptr<LocalChannel> cha
 }
 
 Result<ControlReply> resolve(State& state, uid_t user, const ControlRequest& request) {
-  if (state.handovers == nullptr)
-    return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+  CK_TRY(check_ready(state));
   const bool all = user == 0 || user == geteuid();
   const std::string whose = all ? std::string() : user_name(user);
   ControlReply reply;

@@ -174,27 +174,32 @@ Status Handovers::check_policy(const handover::wire::Offer& offer) {
   return taken;
 }
 
-Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgress on_progress,
-                                                              std::function<bool()> cancelled) {
-  if (!state_.configuration().member)
-    co_return make_error(ErrorKind::kRefused, "this host belongs to no cluster",
-                         "ckd init makes one, ckd join enters one");
-  CK_CO_CHECK(find_peer(state_, wish.host));
+Task<Result<migrate::wire::Facts>> find_running_job(std::string user, std::string target,
+                                                    std::string jobs_folder,
+                                                    handover::wire::FilesPlan files) {
   StepWork look;
-  look.what = "looking for job " + wish.target;
-  CK_CO_TRY(look.user, user_to_become(wish.user));
-  look.run = [wish](const migrate::Report&) -> Result<migrate::wire::Result> {
+  look.what = "looking for job " + target;
+  CK_CO_TRY(look.user, user_to_become(user));
+  look.run = [=](const migrate::Report&) -> Result<migrate::wire::Result> {
     migrate::wire::Result result;
-    *result.mutable_facts() =
-        CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user, wish.files));
+    *result.mutable_facts() = CK_TRY(migrate::job_facts(target, jobs_folder, user, files));
     return result;
   };
   const auto process = std::make_shared<StepProcess>();
   CK_CO_TRY(migrate::wire::Result found, co_await run_step(process, std::move(look)));
+  co_return found.facts();
+}
+
+Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgress on_progress,
+                                                              std::function<bool()> cancelled) {
+  CK_CO_CHECK(state_.check_member());
+  CK_CO_CHECK(find_peer(state_, wish.host));
+  auto looking = find_running_job(wish.user, wish.target, wish.jobs_folder, wish.files);
+  CK_CO_TRY(migrate::wire::Facts found, co_await std::move(looking));
   handover::wire::Message offer;
   CK_CO_TRY(std::string id, make_id());
   offer.set_id(id);
-  *offer.mutable_offer() = found.facts().offer();
+  *offer.mutable_offer() = found.offer();
   const cluster::MigrationSettings& settings = state_.configuration().settings.migration;
   offer.mutable_offer()->set_lease(settings.lease.count() > 0);
   handover::wire::Needs& needs = *offer.mutable_offer()->mutable_needs();
@@ -206,9 +211,9 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   CK_CO_CHECK(check_free(plan.terms.job));
   plan.peer = wish.host;
   plan.user = wish.user;
-  plan.job = found.facts().name();
+  plan.job = found.name();
   plan.jobs_folder = wish.jobs_folder;
-  plan.image = found.facts().folder() + "/";
+  plan.image = found.folder() + "/";
   plan.memory = offer.offer().needs().memory_bytes();
   plan.bandwidth = wish.bandwidth != 0 ? wish.bandwidth : settings.bandwidth;
   plan.offer = offer.offer();

@@ -14,6 +14,11 @@
 
 namespace ck::daemon {
 
+// What is to be known of a job of that user that runs here: asked for in a process of the user's.
+Task<Result<driver::migrate::wire::Facts>> find_running_job(
+    std::string user, std::string target, std::string jobs_folder,
+    driver::handover::wire::FilesPlan files);
+
 class Handovers {
  public:
   // `folder`: of the journal; it is made if it is not there.

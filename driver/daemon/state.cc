@@ -84,6 +84,12 @@ Result<protocol::wire::HostReport> State::report() {
   return report;
 }
 
+Status State::check_member() const {
+  if (configuration_->member) return {};
+  return make_error(ErrorKind::kRefused, "this host belongs to no cluster",
+                    "ckd init makes one, ckd join enters one");
+}
+
 Status State::health() const {
   if (!configuration_->member) return {};
   return cluster::check_dates(configuration_->member->certificate, "this host's certificate");

@@ -68,6 +68,8 @@ class State {
   // As SIGHUP: load(), and all that follows from it. Set by the daemon.
   std::function<Task<Status>()> reload;
 
+  // kRefused where this host belongs to no cluster.
+  Status check_member() const;
   // kPermission when the host's certificate is not valid now.
   Status health() const;
 

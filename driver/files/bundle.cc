@@ -37,23 +37,12 @@ class NamedSource final : public image::ByteSource {
       : path_(std::move(path)), may_shrink_(may_shrink) {}
 
   Status read(std::uint64_t offset, std::span<std::byte> into) const override {
-    Result<UniqueFd> fd = open_file(path_);
-    while (!into.empty()) {
-      if (!fd.ok() && !may_shrink_) return std::move(fd).error();
-      const ssize_t got =
-          fd.ok() ? ::pread(fd->get(), into.data(), into.size(), static_cast<off_t>(offset)) : 0;
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return sys_error("read " + path_);
-      if (got == 0 && !may_shrink_)
-        return make_error(ErrorKind::kTryAgain, path_ + " became shorter while it was read");
-      if (got == 0) {
-        std::memset(into.data(), 0, into.size());
-        break;
-      }
-      offset += static_cast<std::uint64_t>(got);
-      into = into.subspan(static_cast<std::size_t>(got));
-    }
-    return {};
+    if (may_shrink_) std::memset(into.data(), 0, into.size());
+    const Result<UniqueFd> fd = open_file(path_);
+    if (!fd.ok()) return may_shrink_ ? Status() : Status(fd.error());
+    Status read = memory::FileSource(fd->get(), path_).read(offset, into);
+    if (may_shrink_ && !read.ok() && read.error().kind == ErrorKind::kTryAgain) return {};
+    return read;
   }
 
  private:

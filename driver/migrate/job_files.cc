@@ -6,9 +6,8 @@
 #include "driver/files/collect.h"
 #include "driver/files/list.h"
 #include "driver/migrate/job_control.h"
+#include "driver/migrate/kept_needs.h"
 #include "runtime/image/bundle.h"
-#include "runtime/job/names.h"
-#include "runtime/job/small_file.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -20,10 +19,6 @@ std::string at_source(const StepPlan& plan, const char* what) {
   return plan.folder + "/.files-" + plan.terms.id + what;
 }
 
-std::string plan_path(const StepPlan& plan) {
-  return plan.image + ".plan";
-}
-
 Result<files::wire::List> collect(const StepPlan& plan, const std::string& image) {
   const auto reader = CK_TRY(image::Reader::open(image, true));
   return files::collect(reader->manifest(), plan.jobs_folder);
@@ -33,17 +28,6 @@ Result<transfer::Sent> send(transfer::Stream& stream, const std::string& path, b
                             const transfer::OnProgress& progress) {
   const auto bundle = CK_TRY(transfer::OutgoingImage::open(path));
   return transfer::send_image(stream, *bundle, {.early = early, .files = true}, progress);
-}
-
-// None, if nothing was planned.
-Result<handover::wire::FilesPlan> load_files_plan(const StepPlan& plan) {
-  handover::wire::FilesPlan files;
-  const auto bytes = job::read_small_file(plan_path(plan));
-  if (!bytes.ok() && bytes.error().errnum == ENOENT) return files;
-  if (!bytes.ok()) return bytes.error();
-  if (!files.ParseFromString(*bytes))
-    return make_error(ErrorKind::kBadImage, plan_path(plan) + " is damaged");
-  return files;
 }
 
 }  // namespace
@@ -95,19 +79,11 @@ Status forget_sent_files(const StepPlan& plan) {
   return {};
 }
 
-Status save_files_plan(const StepPlan& plan) {
-  const handover::wire::FilesPlan& files = plan.offer.needs().files();
-  if (!files.ship() && files.maps().empty()) return {};
-  const std::string path = plan_path(plan);
-  CK_TRY(job::make_folders(path.substr(0, path.rfind('/'))));
-  return job::replace_file(path, files.SerializeAsString());
-}
-
 Result<files::Place> place_of(const StepPlan& plan) {
   files::Place place;
   place.record = plan.image + ".placed";
   place.tag = plan.terms.id.substr(0, kTagBytes);
-  place.maps = CK_TRY(maps_of(CK_TRY(load_files_plan(plan))));
+  place.maps = CK_TRY(maps_of(CK_TRY(kept_needs(plan)).files()));
   const auto job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   place.left = job ? job->path() + kLeft : plan.image + ".nothing-left";
   return place;
@@ -118,7 +94,7 @@ std::string bundle_path(const StepPlan& plan, bool early) {
 }
 
 Status take_bundle(const StepPlan& plan, const std::string& path) {
-  if (!CK_TRY(load_files_plan(plan)).ship())
+  if (!CK_TRY(kept_needs(plan)).files().ship())
     return make_error(ErrorKind::kRefused, "a peer sends files that it has not offered");
   const auto bundle = CK_TRY(image::open_bundle(path));
   return files::stage(*bundle, CK_TRY(place_of(plan)));
@@ -126,7 +102,7 @@ Status take_bundle(const StepPlan& plan, const std::string& path) {
 
 Result<std::vector<std::string>> map_options(const StepPlan& plan) {
   std::vector<std::string> options;
-  for (const PathMap& map : CK_TRY(maps_of(CK_TRY(load_files_plan(plan)))))
+  for (const PathMap& map : CK_TRY(maps_of(CK_TRY(kept_needs(plan)).files())))
     options.insert(options.end(), {"--map", map.from + "=" + map.to});
   return options;
 }
@@ -136,8 +112,7 @@ Status forget_placed_files(const StepPlan& plan) {
     CK_TRY(remove_image(bundle_path(plan, early)));
     CK_TRY(remove_image(bundle_path(plan, early) + ".part"));
   }
-  CK_TRY(remove_image(plan.image + ".placed"));
-  return remove_image(plan_path(plan));
+  return remove_image(plan.image + ".placed");
 }
 
 }  // namespace ck::driver::migrate

@@ -34,8 +34,6 @@ Status forget_sent_files(const StepPlan& plan);
 
 // --- the host that it comes to
 
-// For the steps that follow, also after a crash.
-Status save_files_plan(const StepPlan& plan);
 Result<files::Place> place_of(const StepPlan& plan);
 std::string bundle_path(const StepPlan& plan, bool early);
 // The files have come.

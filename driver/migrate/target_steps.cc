@@ -6,6 +6,7 @@
 
 #include "driver/migrate/job_control.h"
 #include "driver/migrate/job_files.h"
+#include "driver/migrate/kept_needs.h"
 #include "driver/migrate/pre_check.h"
 #include "driver/migrate/steps.h"
 #include "driver/transfer/send_image.h"
@@ -15,7 +16,6 @@
 #include "runtime/job/names.h"
 #include "runtime/job/remove_job.h"
 #include "runtime/job/settings.h"
-#include "runtime/job/small_file.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -29,24 +29,11 @@ std::string early_path(const StepPlan& plan, int number) {
   return plan.image + ".early" + std::to_string(number);
 }
 
-// The job's class is not in its images. It waits beside the one that comes: who restores it may be
-// another daemon than the one that accepted it.
-std::string class_path(const StepPlan& plan) {
-  return incoming_path(plan.jobs_folder, plan.terms.id) + ".class";
-}
-
-Status keep_class(const StepPlan& plan) {
-  const std::string path = class_path(plan);
-  const std::string& job_class = plan.offer.needs().job_class();
-  if (job_class.empty() || job_class == job::kDefaultClass) return {};
-  CK_TRY(job::make_folders(path.substr(0, path.rfind('/'))));
-  return job::replace_file(path, job_class);
-}
-
+// It is not in the job's images.
 std::string kept_class(const StepPlan& plan) {
-  const Result<std::string> text = job::read_small_file(class_path(plan));
-  if (!text.ok()) return job::kDefaultClass;
-  const Result<std::string> job_class = job::parse_job_class(*text);
+  const Result<handover::wire::Needs> kept = kept_needs(plan);
+  if (!kept.ok()) return job::kDefaultClass;
+  const Result<std::string> job_class = job::parse_job_class(kept->job_class());
   return job_class.ok() ? *job_class : job::kDefaultClass;
 }
 
@@ -126,7 +113,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
     CK_TRY(restart(*job, plan.jobs_folder, image, options));
   }
   CK_TRY(forget_placed_files(plan));
-  CK_TRY(remove_image(class_path(plan)));
+  CK_TRY(forget_needs(plan));
   return remove_image(plan.image);  // it has its name in the job's folder
 }
 
@@ -146,7 +133,7 @@ Status drop_image(const StepPlan& plan) {
   CK_TRY(remove_early(plan));
   CK_TRY(files::take_back(CK_TRY(place_of(plan))));
   CK_TRY(forget_placed_files(plan));
-  CK_TRY(remove_image(class_path(plan)));
+  CK_TRY(forget_needs(plan));
   const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (job) {
     for (const image::Generation& generation : CK_TRY(image::list_generations(job->path())))
@@ -215,8 +202,7 @@ Result<wire::Result> do_target_step(const StepPlan& incomplete, const StepOrder&
     case Step::kPreCheck:
       done = pre_check(plan.offer, plan.jobs_folder);
       plan.image = incoming_path(plan.jobs_folder, plan.terms.id);
-      if (done.ok()) done = save_files_plan(plan);
-      if (done.ok()) done = keep_class(plan);
+      if (done.ok()) done = keep_needs(plan);
       result.set_image(plan.image);
       break;
     case Step::kRestoreHeld:

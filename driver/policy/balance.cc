@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "driver/policy/fit.h"
+
 namespace ck::driver {
 
 namespace {
@@ -9,15 +11,6 @@ namespace {
 // So many fit targets are drawn, and the best of them is taken: near enough to the best of all, and
 // hosts that decide at the same moment do not all choose that one ("power of two choices").
 constexpr int kDraws = 3;
-
-double share(const JobView& job, const HostView& host) {
-  return job.tasks / std::max(host.processors, 1u);
-}
-
-const JobClass* class_of(const JobView& job, const JobClasses& classes) {
-  const auto found = classes.find(job.job_class);
-  return found == classes.end() ? nullptr : &found->second;
-}
 
 Error refused(const HostView& host, const std::string& why) {
   return make_error(ErrorKind::kRefused, "host " + host.name + " " + why);
@@ -43,10 +36,8 @@ const HostView* choose(const JobView& job, std::span<const HostView> hosts, doub
                        const JobClasses& classes, Instant now, Dice& dice,
                        const BalanceOptions& options) {
   std::vector<const HostView*> fit;
-  for (const HostView& host : hosts) {
-    if (now > host.told + options.stale || host.load + share(job, host) >= limit) continue;
-    if (accepts(host, job, classes, options).ok()) fit.push_back(&host);
-  }
+  for (const HostView& host : hosts)
+    if (fits(job, host, limit, classes, now, options)) fit.push_back(&host);
   const HostView* best = nullptr;
   for (int draw = 0; draw < kDraws && !fit.empty(); ++draw) {
     const std::size_t which = dice.below(fit.size());

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "driver/policy/balance.h"
+#include "driver/policy/fit.h"
 
 namespace ck::driver {
 
@@ -16,7 +16,7 @@ std::string seconds_text(std::chrono::milliseconds duration) {
 
 std::string why_not_there(const JobView& job, const HostView& host, const JobClasses& classes,
                           Instant now, const BalanceOptions& options) {
-  if (now > host.told + options.stale) return "host " + host.name + " does not answer";
+  if (is_stale(host, now, options)) return "host " + host.name + " does not answer";
   const Status status = accepts(host, job, classes, options);
   if (!status.ok()) return status.error().message;
   return "host " + host.name + " has a load of " + load_text(host.load) +
@@ -32,9 +32,9 @@ std::string load_text(double load) {
 }
 
 std::string why_never(const JobView& job, const JobClasses& classes) {
-  const auto found = classes.find(job.job_class);
-  if (found == classes.end()) return "its class " + job.job_class + " is not in ckd.toml";
-  if (found->second.checkpointmode != Mode::kNone) return {};
+  const JobClass* its = class_of(job, classes);
+  if (its == nullptr) return "its class " + job.job_class + " is not in ckd.toml";
+  if (its->checkpointmode != Mode::kNone) return {};
   return "its class " + job.job_class + " has checkpointmode 0";
 }
 
@@ -53,7 +53,7 @@ std::string why_it_stays(const Situation& situation, const JobView& job,
                          const BalanceOptions& options) {
   const std::string never = why_never(job, situation.classes);
   if (!never.empty()) return never;
-  const JobClass& its = situation.classes.find(job.job_class)->second;
+  const JobClass& its = *class_of(job, situation.classes);
   if (!situation.self.draining) {
     if (job.pinned) return "its user forbids moves by load";
     if (situation.self.load < its.loadcheckpoint)
@@ -65,13 +65,11 @@ std::string why_it_stays(const Situation& situation, const JobView& job,
       return "it came, or could not move, " + seconds_text(stayed) +
              " ago, and the minimum stay is " + seconds_text(its.minimum_stay);
   }
-  const auto fits = [&](const HostView& host) {
-    return situation.now <= host.told + options.stale &&
-           host.load + job.tasks / std::max(host.processors, 1u) <
-               situation.self.load - options.margin &&
-           accepts(host, job, situation.classes, options).ok();
+  const auto takes_it = [&](const HostView& host) {
+    return fits(job, host, situation.self.load - options.margin, situation.classes, situation.now,
+                options);
   };
-  if (std::none_of(situation.peers.begin(), situation.peers.end(), fits))
+  if (std::none_of(situation.peers.begin(), situation.peers.end(), takes_it))
     return why_no_host(job, situation.peers, situation.classes, situation.now, options);
   return situation.moves_under_way >= options.moves_at_once
              ? "other jobs are on their way"
