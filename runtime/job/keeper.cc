@@ -16,6 +16,7 @@
 #include "runtime/base/death.h"
 #include "runtime/job/keeper_wire.h"
 #include "runtime/job/ownership.h"
+#include "runtime/proc/stat.h"
 #include "runtime/terminal/queues.h"
 
 namespace ck::job::keeper {
@@ -23,6 +24,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kHoldPatience{200};
+// Where what it types too late would be lost.
+constexpr std::chrono::milliseconds kLastHoldPatience{5000};
 // For a client that another one takes the place of. One that is stopped does not answer.
 constexpr std::chrono::milliseconds kLeavePatience{1000};
 constexpr int kUnknownStatus = 71;
@@ -129,7 +132,11 @@ class Keeper {
   void close(std::list<Connection>::iterator one) {
     if (&*one == client_) drop_client();
     has_left(*one);
-    if (&*one == supervisor_) supervisor_ = nullptr;
+    if (&*one == supervisor_) {
+      supervisor_ = nullptr;
+      types_no_more_ = false;
+      release_client();
+    }
     connections_.erase(one);
     end_if_deserted();
   }
@@ -184,7 +191,11 @@ class Keeper {
       case Type::kEnded:
         return end(message.value);
       case Type::kPeek:
+        types_no_more_ = types_no_more_ || message.value == 1;
         return answer_peek(from);
+      case Type::kTypeOn:
+        types_no_more_ = false;
+        return release_client();
       case Type::kMasterOnly: {
         const int master = master_.get();
         (void)send(from.socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
@@ -227,7 +238,7 @@ class Keeper {
 
   void give_master() {
     if (client_ == nullptr || leaving_ != nullptr) return;
-    if (!backlog_.empty()) send_hold();
+    if (!backlog_.empty() || types_no_more_) send_hold();
     const int master = master_.get();
     (void)send(client_->socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
   }
@@ -281,19 +292,30 @@ class Keeper {
   // One that is stopped does not answer, and types nothing either until it does.
   void hold_client() {
     if (client_ == nullptr || !send_hold()) return;
-    const auto deadline = Clock::now() + kHoldPatience;
+    const auto patience =
+        types_no_more_ && !is_stopped(*client_) ? kLastHoldPatience : kHoldPatience;
+    const auto deadline = Clock::now() + patience;
     while (client_ != nullptr && holds_ && !held_ && Clock::now() < deadline) {
       pollfd ready{client_->socket.get(), POLLIN, 0};
-      if (::poll(&ready, 1, static_cast<int>(kHoldPatience.count())) <= 0) break;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+      if (::poll(&ready, 1, std::max(static_cast<int>(left.count()), 0)) <= 0) break;
       Result<Message> message = receive(client_->socket.get());
       if (!message.ok()) break;
       handle(*client_, *message);
     }
   }
 
+  static bool is_stopped(const Connection& client) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(client.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+    const Result<proc::ProcessStat> stat = proc::read_stat(RealPid(peer.pid));
+    return stat.ok() && stat->state == 'T';
+  }
+
   // Once all is typed that comes before.
   void release_client() {
-    if (client_ == nullptr || !held_ || !backlog_.empty()) return;
+    if (client_ == nullptr || !held_ || !backlog_.empty() || types_no_more_) return;
     (void)send(client_->socket.get(), Type::kGo);
     holds_ = held_ = false;
   }
@@ -384,6 +406,7 @@ class Keeper {
   std::string backlog_;  // typed, and not in the terminal yet
   Connection* client_ = nullptr;
   bool holds_ = false, held_ = false;  // it was told kHold; it has answered
+  bool types_no_more_ = false;         // an image has what is typed, and the job may end with it
   Connection* leaving_ = nullptr;      // it was told kLeave, for the client to come
   Clock::time_point leaves_by_;
   Connection* supervisor_ = nullptr;

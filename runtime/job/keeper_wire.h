@@ -41,10 +41,13 @@ enum class Type : std::uint32_t {
   kUse,        // beside it: another master. The keeper's own goes
   kType,       // beside it a file of what is to be typed before anything else
   kRun,        // the program runs
+  kTypeOn,     // after kPeek with 1: it goes on after all
   // Others ask
-  kPeek,        // what is typed and not read; answered with kInput
+  kPeek,        // what is typed and not read; answered with kInput. value 1: the job may never read
+                // more, and the client types nothing until kTypeOn
   kInput,       // text: what is queued; beside it a file of what is typed behind that
   kMasterOnly,  // answered with kMaster
+  kCaller,      // to a terminal's server (driver/terminal): beside it the way to its user; kDone
   kDetach,      // the client shall leave; answered with kDone. value: whether there was one
   kDone,
 };
@@ -63,6 +66,8 @@ std::string socket_name(std::uint64_t pid_namespace, RealPid keeper);
 Result<UniqueFd> listen(const std::string& name);
 // kNotFound, if there is no such keeper; kPermission, if it is another user's.
 Result<UniqueFd> connect(RealPid keeper);
+// The same for whatever listens on a socket of that name.
+Result<UniqueFd> connect(const std::string& socket_name, const std::string& what);
 // Whether the other end is this user's, or root's.
 bool is_friend(int socket);
 
@@ -74,6 +79,6 @@ Result<Message> receive(int socket);
 Result<UniqueFd> as_file(const std::string& bytes);
 Result<std::string> from_file(int fd);
 // Sends a question and waits for its answer.
-Result<Message> ask(RealPid keeper, Type question);
+Result<Message> ask(RealPid keeper, Type question, std::int32_t value = 0);
 
 }  // namespace ck::job::keeper

@@ -12,6 +12,7 @@
 #include "runtime/job/host.h"
 #include "runtime/job/keeper.h"
 #include "runtime/job/keeper_wire.h"
+#include "runtime/job/local_terminal.h"
 #include "runtime/job/user_terminal.h"
 
 namespace ck::job {
@@ -104,8 +105,13 @@ Result<int> on_own_terminal(const OwnTerminalPlan& plan,
   }
   theirs.reset();
   UniqueFd(plan.for_supervisor).reset();
-  const ClientOutcome outcome = CK_TRY(
-      run_terminal_client({plan.tool, std::move(ours), plan.redraw, plan.how, plan.end_of_input}));
+  ClientOptions client;
+  client.tool = plan.tool;
+  client.job = std::make_unique<LocalTerminal>(std::move(ours));
+  client.redraw = plan.redraw;
+  client.how = plan.how;
+  client.end_of_input = plan.end_of_input;
+  const ClientOutcome outcome = CK_TRY(run_terminal_client(std::move(client)));
   if (outcome.ended) ::waitpid(keeper, nullptr, 0);
   return outcome.status;
 }

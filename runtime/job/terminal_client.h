@@ -4,10 +4,11 @@
 // by the keeper, if this process is killed. Main thread only; blocks all signals.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "runtime/base/result.h"
-#include "runtime/base/unique_fd.h"
+#include "runtime/job/job_terminal.h"
 
 namespace ck::job {
 
@@ -19,8 +20,8 @@ enum class Redraw {
 Result<Redraw> parse_redraw(std::string_view text);
 
 struct ClientOptions {
-  std::string tool;     // begins its messages
-  UniqueFd keeper;      // a connection
+  std::string tool;  // begins its messages
+  std::unique_ptr<JobTerminal> job;
   bool redraw = false;  // the program has drawn its screen before
   Redraw how = Redraw::kAuto;
   bool end_of_input = false;  // that of standard input, if it is no terminal, is typed at the job
