@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "driver/terminal/terminal_server.h"
 #include "runtime/job/names.h"
 #include "runtime/job/run_job.h"
 #include "tools/ckpt.h"
@@ -41,6 +42,13 @@ Result<int> restart(Options& options) {
   options.request.on_restored = [&bar] { bar.clear(); };
   options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
     return follow_moved(kCkpt, job.id, job.name, host, status);
+  };
+  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
+    return terminal_elsewhere(job, host, status);
+  };
+  const std::string folder = options.request.jobs_folder;
+  options.request.serve_terminal = [folder](UniqueFd connection, RealPid keeper) {
+    return driver::terminal::serve_terminal({std::move(connection), keeper, folder, {}});
   };
   return job::restart_job(options.request);
 }

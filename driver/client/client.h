@@ -6,6 +6,7 @@
 
 #include "driver/protocol/control.pb.h"
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 
 namespace ck::client {
 
@@ -16,5 +17,8 @@ using OnProgress = std::function<void(const protocol::wire::MigrateProgress&)>;
 Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest request,
                                                 std::chrono::milliseconds patience,
                                                 const OnProgress& on_progress = {});
+
+// A connection to it; failures as above.
+Result<UniqueFd> connect_to_daemon();
 
 }  // namespace ck::client

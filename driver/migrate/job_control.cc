@@ -73,7 +73,7 @@ Status restart(const job::JobDir& job, const std::string& jobs_folder, const std
   std::vector<std::string> words{"--dir", jobs_folder};
   add(words, options);
   words.push_back(image);
-  return start_restart(words, job.file("restart.log"));
+  return start_ckpt("restart", words, job.file("restart.log"));
 }
 
 Status stop(const job::JobDir& job, const std::string& jobs_folder) {

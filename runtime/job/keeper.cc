@@ -132,11 +132,7 @@ class Keeper {
   void close(std::list<Connection>::iterator one) {
     if (&*one == client_) drop_client();
     has_left(*one);
-    if (&*one == supervisor_) {
-      supervisor_ = nullptr;
-      types_no_more_ = false;
-      release_client();
-    }
+    if (&*one == supervisor_) supervisor_ = nullptr;
     connections_.erase(one);
     end_if_deserted();
   }
@@ -170,7 +166,8 @@ class Keeper {
       case Type::kSupervise:
         supervisor_ = &from;
         name_ = message.text;
-        return;
+        types_no_more_ = false;  // the former one has died, and the job has not
+        return release_client();
       case Type::kUse:
         if (!message.fds.empty()) use(std::move(message.fds.front()));
         return;

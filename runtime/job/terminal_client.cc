@@ -100,6 +100,7 @@ class Client {
       be_in_background();
     else if (!user_.is_raw())
       user_.make_raw();
+    user_.make_interruptible(foreground_ && job_->lost());
     if (foreground_ && !before) follow_window();
   }
 
@@ -121,7 +122,8 @@ class Client {
 
   void poll_once() {
     look_at_master();
-    const bool types = relays() && foreground_ && !held_ && input_->wants_to_read();
+    const bool types =
+        relays() && foreground_ && !held_ && job_->connected() && input_->wants_to_read();
     const bool shows = relays() && output_->wants_to_read();
     std::vector<pollfd> fds{
         {signals_.get(), POLLIN, 0},
@@ -202,9 +204,19 @@ class Client {
         continue_program();
       else if (number == SIGHUP && info.ssi_code == SI_KERNEL)
         leave(kHungUp);
+      else if (!job_->connected())
+        take_signal_alone(number);
       else if (number != SIGCHLD && number != SIGPIPE && number != SIGTTIN && number != SIGTTOU)
         job_->say(Type::kSignal, number);
     }
+  }
+
+  // The job is out of reach: it goes on, and this process does as any program does.
+  void take_signal_alone(int number) {
+    if (number == SIGTSTP && job_->lost()) return stop();
+    if (number != SIGHUP && number != SIGINT && number != SIGQUIT && number != SIGTERM) return;
+    say("job " + name_ + " goes on; ckpt attach " + name_ + " shows it again");
+    leave(128 + number);
   }
 
   void follow_window() {
@@ -250,8 +262,11 @@ class Client {
         return leave(0);
       case Type::kTell:
         return say(message.text);
+      case Type::kRedraw:
+        return redraw();
       case Type::kEnded:
         drain();
+        if (go_elsewhere(message.value)) return;
         if (!message.text.empty()) say(message.text);
         status_ = message.value;
         ended_ = true;
@@ -259,6 +274,27 @@ class Client {
       default:
         return;
     }
+  }
+
+  // The keeper that was ours stays as long as this process, for it restores the user's terminal if
+  // this is killed.
+  bool go_elsewhere(int status) {
+    if (!options_.elsewhere || former_) return false;
+    std::unique_ptr<JobTerminal> there = options_.elsewhere(name_, status);
+    if (!there) return false;
+    const std::string pending = relays() ? input_->pending() : std::string();
+    former_ = std::exchange(job_, std::move(there));
+    held_ = false;
+    drawing_.reset();
+    relay();
+    input_->add(pending);
+    follow_window();
+    return true;
+  }
+
+  void relay() {
+    input_.emplace(input_end_.get(), job_->bytes());
+    output_.emplace(job_->bytes(), output_end_.get());
   }
 
   // What was about to be typed is the keeper's now.
@@ -270,8 +306,8 @@ class Client {
 
   void start(const std::string& name) {
     name_ = name;
-    input_.emplace(input_end_.get(), job_->bytes());
-    output_.emplace(job_->bytes(), output_end_.get());
+    if (relays() && input_->to() == job_->bytes()) return follow_window();
+    relay();
     look_at_foreground();
     if (options_.redraw)
       redraw();
@@ -377,10 +413,11 @@ class Client {
   void finish() {
     user_.restore();
     job_->say(Type::kBye);
+    if (former_) former_->say(Type::kBye);
   }
 
   ClientOptions options_;
-  std::unique_ptr<JobTerminal> job_;
+  std::unique_ptr<JobTerminal> job_, former_;
   UserTerminal user_;
   UniqueFd input_end_, output_end_, signals_;
   std::optional<Relay> input_, output_;
