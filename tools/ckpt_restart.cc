@@ -17,6 +17,7 @@ namespace {
 struct Options {
   job::RestartRequest request;
   std::string dir;
+  bool serves = false;  // its terminal, to a user at another host
 };
 
 Result<restore::PidsMode> parse_pids(std::string_view text) {
@@ -46,10 +47,12 @@ Result<int> restart(Options& options) {
   options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
     return terminal_elsewhere(job, host, status);
   };
-  const std::string folder = options.request.jobs_folder;
-  options.request.serve_terminal = [folder](UniqueFd connection, RealPid keeper) {
-    return driver::terminal::serve_terminal({std::move(connection), keeper, folder, {}});
-  };
+  if (options.serves) {
+    options.request.serve_terminal = [folder = options.request.jobs_folder](UniqueFd connection,
+                                                                            RealPid keeper) {
+      return driver::terminal::serve_terminal({std::move(connection), keeper, folder, {}});
+    };
+  }
   return job::restart_job(options.request);
 }
 
@@ -75,6 +78,7 @@ void declare_restart(CLI::App& app, Action& action) {
       ->type_name("N")
       ->excludes(hold);
   sub->add_option("--ready-fd", request.ready_fd)->group("");
+  sub->add_flag("--serve-terminal", options->serves)->group("");
   add_parsed(*sub, "--threads", request.threads, number_between(0, 1024), "N",
              "Threads that read and decompress (default: one a core)");
   add_parsed(*sub, "--interval", request.interval, job::parse_duration, "TIME",

@@ -86,7 +86,7 @@ Result<int> run_anywhere(const JobDir& job, std::unique_ptr<image::Reader> reade
   plan.how = request.redraw;
   plan.for_supervisor = request.ready_fd;
   plan.elsewhere = terminal_if_moved(request.jobs_folder, request.terminal_of);
-  if (request.ready_fd != -1) plan.serve = request.serve_terminal;
+  plan.serve = request.serve_terminal;
   for (const image::TerminalRecord& record : manifest.terminals())
     if (record.place() == image::TerminalRecord::OWN) take_plan(record, plan);
   bool here = true;  // the client leaves the job's folder to the supervisor

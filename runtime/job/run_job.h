@@ -67,7 +67,7 @@ struct RestartRequest {
   image::Progress* progress = nullptr;
   OnMoved on_moved;        // may be empty
   TerminalOf terminal_of;  // may be empty
-  // Of a job with a terminal of its own that a hand-over starts (with ready_fd): instead of a
+  // Of a job with a terminal of its own that a hand-over starts: instead of a
   // client on this process's streams. May be empty.
   std::function<Result<ClientOutcome>(UniqueFd connection, RealPid keeper)> serve_terminal;
   std::function<void()> on_restored;  // the job is about to have the terminal; may be empty
