@@ -147,6 +147,65 @@ class Follow(OnTerminal):
     def test_goes_round(self):
         self.typed_through(*(self.move(*hop) for hop in self.round()))
 
+    def test_link_is_cut(self):
+        def cut():
+            self.b.link("down")
+            time.sleep(10)
+            self.b.link("up")
+        self.typed_through(self.move(self.a, self.b), self.pause(0.5), cut, self.pause(1))
+
+    def test_daemon_is_killed(self):
+        def kill():
+            self.b.kill()
+            self.b.start()
+        self.typed_through(self.move(self.a, self.b), self.pause(0.5), kill, self.pause(1))
+
+    def test_window_and_interrupt(self):
+        popen = self.start_keys()
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.screen.resize(30, 100)
+        self.shows("[size 30x100]")
+        self.screen.type("\x03")
+        self.shows("[interrupted]")
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    def test_attach(self):
+        """From where it was, once nobody is there."""
+        popen = self.start_keys()
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.good(self.b.ckpt("detach", "trip", user=USER_ID))
+        self.ends_with(popen, 0)
+        popen = self.run_on(self.a, self.bench.tool("ckpt"), "attach", "trip")
+        self.shows("[size", 1)
+        self.screen.type("b")
+        self.shows("<b2>")
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    def test_stopped_and_continued(self):
+        popen = self.run_on(self.a, "bash", "--norc", "--noprofile", "-i", PS1="prompt> ")
+        self.shows("prompt> ")
+        self.screen.type(f"ckrun --name trip -- /usr/bin/python3 {self.keys}\r")
+        self.shows("[begun]")
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.screen.type("\x1a")
+        self.shows("Stopped")
+        self.screen.type("fg\r")
+        self.screen.wait_modes(lambda modes: not modes[LFLAG] & termios.ICANON)
+        self.screen.type("b")
+        self.shows("<b2>")
+        self.screen.type("q")
+        self.shows("prompt> ", 3)
+        self.screen.type("exit $?\r")
+        self.assertEqual(popen.wait(2 * STEP_SECONDS), 7)
+
 
 if __name__ == "__main__":
     sys.exit(case.main(__name__))
