@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "interpose/ids.h"
+#include "interpose/real.h"
 #include "runtime/abi/gate.h"
 #include "runtime/abi/serve.h"
 
@@ -79,10 +80,12 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   const char* path = find_variable(environment, abi::kAreaVariable);
   abi::AreaHeader* header = path != nullptr ? map_area(path) : nullptr;
   if (header != nullptr) enter(header);
-  look_up_timed_calls();
-  look_up_exec();
-  look_up_paths();
-  look_up_shells();
+  const NextLibraries libraries(&area);
+  look_up_timed_calls(libraries);
+  look_up_exec(libraries);
+  look_up_paths(libraries);
+  look_up_messages(libraries);
+  look_up_shells(libraries);
   if (header != nullptr) arm_request_signal();
 }
 

@@ -7,6 +7,8 @@
 
 namespace ck::agent {
 
+class NextLibraries;
+
 // Null where the process is not under control (no CKRUN_AREA, or the area is not usable).
 extern abi::AreaHeader* area;
 
@@ -14,10 +16,14 @@ extern abi::AreaHeader* area;
 extern __thread abi::TimedCall* timed_call __attribute__((tls_model("initial-exec")));
 
 // Finds the functions behind the wrappers.
-void look_up_timed_calls();
-void look_up_exec();
-void look_up_paths();
-void look_up_shells();
+void look_up_timed_calls(const NextLibraries& libraries);
+void look_up_exec(const NextLibraries& libraries);
+void look_up_paths(const NextLibraries& libraries);
+void look_up_messages(const NextLibraries& libraries);
+void look_up_shells(const NextLibraries& libraries);
+
+// What recvmmsg(2) has received; of a negative count nothing.
+void take_received(struct mmsghdr* messages, int count);
 
 // Installs the handler of the request signal, where the program has left it at its default.
 void arm_request_signal();

@@ -183,13 +183,13 @@ CK_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_
 
 namespace ck::agent {
 
-void look_up_exec() {
-  CK_REAL(execve);
-  CK_REAL(execveat);
-  CK_REAL(execvpe);
-  CK_REAL(fexecve);
-  CK_REAL(posix_spawn);
-  CK_REAL(posix_spawnp);
+void look_up_exec(const NextLibraries& libraries) {
+  CK_LOOK_UP(execve);
+  CK_LOOK_UP(execveat);
+  CK_LOOK_UP(execvpe);
+  CK_LOOK_UP(fexecve);
+  CK_LOOK_UP(posix_spawn);
+  CK_LOOK_UP(posix_spawnp);
 }
 
 }  // namespace ck::agent

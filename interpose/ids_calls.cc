@@ -82,6 +82,30 @@ int64_t owner_call(Trap& trap) {
   }
 }
 
+// Owners of sockets: a process, or a group as a negative number.
+int64_t ioctl_call(Trap& trap) {
+  int32_t id = 0;
+  switch (trap.args[1]) {
+    case FIOSETOWN:
+    case SIOCSPGRP:
+      if (!read_memory(&id, trap.args[2], sizeof id)) return -EFAULT;
+      id = abi::signed_to_real(ids(), id);
+      trap.args[2] = address_of(&id);
+      return trap.make();
+    case FIOGETOWN:
+    case SIOCGPGRP: {
+      const uint64_t place = trap.args[2];
+      const int64_t result = trap.make();
+      if (failed(result) || !read_memory(&id, place, sizeof id)) return result;
+      id = abi::signed_to_virtual(ids(), id);
+      write_memory(place, &id, sizeof id);
+      return result;
+    }
+    default:  // TIOCGPGRP, TIOCGSID
+      return translate_at(trap.args[2], trap.make());
+  }
+}
+
 int64_t timer_call(Trap& trap) {
   constexpr uint64_t kEventBytes = 64;
   uint8_t event[kEventBytes];
@@ -228,7 +252,7 @@ bool trap_objects(Trap& trap) {
       trap.answer(trap.args[1] != 0 ? timer_call(trap) : trap.make());
       return true;
     case __NR_ioctl:
-      trap.answer(translate_at(trap.args[2], trap.make()));
+      trap.answer(ioctl_call(trap));
       return true;
     case __NR_getsockopt:  // SO_PEERCRED
       trap.answer(translate_at(trap.args[3] + offsetof(ucred, pid), trap.make()));

@@ -1,6 +1,5 @@
-// Paths below /proc that name processes by their ids, and ids in messages: wrappers, for a filter
-// cannot look at paths, and sending is too common for it. They do nothing where ids are not
-// virtual.
+// Paths below /proc that name processes by their ids: wrappers, for a filter cannot look at paths.
+// They do nothing where ids are not virtual.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@
 #define CK_EXPORT extern "C" __attribute__((visibility("default")))
 
 CK_DEFINE_REAL(access);
+CK_DEFINE_REAL(chdir);
 CK_DEFINE_REAL(faccessat);
 CK_DEFINE_REAL(fopen);
 CK_DEFINE_REAL(fopen64);
@@ -34,10 +33,9 @@ CK_DEFINE_REAL(pthread_getname_np);
 CK_DEFINE_REAL(pthread_setname_np);
 CK_DEFINE_REAL(readlink);
 CK_DEFINE_REAL(readlinkat);
-CK_DEFINE_REAL(recvmsg);
-CK_DEFINE_REAL(sendmsg);
 CK_DEFINE_REAL(stat);
 CK_DEFINE_REAL(stat64);
+CK_DEFINE_REAL(statx);
 
 namespace ck::agent {
 namespace {
@@ -168,26 +166,6 @@ int open_name(pthread_t thread, int flags) {
   return CK_REAL(open)(path, flags | O_CLOEXEC);
 }
 
-ucred* next_credentials(msghdr* message, cmsghdr*& at) {
-  for (at = at == nullptr ? CMSG_FIRSTHDR(message) : CMSG_NXTHDR(message, at); at != nullptr;
-       at = CMSG_NXTHDR(message, at))
-    if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_CREDENTIALS &&
-        at->cmsg_len >= CMSG_LEN(sizeof(ucred)))
-      return reinterpret_cast<ucred*>(CMSG_DATA(at));
-  return nullptr;
-}
-
-bool may_have_credentials(const msghdr* message) {
-  return area != nullptr && ids()->on && message != nullptr && message->msg_control != nullptr &&
-         message->msg_controllen >= CMSG_LEN(sizeof(ucred));
-}
-
-void change_credentials(msghdr* message, int32_t (*change)(abi::IdTable*, int32_t)) {
-  cmsghdr* at = nullptr;
-  while (ucred* credentials = next_credentials(message, at))
-    credentials->pid = change(ids(), credentials->pid);
-}
-
 }  // namespace
 }  // namespace ck::agent
 
@@ -266,6 +244,14 @@ CK_EXPORT int fstatat64(int folder, const char* path, struct stat64* about, int 
   return CK_REAL(fstatat64)(folder, Path(path), about, flags);
 }
 
+CK_EXPORT int statx(int folder, const char* path, int flags, unsigned wanted, struct statx* about) {
+  return CK_REAL(statx)(folder, Path(path), flags, wanted, about);
+}
+
+CK_EXPORT int chdir(const char* path) {
+  return CK_REAL(chdir)(Path(path));
+}
+
 CK_EXPORT ssize_t readlink(const char* path, char* buffer, size_t size) {
   const Path real(path);
   const ssize_t length = ck::agent::program_link(real, buffer, size);
@@ -309,47 +295,52 @@ CK_EXPORT int pthread_setname_np(pthread_t thread, const char* name) {
   return written == static_cast<ssize_t>(size) ? 0 : error;
 }
 
-CK_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  using ck::agent::change_credentials;
-  if (!ck::agent::may_have_credentials(message)) return CK_REAL(sendmsg)(fd, message, flags);
-  msghdr* changed = const_cast<msghdr*>(message);
-  change_credentials(changed, ck::abi::to_real);
-  const ssize_t sent = CK_REAL(sendmsg)(fd, message, flags);
-  change_credentials(changed, ck::abi::to_virtual);
-  return sent;
+// What _FORTIFY_SOURCE makes of open and readlink.
+CK_EXPORT int __open_2(const char* path, int flags) {
+  return CK_REAL(open)(Path(path), flags);
 }
 
-CK_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
-  const ssize_t received = CK_REAL(recvmsg)(fd, message, flags);
-  if (received >= 0 && ck::agent::may_have_credentials(message))
-    ck::agent::change_credentials(message, ck::abi::to_virtual);
-  return received;
+CK_EXPORT int __open64_2(const char* path, int flags) {
+  return CK_REAL(open64)(Path(path), flags);
+}
+
+CK_EXPORT int __openat_2(int folder, const char* path, int flags) {
+  return CK_REAL(openat)(folder, Path(path), flags);
+}
+
+CK_EXPORT int __openat64_2(int folder, const char* path, int flags) {
+  return CK_REAL(openat64)(folder, Path(path), flags);
+}
+
+CK_EXPORT ssize_t __readlink_chk(const char* path, char* buffer, size_t size, size_t room) {
+  if (size > room) __builtin_trap();
+  return readlink(path, buffer, size);
 }
 
 namespace ck::agent {
 
-void look_up_paths() {
-  CK_REAL(access);
-  CK_REAL(faccessat);
-  CK_REAL(fopen);
-  CK_REAL(fopen64);
-  CK_REAL(fstatat);
-  CK_REAL(fstatat64);
-  CK_REAL(lstat);
-  CK_REAL(lstat64);
-  CK_REAL(open);
-  CK_REAL(open64);
-  CK_REAL(openat);
-  CK_REAL(openat64);
-  CK_REAL(opendir);
-  CK_REAL(pthread_getname_np);
-  CK_REAL(pthread_setname_np);
-  CK_REAL(readlink);
-  CK_REAL(readlinkat);
-  CK_REAL(recvmsg);
-  CK_REAL(sendmsg);
-  CK_REAL(stat);
-  CK_REAL(stat64);
+void look_up_paths(const NextLibraries& libraries) {
+  CK_LOOK_UP(access);
+  CK_LOOK_UP(chdir);
+  CK_LOOK_UP(faccessat);
+  CK_LOOK_UP(fopen);
+  CK_LOOK_UP(fopen64);
+  CK_LOOK_UP(fstatat);
+  CK_LOOK_UP(fstatat64);
+  CK_LOOK_UP(lstat);
+  CK_LOOK_UP(lstat64);
+  CK_LOOK_UP(open);
+  CK_LOOK_UP(open64);
+  CK_LOOK_UP(openat);
+  CK_LOOK_UP(openat64);
+  CK_LOOK_UP(opendir);
+  CK_LOOK_UP(pthread_getname_np);
+  CK_LOOK_UP(pthread_setname_np);
+  CK_LOOK_UP(readlink);
+  CK_LOOK_UP(readlinkat);
+  CK_LOOK_UP(stat);
+  CK_LOOK_UP(stat64);
+  CK_LOOK_UP(statx);
 }
 
 }  // namespace ck::agent

@@ -67,10 +67,10 @@ CK_EXPORT int wordexp(const char* words, wordexp_t* result, int flags) {
 
 namespace ck::agent {
 
-void look_up_shells() {
-  CK_REAL(popen);
-  CK_REAL(system);
-  CK_REAL(wordexp);
+void look_up_shells(const NextLibraries& libraries) {
+  CK_LOOK_UP(popen);
+  CK_LOOK_UP(system);
+  CK_LOOK_UP(wordexp);
 }
 
 }  // namespace ck::agent

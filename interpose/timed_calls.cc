@@ -273,6 +273,7 @@ CK_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, tim
   Note note(SYS_recvmmsg, 4, timeout);
   const int received = CK_REAL(recvmmsg)(fd, messages, count, flags, note.time());
   if (timeout != nullptr) *timeout = *note.time();
+  ck::agent::take_received(messages, received);
   return received;
 }
 
@@ -327,28 +328,28 @@ asm(".text\n"
 
 namespace ck::agent {
 
-void look_up_timed_calls() {
-  CK_REAL(__poll_chk);
-  CK_REAL(__ppoll_chk);
-  CK_REAL(clock_nanosleep);
-  CK_REAL(epoll_pwait);
-  CK_REAL(epoll_pwait2);
-  CK_REAL(epoll_wait);
-  CK_REAL(msgrcv);
-  CK_REAL(msgsnd);
-  CK_REAL(pause);
-  CK_REAL(poll);
-  CK_REAL(ppoll);
-  CK_REAL(pselect);
-  CK_REAL(recvmmsg);
-  CK_REAL(select);
-  CK_REAL(sem_clockwait);
-  CK_REAL(sem_timedwait);
-  CK_REAL(semop);
-  CK_REAL(semtimedop);
-  CK_REAL(sigsuspend);
-  CK_REAL(sigtimedwait);
-  CK_REAL(sigwaitinfo);
+void look_up_timed_calls(const NextLibraries& libraries) {
+  CK_LOOK_UP(__poll_chk);
+  CK_LOOK_UP(__ppoll_chk);
+  CK_LOOK_UP(clock_nanosleep);
+  CK_LOOK_UP(epoll_pwait);
+  CK_LOOK_UP(epoll_pwait2);
+  CK_LOOK_UP(epoll_wait);
+  CK_LOOK_UP(msgrcv);
+  CK_LOOK_UP(msgsnd);
+  CK_LOOK_UP(pause);
+  CK_LOOK_UP(poll);
+  CK_LOOK_UP(ppoll);
+  CK_LOOK_UP(pselect);
+  CK_LOOK_UP(recvmmsg);
+  CK_LOOK_UP(select);
+  CK_LOOK_UP(sem_clockwait);
+  CK_LOOK_UP(sem_timedwait);
+  CK_LOOK_UP(semop);
+  CK_LOOK_UP(semtimedop);
+  CK_LOOK_UP(sigsuspend);
+  CK_LOOK_UP(sigtimedwait);
+  CK_LOOK_UP(sigwaitinfo);
 }
 
 }  // namespace ck::agent

@@ -19,6 +19,7 @@ Examples:
   ckpt detach vi; ckpt attach vi    leave the job's terminal; come back from another one
   ckpt ls                    jobs; ckpt ls fit: its images
   ckpt hosts                 the hosts of the cluster, as this host's ckd sees them
+  ckpt migrate fit node2     it goes on there; with --auto: where the load is lowest
 
 ckpt SUBCOMMAND --help tells the options of each; exit codes are in ckpt(1).)";
 
@@ -41,6 +42,17 @@ void insert_save(const CLI::App& app, std::vector<std::string>& args) {
   }
 }
 
+// `--files map OLD=NEW` is one word for the parser.
+void join_map(std::vector<std::string>& args) {
+  for (std::size_t i = 0; i + 1 < args.size(); ++i) {
+    const bool map =
+        args[i] == "--files=map" || (args[i] == "map" && i > 0 && args[i - 1] == "--files");
+    if (!map) continue;
+    args[i] += ":" + args[i + 1];
+    args.erase(args.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+}
+
 int run(std::vector<std::string> args) {
   CLI::App app("Checkpoints, restarts and examines jobs that were started with ckrun.", kCkpt);
   app.set_version_flag("--version", "ckpt " CKRUN_VERSION);
@@ -60,7 +72,10 @@ int run(std::vector<std::string> args) {
   declare_serve_terminal(app, action);
   declare_hosts(app, action);
   declare_migrate(app, action);
+  declare_drain(app, action);
+  declare_top(app, action);
   declare_resolve(app, action);
+  join_map(args);
   insert_save(app, args);
   if (auto code = parse(kCkpt, app, args)) return *code;
   Result<int> status = action();

@@ -25,6 +25,8 @@ void declare_serve_terminal(CLI::App& app, Action& action);
 void declare_detach(CLI::App& app, Action& action);
 void declare_hosts(CLI::App& app, Action& action);
 void declare_migrate(CLI::App& app, Action& action);
+void declare_drain(CLI::App& app, Action& action);
+void declare_top(CLI::App& app, Action& action);
 void declare_resolve(CLI::App& app, Action& action);
 
 // ckpt ls --all-hosts.

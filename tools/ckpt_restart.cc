@@ -70,6 +70,8 @@ void declare_restart(CLI::App& app, Action& action) {
              "How pids stay what they were: auto, real, namespace or virtual");
   sub->add_flag("--rollback-files", request.rollback_files,
                 "Truncate files that have grown since the checkpoint");
+  add_path_maps(*sub, "--map", request.maps,
+                "The job's files that were at OLD or below it are at NEW; repeatable");
   sub->add_flag("--force", request.force,
                 "Also if the job has finished, or may be running on another host");
   CLI::Option* hold = sub->add_flag("--hold", request.hold,

@@ -60,6 +60,8 @@ void declare(CLI::App& app, Options& options) {
              "TCP connections to outside of the job: reset (default), refuse or repair");
   add_parsed(app, "--stop-exit", settings.stop_exit, number_between(0, 255), "N",
              "Exit status after ckpt --stop (default: 85)");
+  add_parsed(app, "--class", settings.job_class, job::parse_job_class, "NAME",
+             "Class of the job, which tells ckd when the load moves it (default: default)");
   app.add_flag("--keep-hostname", options.keep_hostname,
                "The job sees this host's name wherever it is restarted");
   app.add_flag("--allow-uncontrolled", settings.allow_uncontrolled,

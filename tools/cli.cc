@@ -80,6 +80,22 @@ std::function<Result<unsigned>(std::string_view)> number_between(unsigned lowest
   };
 }
 
+void add_path_maps(CLI::App& app, const std::string& name, PathMaps& target,
+                   const std::string& help) {
+  auto read = [&target](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      auto map = parse_path_map(text);
+      if (!map.ok()) throw CLI::ValidationError(map.error().text());
+      target.push_back(*std::move(map));
+    }
+  };
+  app.add_option_function<std::vector<std::string>>(name, read, help)
+      ->type_name("OLD=NEW")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 void add_dir(CLI::App& app, std::string& target) {
   app.add_option("--dir", target,
                  "Folder of the jobs (default: $CKRUN_DIR, else $XDG_STATE_HOME/ckrun, else "

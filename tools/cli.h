@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/path_map.h"
 #include "runtime/base/result.h"
 
 namespace ck::tools {
@@ -44,5 +45,9 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& names, Target& target,
 std::function<Result<unsigned>(std::string_view)> number_between(unsigned lowest, unsigned highest);
 
 void add_dir(CLI::App& app, std::string& target);
+
+// OLD=NEW, each time one more.
+void add_path_maps(CLI::App& app, const std::string& name, PathMaps& target,
+                   const std::string& help);
 
 }  // namespace ck::tools

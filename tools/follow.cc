@@ -1,6 +1,8 @@
 #include "tools/follow.h"
 
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <thread>
@@ -37,12 +39,19 @@ Result<wire::ControlReply> ask(const std::string& job_id, std::string& host) {
                             });
 }
 
+// Not to a file: it is the job's, too, which goes on there, or has left it here as it was.
+void say(const char* tool, const std::string& text) {
+  struct stat status {};
+  if (::fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode)) return;
+  std::fprintf(stderr, "%s: %s\n", tool, text.c_str());
+}
+
 }  // namespace
 
 int follow_moved(const char* tool, const std::string& job_id, const std::string& name,
                  const std::string& first_host, int otherwise) {
   std::string host = first_host;
-  std::fprintf(stderr, "%s: job %s runs on host %s now\n", tool, name.c_str(), host.c_str());
+  say(tool, "job " + name + " runs on host " + host + " now");
   take_signals_again();
   auto give_up = std::chrono::steady_clock::now() + kWithoutDaemon;
   for (bool first = true;; first = false) {
@@ -50,8 +59,8 @@ int follow_moved(const char* tool, const std::string& job_id, const std::string&
     const Result<wire::ControlReply> reply = ask(job_id, host);
     if (reply.ok()) {
       if (reply->follow().known()) return reply->follow().exit_status();
-      std::fprintf(stderr, "%s: job %s has ended on host %s, nobody knows how\n", tool,
-                   name.c_str(), reply->follow().host().c_str());
+      say(tool,
+          "job " + name + " has ended on host " + reply->follow().host() + ", nobody knows how");
       return otherwise;
     }
     // Whoever moved it did so without a ckd.
@@ -59,8 +68,7 @@ int follow_moved(const char* tool, const std::string& job_id, const std::string&
     const auto now = std::chrono::steady_clock::now();
     if (host != before) give_up = now + kWithoutDaemon;
     if (now >= give_up) {
-      std::fprintf(stderr, "%s: job %s cannot be followed: %s\n", tool, name.c_str(),
-                   reply.error().text().c_str());
+      say(tool, "job " + name + " cannot be followed: " + reply.error().text());
       return otherwise;
     }
     std::this_thread::sleep_for(kPause);

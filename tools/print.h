@@ -17,6 +17,7 @@ std::string format_command(const std::vector<std::string>& command);
 std::string printable(std::string text);
 
 // Columns as wide as needed; the first row is the heading.
+std::vector<std::string> table_lines(const std::vector<std::vector<std::string>>& rows);
 void print_table(const std::vector<std::vector<std::string>>& rows);
 void print_json_line(const boost::json::value& value);
 

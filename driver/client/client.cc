@@ -37,29 +37,38 @@ Result<UniqueFd> connect_to(const std::string& path) {
   return fd;
 }
 
-Status wait_for(int fd, short events, Clock::time_point deadline) {
+// The daemon's socket, and what ends the waiting for it.
+struct Connection {
+  int fd = -1, cancel = -1;
+};
+
+Status wait_for(Connection daemon, short events, Clock::time_point deadline) {
   auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  pollfd watched{fd, events, 0};
-  int count = left <= 0 ? 0 : poll(&watched, 1, static_cast<int>(left));
+  pollfd watched[] = {{daemon.fd, events, 0}, {daemon.cancel, POLLIN, 0}};
+  int count = left <= 0 ? 0 : poll(watched, 2, static_cast<int>(left));
+  if (count > 0 && watched[1].revents != 0) {
+    return make_error(ErrorKind::kTryAgain, "ckd was not waited for");
+  }
   if (count > 0 || (count < 0 && errno == EINTR)) return {};
   if (count < 0) return sys_error("wait for ckd");
   return make_error(ErrorKind::kTryAgain, "ckd does not answer");
 }
 
-Status send_all(int fd, const std::string& frame, Clock::time_point deadline) {
+Status send_all(Connection daemon, const std::string& frame, Clock::time_point deadline) {
   for (std::size_t done = 0; done < frame.size();) {
-    CK_TRY(wait_for(fd, POLLOUT, deadline));
-    ssize_t count = send(fd, frame.data() + done, frame.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+    CK_TRY(wait_for(daemon, POLLOUT, deadline));
+    ssize_t count =
+        send(daemon.fd, frame.data() + done, frame.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0 && errno != EAGAIN && errno != EINTR) return sys_error("ask ckd");
     if (count > 0) done += static_cast<std::size_t>(count);
   }
   return {};
 }
 
-Status receive_all(int fd, char* into, std::size_t size, Clock::time_point deadline) {
+Status receive_all(Connection daemon, char* into, std::size_t size, Clock::time_point deadline) {
   for (std::size_t done = 0; done < size;) {
-    CK_TRY(wait_for(fd, POLLIN, deadline));
-    ssize_t count = recv(fd, into + done, size - done, MSG_DONTWAIT);
+    CK_TRY(wait_for(daemon, POLLIN, deadline));
+    ssize_t count = recv(daemon.fd, into + done, size - done, MSG_DONTWAIT);
     if (count < 0 && errno != EAGAIN && errno != EINTR) return sys_error("ask ckd");
     if (count == 0) {
       return make_error(ErrorKind::kTryAgain, "ckd closed the connection without an answer",
@@ -83,16 +92,17 @@ Result<UniqueFd> connect_to_daemon() {
 
 Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest request,
                                                 std::chrono::milliseconds patience,
-                                                const OnProgress& on_progress) {
+                                                const OnProgress& on_progress, int cancel) {
   request.set_version(protocol::kControlVersion);
   UniqueFd fd = CK_TRY(connect_to_daemon());
-  CK_TRY(send_all(fd.get(), CK_TRY(protocol::make_frame(request)), Clock::now() + patience));
+  const Connection daemon{fd.get(), cancel};
+  CK_TRY(send_all(daemon, CK_TRY(protocol::make_frame(request)), Clock::now() + patience));
   for (;;) {
     const Clock::time_point deadline = Clock::now() + patience;
     protocol::FrameHeader header;
-    CK_TRY(receive_all(fd.get(), reinterpret_cast<char*>(header.data()), header.size(), deadline));
+    CK_TRY(receive_all(daemon, reinterpret_cast<char*>(header.data()), header.size(), deadline));
     std::string body(CK_TRY(protocol::frame_length(header, protocol::kLongestControlReply)), '\0');
-    CK_TRY(receive_all(fd.get(), body.data(), body.size(), deadline));
+    CK_TRY(receive_all(daemon, body.data(), body.size(), deadline));
     auto reply = CK_TRY(protocol::parse_control_reply(body));
     if (reply.has_error()) return protocol::error_of(reply.error());
     if (!reply.has_progress()) return reply;

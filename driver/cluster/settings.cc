@@ -93,6 +93,34 @@ Status read_migration(const toml::table& table, const std::string& where,
   return check_value(table, where, "bandwidth", parsed.ok() ? Status() : Status(parsed.error()));
 }
 
+Status read_mode(const toml::table& table, const std::string& where, std::string_view key,
+                 driver::Mode& mode) {
+  unsigned number = static_cast<unsigned>(mode);
+  CK_TRY(read_number(table, where, key, 0, 2, number));
+  mode = static_cast<driver::Mode>(number);
+  if (mode != driver::Mode::kKernel) return {};
+  return toml_error(where, *table.get(key),
+                    std::string(key) +
+                        " 1 (by the kernel) is not available: ckrun works without kernel support; "
+                        "write 2 (by the user's program ckpt) or 0 (none)");
+}
+
+// `job_class`: what is not said stays.
+Status read_class(const toml::table& table, const std::string& where, const std::string& name,
+                  driver::JobClass& job_class) {
+  CK_TRY(check_keys(table, where,
+                    {"loadsched", "loadcheckpoint", "loadstop", "checkpointmode", "restartmode",
+                     "minimum_stay"}));
+  CK_TRY(read_real(table, where, "loadsched", job_class.loadsched));
+  CK_TRY(read_real(table, where, "loadcheckpoint", job_class.loadcheckpoint));
+  CK_TRY(read_real(table, where, "loadstop", job_class.loadstop));
+  CK_TRY(read_mode(table, where, "checkpointmode", job_class.checkpointmode));
+  CK_TRY(read_mode(table, where, "restartmode", job_class.restartmode));
+  CK_TRY(read_duration(table, where, "minimum_stay", job_class.minimum_stay));
+  const Status sound = driver::check(name, job_class);
+  return sound.ok() ? Status() : Status(toml_error(where, table, sound.error().text()));
+}
+
 // The section of that name; nullptr if it is absent.
 Result<const toml::table*> section(const toml::table& root, const std::string& where,
                                    std::string_view name) {
@@ -104,17 +132,53 @@ Result<const toml::table*> section(const toml::table& root, const std::string& w
   return node->as_table();
 }
 
+// [class.NAME]; what a class does not say is as in [class.default].
+Status read_classes(const toml::table& table, const std::string& where,
+                    driver::JobClasses& classes) {
+  driver::JobClass& usual = classes[job::kDefaultClass];
+  if (const toml::table* own = CK_TRY(section(table, where, job::kDefaultClass)))
+    CK_TRY(read_class(*own, where, job::kDefaultClass, usual));
+  for (auto&& [key, node] : table) {
+    const std::string name(key.str());
+    if (name == job::kDefaultClass) continue;
+    const Result<std::string> valid = job::parse_job_class(name);
+    if (!valid.ok()) return toml_error(where, node, valid.error().text());
+    driver::JobClass job_class = usual;
+    CK_TRY(read_class(*CK_TRY(section(table, where, name)), where, name, job_class));
+    classes[name] = job_class;
+  }
+  return {};
+}
+
+Status read_balance(const toml::table& table, const std::string& where, BalanceSettings& balance) {
+  CK_TRY(check_keys(table, where, {"enabled", "period", "margin", "at_once", "load_file"}));
+  CK_TRY(read_flag(table, where, "enabled", balance.enabled));
+  CK_TRY(read_duration(table, where, "period", balance.period));
+  CK_TRY(read_real(table, where, "margin", balance.options.margin));
+  CK_TRY(read_number(table, where, "at_once", 1, 64, balance.options.moves_at_once));
+  CK_TRY(read_text(table, where, "load_file", balance.load_file));
+  if (balance.load_file.empty() || balance.load_file.starts_with('/')) return {};
+  return toml_error(where, *table.get("load_file"), "load_file must be an absolute path");
+}
+
 }  // namespace
 
 Result<Settings> parse_settings(std::string_view text, const std::string& where) {
   toml::table root = CK_TRY(parse_toml(text, where));
-  CK_TRY(check_keys(root, where, {"cluster", "migration", "metrics", "limits"}));
+  CK_TRY(
+      check_keys(root, where, {"cluster", "migration", "balance", "class", "metrics", "limits"}));
   Settings settings;
   if (const toml::table* table = CK_TRY(section(root, where, "cluster"))) {
     settings.cluster = CK_TRY(read_cluster(*table, where));
   }
   if (const toml::table* table = CK_TRY(section(root, where, "migration"))) {
     CK_TRY(read_migration(*table, where, settings.migration));
+  }
+  if (const toml::table* table = CK_TRY(section(root, where, "balance"))) {
+    CK_TRY(read_balance(*table, where, settings.balance));
+  }
+  if (const toml::table* table = CK_TRY(section(root, where, "class"))) {
+    CK_TRY(read_classes(*table, where, settings.balance.classes));
   }
   if (const toml::table* table = CK_TRY(section(root, where, "metrics"))) {
     CK_TRY(read_metrics(*table, where, settings));
@@ -153,6 +217,25 @@ listen = ")" +
 #                                     # must decide: ckpt resolve
 # bandwidth = "100M"                  # bytes a second that one job's way may take
 # at_once = 4                         # jobs that come or go at the same time
+
+# Jobs move by load. Each host decides for its own; loads are runnable tasks for each processor.
+# [balance]
+# enabled = true                      # else only when somebody says ckpt migrate --auto
+# period = "15s"                      # between two looks
+# margin = 0.25                       # by which the load must be lower there, with the job
+# at_once = 1                         # jobs that leave this host by load at the same time
+# load_file = "/run/load"             # tells the load, of all processors, instead of the kernel: a
+#                                     # number, or what /proc/loadavg has; on a local file system
+
+# What holds for the jobs of a class (ckrun --class NAME); the names are those of GNU Queue's profile.
+# Other classes are as this one where they say nothing else.
+# [class.default]
+# loadsched = 1.0                     # at or above it this host takes no job
+# loadcheckpoint = 1.5                # at or above it a job is moved away
+# loadstop = 4.0                      # at or above it jobs should stand still; ckd only logs that
+# checkpointmode = 2                  # 2: jobs may be moved; 0: they stay; 1, by the kernel: not here
+# restartmode = 2                     # 2: jobs that come by load are taken; 0: they are not
+# minimum_stay = "5m"                 # on a host, before the load moves a job again
 
 # Prometheus metrics at /metrics and the health of ckd at /healthz. Only for local addresses.
 # [metrics]

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "driver/policy/balance.h"
 #include "runtime/base/result.h"
 
 namespace ck::cluster {
@@ -33,9 +34,19 @@ struct MigrationSettings {
   unsigned at_once = 4;         // hand-overs
 };
 
+// How the load moves jobs.
+struct BalanceSettings {
+  bool enabled = false;                     // without anybody's asking
+  std::chrono::milliseconds period{15000};  // between two looks
+  driver::BalanceOptions options;
+  std::string load_file;  // tells the load average, of all processors; empty: the kernel does
+  driver::JobClasses classes{{"default", {}}};
+};
+
 struct Settings {
   std::optional<ClusterSettings> cluster;  // none: no port is opened
   MigrationSettings migration;
+  BalanceSettings balance;
   std::string metrics_listen;          // empty: no metrics
   unsigned connections = 256;          // at once, of all peers
   unsigned connections_per_peer = 16;  // at once, of one address

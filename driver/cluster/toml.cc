@@ -53,4 +53,28 @@ Status read_number(const toml::table& table, const std::string& where, std::stri
   return {};
 }
 
+Status read_real(const toml::table& table, const std::string& where, std::string_view key,
+                 double& target) {
+  constexpr double kHighest = 1e6;
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return {};
+  const double value = node->value<double>().value_or(-1);
+  if (!(value >= 0 && value <= kHighest)) {
+    return toml_error(where, *node, std::string(key) + " must be a number that is not negative");
+  }
+  target = value;
+  return {};
+}
+
+Status read_flag(const toml::table& table, const std::string& where, std::string_view key,
+                 bool& target) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return {};
+  if (!node->is_boolean()) {
+    return toml_error(where, *node, std::string(key) + " must be true or false");
+  }
+  target = **node->as_boolean();
+  return {};
+}
+
 }  // namespace ck::cluster

@@ -25,5 +25,10 @@ Status read_text(const toml::table& table, const std::string& where, std::string
                  std::string& target);
 Status read_number(const toml::table& table, const std::string& where, std::string_view key,
                    unsigned lowest, unsigned highest, unsigned& target);
+// From 0 to a million, with a fraction or without.
+Status read_real(const toml::table& table, const std::string& where, std::string_view key,
+                 double& target);
+Status read_flag(const toml::table& table, const std::string& where, std::string_view key,
+                 bool& target);
 
 }  // namespace ck::cluster

@@ -4,6 +4,7 @@
 
 #include <boost/asio/write.hpp>
 
+#include "driver/daemon/balancer.h"
 #include "driver/daemon/channel.h"
 #include "driver/daemon/event_log.h"
 #include "driver/daemon/follow.h"
@@ -95,12 +96,69 @@ Task<Result<ControlReply>> migrate(State& state, std::shared_ptr<LocalChannel> c
   Handovers::OnProgress tell = [channel, gone](const driver::migrate::wire::Progress& progress) {
     tell_progress(*channel, progress, *gone);
   };
-  Handovers::Wish wish{user_name(user), request.target(), request.host(), request.jobs_folder(),
-                       request.bandwidth()};
+  Handovers::Wish wish{user_name(user),       request.target(),    request.host(),
+                       request.jobs_folder(), request.bandwidth(), request.files()};
   std::function<bool()> cancelled = [gone] { return *gone; };
   auto moved = state.handovers->migrate(std::move(wish), std::move(tell), std::move(cancelled));
   ControlReply reply;
   CK_CO_TRY(*reply.mutable_migrate(), co_await std::move(moved));
+  co_return reply;
+}
+
+// A client that waits for moves of jobs.
+struct Waiter {
+  Balancer::OnProgress on_progress;
+  Balancer::Cancelled cancelled;
+};
+
+Waiter wait_with(const std::shared_ptr<LocalChannel>& channel) {
+  auto gone = std::make_shared<bool>(false);
+  spawn(channel->stream().get_executor(), watch_client(channel, gone));
+  return {[channel, gone](const driver::migrate::wire::Progress& progress) {
+            tell_progress(*channel, progress, *gone);
+          },
+          [gone] { return *gone; }};
+}
+
+Status check_ready(const State& state) {
+  if (state.handovers != nullptr && state.balancer != nullptr) return {};
+  return make_error(ErrorKind::kTryAgain, "this ckd is just starting");
+}
+
+Task<Result<ControlReply>> auto_migrate(State& state, std::shared_ptr<LocalChannel> channel,
+                                        uid_t user, protocol::wire::AutoMigrateRequest request) {
+  CK_CO_CHECK(check_ready(state));
+  Waiter waiter = wait_with(channel);
+  auto moving = state.balancer->migrate(user_name(user), std::move(request),
+                                        std::move(waiter.on_progress), std::move(waiter.cancelled));
+  ControlReply reply;
+  CK_CO_TRY(*reply.mutable_moves(), co_await std::move(moving));
+  co_return reply;
+}
+
+Status check_drain(const State& state, uid_t user, const std::string& host) {
+  CK_TRY(check_ready(state));
+  if (user != geteuid() && user != 0)
+    return make_error(ErrorKind::kPermission, "only the administrator may drain a host",
+                      "root, or the user whose ckd it is");
+  // What a user may do on another host only that host knows.
+  if (host == state.host()) return {};
+  return make_error(ErrorKind::kRefused,
+                    "this is host " + state.host() + ", and a host is drained by its own ckd",
+                    "run the command on host " + host);
+}
+
+Task<Result<ControlReply>> drain(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                                 protocol::wire::DrainRequest request) {
+  CK_CO_CHECK(check_drain(state, user, request.host()));
+  ControlReply reply;
+  if (request.end()) {
+    CK_CO_TRY(*reply.mutable_moves(), state.balancer->undrain());
+    co_return reply;
+  }
+  Waiter waiter = wait_with(channel);
+  auto draining = state.balancer->drain(std::move(waiter.on_progress), std::move(waiter.cancelled));
+  CK_CO_TRY(*reply.mutable_moves(), co_await std::move(draining));
   co_return reply;
 }
 
@@ -142,6 +200,10 @@ Task<Result<ControlReply>> answer(State& state, std::shared_ptr<LocalChannel> ch
       co_return co_await migrate(state, channel, user, request.migrate());
     case ControlRequest::kFollow:
       co_return co_await follow(state, channel, user, request.follow());
+    case ControlRequest::kAutoMigrate:
+      co_return co_await auto_migrate(state, channel, user, request.auto_migrate());
+    case ControlRequest::kDrain:
+      co_return co_await drain(state, channel, user, request.drain());
     case ControlRequest::kHandovers:
     case ControlRequest::kResolve:
       co_return resolve(state, user, request);

@@ -6,6 +6,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 
+#include "driver/daemon/balancer.h"
 #include "driver/daemon/control_server.h"
 #include "driver/daemon/event_log.h"
 #include "driver/daemon/handovers.h"
@@ -30,7 +31,8 @@ class Daemon {
         metrics_(io),
         peer_server_(state),
         refresher_(state, io.get_executor()),
-        handovers_(state, io.get_executor(), state.options().state_folder) {}
+        handovers_(state, io.get_executor(), state.options().state_folder),
+        balancer_(state, io.get_executor()) {}
 
   // Everything that can fail at the start; then run() of the io_context serves.
   Task<Status> start();
@@ -53,6 +55,7 @@ class Daemon {
   PeerServer peer_server_;
   Refresher refresher_;
   Handovers handovers_;
+  Balancer balancer_;
   std::optional<Error> failure_;
 };
 
@@ -80,12 +83,15 @@ Task<Status> Daemon::start() {
   control_ = std::move(control.acceptor);
   control_lock_ = std::move(control.lock);
   CK_CO_CHECK(co_await handovers_.open());
+  CK_CO_CHECK(balancer_.open());
   state_.handovers = &handovers_;
+  state_.balancer = &balancer_;
   CK_CO_CHECK(listen_to_peers());
   CK_CO_CHECK(listen_for_metrics());
   spawn(io_.get_executor(), serve_control(state_, control_));
   state_.reload = [this] { return reload(); };
   spawn(io_.get_executor(), refresher_.run());
+  spawn(io_.get_executor(), balancer_.run());
   Status health = state_.health();
   if (!health.ok()) log_warning("not healthy", {{"reason", health.error().text()}});
   log_info("ready", {{"host", state_.host()}, {"socket", state_.options().socket}});
@@ -116,6 +122,7 @@ Task<Status> Daemon::reload() {
   log_info("reloaded", {{"peers", std::to_string(state_.configuration().peers.size())}});
   if (number() != before) peer_server_.close_all();
   refresher_.wake();
+  balancer_.wake();
   spawn(io_.get_executor(), refresher_.tell_peers());
   co_return Status();
 }
@@ -142,6 +149,7 @@ void Daemon::stop() {
   metrics_.close(ignored);
   peer_server_.close_all();
   state_.handovers = nullptr;
+  state_.balancer = nullptr;
   handovers_.close();
   io_.stop();
 }

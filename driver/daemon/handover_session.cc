@@ -22,6 +22,8 @@ using std::chrono::steady_clock;
 
 namespace {
 
+constexpr milliseconds kLook{5};
+
 struct StreamPair {
   UniqueFd ours, theirs;
 };
@@ -191,6 +193,9 @@ void HandoverSession::on(const handover::Concluded& concluded) {
   if (!concluded_) {
     concluded_ = concluded;
     figures_.concluded = steady_clock::now();
+    HostLoad& load = parts_.state.load_of_host();
+    if (!is_source() && !concluded.here) load.job_does_not_come(plan_.terms.id);
+    if (is_source() && !concluded.here) load.job_left(plan_.terms.id, plan_.offer.needs().tasks());
   }
   log_info("hand-over decided", {{"id", plan_.terms.id},
                                  {"job", plan_.terms.job},
@@ -231,6 +236,8 @@ void HandoverSession::take_result(const handover::Do& order, const migrate::wire
   if (!result.image().empty()) plan_.image = result.image();
   if (result.has_sealed()) plan_.sealed = result.sealed();
   figures_.sent_bytes += result.sent_bytes();
+  figures_.files += result.files();
+  figures_.file_bytes += result.file_bytes();
   if (order.step == Step::kSendImage) figures_.image_bytes = result.image_bytes();
 }
 
@@ -260,7 +267,8 @@ Result<StepWork> HandoverSession::work_for(const handover::Do& order) {
 }
 
 Task<Result<migrate::wire::Result>> HandoverSession::do_step(handover::Do order) {
-  const bool has_memory = plan_.memory >= migrate::kSmallJob;
+  if (order.step == Step::kDiscard || order.step == Step::kDropImage) co_await end_receivers();
+  const bool has_memory = plan_.memory >= migrate::kSmallJob || plan_.offer.needs().files().ship();
   if (order.step == Step::kSendImage || (order.step == Step::kCopyRunning && has_memory))
     co_return co_await do_step_with_stream(order);
   CK_CO_TRY(StepWork work, work_for(order));
@@ -316,6 +324,16 @@ Task<Result<migrate::wire::Result>> HandoverSession::send_once(std::shared_ptr<S
   co_return co_await run_step(own, std::move(work), std::move(sockets.theirs));
 }
 
+// What they might yet write would stay.
+Task<void> HandoverSession::end_receivers() {
+  if (receiver_) receiver_->kill();
+  asio::steady_timer pause(executor_);
+  while (receivers_ > 0) {
+    pause.expires_after(kLook);
+    (void)co_await pause.async_wait(kAsTuple);
+  }
+}
+
 Task<Status> HandoverSession::take_transfer(TlsChannel channel) {
   // A former one is of a connection that is gone.
   if (receiver_) receiver_->kill();
@@ -332,12 +350,14 @@ Task<Status> HandoverSession::take_transfer(TlsChannel channel) {
     CK_TRY(migrate::receive_job(plan, UniqueFd(stream)));
     return migrate::wire::Result();
   };
-  auto receive = [](std::shared_ptr<StepProcess> handle, StepWork what,
-                    UniqueFd end) -> Task<void> {
+  auto receive = [](std::shared_ptr<HandoverSession> self, std::shared_ptr<StepProcess> handle,
+                    StepWork what, UniqueFd end) -> Task<void> {
+    ++self->receivers_;
     auto received = co_await run_step(handle, std::move(what), std::move(end));
+    --self->receivers_;
     if (!received.ok()) log_warning("image not received", {{"reason", received.error().text()}});
   };
-  spawn(executor_, receive(own, std::move(work), std::move(sockets.theirs)));
+  spawn(executor_, receive(shared_from_this(), own, std::move(work), std::move(sockets.theirs)));
   (void)co_await pump(std::move(channel), std::move(local), {});
   co_return Status();
 }

@@ -72,6 +72,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   struct Figures {
     std::chrono::steady_clock::time_point begun, paused, concluded;
     std::uint64_t sent_bytes = 0, image_bytes = 0;
+    std::uint64_t files = 0, file_bytes = 0;
   };
   const Figures& figures() const { return figures_; }
   const std::optional<driver::handover::Concluded>& concluded() const { return concluded_; }
@@ -95,6 +96,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   Task<Result<driver::migrate::wire::Result>> do_step_with_stream(driver::handover::Do order);
   Task<Result<driver::migrate::wire::Result>> send_once(std::shared_ptr<StepProcess> own,
                                                         driver::handover::Do order);
+  Task<void> end_receivers();
   Result<StepWork> work_for(const driver::handover::Do& order);
   driver::migrate::StepPlan step_plan() const;
   void take_result(const driver::handover::Do& order, const driver::migrate::wire::Result& result);
@@ -128,6 +130,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   std::shared_ptr<StepProcess> step_;  // under way
   bool stepping_ = false;
   std::shared_ptr<StepProcess> receiver_;
+  unsigned receivers_ = 0;  // processes, former ones included
   Clock retry_, patience_, lease_;
   Figures figures_;
   std::optional<driver::handover::Concluded> concluded_;

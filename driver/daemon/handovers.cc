@@ -8,6 +8,7 @@
 
 #include "driver/daemon/event_log.h"
 #include "driver/daemon/peer_courier.h"
+#include "driver/daemon/policy_view.h"
 #include "driver/daemon/spawn.h"
 #include "driver/handover/wire.h"
 #include "driver/migrate/job_facts.h"
@@ -155,6 +156,24 @@ Status Handovers::check_free(const std::string& job) const {
                     "try again when one of them is there, or raise at_once in ckd.toml");
 }
 
+// Whether this host wants a job that is offered.
+Status Handovers::check_policy(const handover::wire::Offer& offer) {
+  if (state_.drained)
+    return make_error(ErrorKind::kRefused, "host " + state_.host() + " is being drained");
+  const handover::wire::Needs& needs = offer.needs();
+  if (!needs.by_load()) return {};
+  const driver::HostView self = view_of(CK_TRY(state_.report()), driver::journal::now());
+  driver::JobView job;
+  job.id = offer.job();
+  if (!needs.job_class().empty()) job.job_class = needs.job_class();
+  job.tasks = needs.tasks();
+  job.memory = needs.memory_bytes();
+  const cluster::BalanceSettings& balance = state_.configuration().settings.balance;
+  const Status taken = driver::accepts(self, job, balance.classes, balance.options);
+  if (!taken.ok()) state_.metrics().count_decision("refuse");
+  return taken;
+}
+
 Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgress on_progress,
                                                               std::function<bool()> cancelled) {
   if (!state_.configuration().member)
@@ -166,7 +185,8 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   CK_CO_TRY(look.user, user_to_become(wish.user));
   look.run = [wish](const migrate::Report&) -> Result<migrate::wire::Result> {
     migrate::wire::Result result;
-    *result.mutable_facts() = CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user));
+    *result.mutable_facts() =
+        CK_TRY(migrate::job_facts(wish.target, wish.jobs_folder, wish.user, wish.files));
     return result;
   };
   const auto process = std::make_shared<StepProcess>();
@@ -177,6 +197,9 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   *offer.mutable_offer() = found.facts().offer();
   const cluster::MigrationSettings& settings = state_.configuration().settings.migration;
   offer.mutable_offer()->set_lease(settings.lease.count() > 0);
+  handover::wire::Needs& needs = *offer.mutable_offer()->mutable_needs();
+  needs.set_by_load(wish.by_load);
+  if (wish.by_load) needs.set_tasks(wish.tasks);
   CK_CO_CHECK(handover::check(offer));
   HandoverPlan plan;
   plan.terms = handover::terms_of(offer);
@@ -224,6 +247,8 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::wait_for(Session session,
   reply.set_total_ns(std::chrono::nanoseconds(figures.concluded - figures.begun).count());
   reply.set_sent_bytes(figures.sent_bytes);
   reply.set_image_bytes(figures.image_bytes);
+  reply.set_files(figures.files);
+  reply.set_file_bytes(figures.file_bytes);
   co_return reply;
 }
 
@@ -249,7 +274,9 @@ Result<Handovers::Session> Handovers::session_of(const std::string& peer,
   plan.jobs_folder = state_.options().jobs_dir;
   plan.offer = message.offer();
   CK_TRY(check_free(plan.terms.job));
+  CK_TRY(check_policy(plan.offer));
   handover::Target machine(plan.terms);
+  state_.load_of_host().job_comes(plan.terms.id, plan.offer.needs().tasks());
   return add(std::move(plan), std::move(machine));
 }
 
@@ -258,7 +285,8 @@ Result<std::vector<handover::wire::Message>> Handovers::receive(
   const bool known = sessions_.contains(message.id());
   Result<Session> session = session_of(peer, message);
   if (!session.ok()) {
-    if (message.has_offer() && session.error().kind == ErrorKind::kTryAgain)
+    const ErrorKind kind = session.error().kind;
+    if (message.has_offer() && (kind == ErrorKind::kTryAgain || kind == ErrorKind::kRefused))
       return std::vector{refused(message, session.error())};
     return std::move(session).error();
   }

@@ -29,6 +29,9 @@ class Handovers {
   struct Wish {
     std::string user, target, host, jobs_folder;
     std::uint64_t bandwidth = 0;
+    driver::handover::wire::FilesPlan files = {};
+    bool by_load = false;  // nobody has named that host: it refuses if it has no room
+    double tasks = 0;      // with by_load: what the job adds to a load
   };
   // Returns once it is decided where the job is: there (then the figures of it), or an Error.
   // `on_progress` may be called meanwhile; `cancelled` is asked now and then.
@@ -61,6 +64,7 @@ class Handovers {
   Result<HandoverPlan> plan_of(const driver::journal::Entry& entry) const;
   Session add(HandoverPlan plan, HandoverSession::Machine machine);
   Status check_free(const std::string& job) const;
+  Status check_policy(const driver::handover::wire::Offer& offer);
 
   State& state_;
   asio::any_io_executor executor_;

@@ -67,6 +67,7 @@ Status add_job(const std::string& path, JobList& list) {
   record.set_name(one_line(job.info().name, 64));
   record.set_state(one_line(describe(state), 300));
   record.set_command(one_line(joined(job.info().command), protocol::kLongestCommand));
+  record.set_job_class(one_line(job.info().settings.job_class, 64));
   if (state.kind == job::JobState::Kind::kRunning) {
     record.set_supervisor(state.incarnation->supervisor.value);
   }

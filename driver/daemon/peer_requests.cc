@@ -4,7 +4,6 @@
 #include "driver/cluster/invitations.h"
 #include "driver/daemon/event_log.h"
 #include "driver/daemon/handovers.h"
-#include "driver/daemon/host_report.h"
 #include "driver/daemon/job_list.h"
 #include "driver/daemon/news.h"
 
@@ -71,8 +70,7 @@ Task<Result<PeerMessage>> take(State& state, Identity sender, protocol::wire::Ne
 
 Result<PeerMessage> report(State& state) {
   PeerMessage answer;
-  *answer.mutable_host_report() = CK_TRY(report_host(state.host()));
-  state.metrics().show_host(answer.host_report());
+  *answer.mutable_host_report() = CK_TRY(state.report());
   return answer;
 }
 

@@ -1,11 +1,8 @@
 #include "driver/daemon/peers_ask.h"
 
-#include <algorithm>
-
-#include "driver/daemon/host_report.h"
+#include "driver/daemon/at_once.h"
 #include "driver/daemon/job_list.h"
 #include "driver/daemon/peer_link.h"
-#include "driver/daemon/spawn.h"
 #include "driver/protocol/frame.h"
 
 namespace ck::daemon {
@@ -17,25 +14,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kAtOnce = 32;
 
-// What the coroutines of one round share.
-struct Round {
-  explicit Round(const asio::any_io_executor& executor)
-      : done(executor, Clock::time_point::max()) {}
-  std::vector<cluster::Peer> peers;
-  std::function<Task<void>(cluster::Peer)> visit;
-  std::size_t next = 0;
-  std::size_t working = 0;
-  asio::steady_timer done;
-};
-
-Task<void> work(std::shared_ptr<Round> round) {
-  while (round->next < round->peers.size()) {
-    cluster::Peer peer = round->peers[round->next++];
-    co_await round->visit(peer);
-  }
-  if (--round->working == 0) round->done.cancel();
-}
-
 const char* state_of(const Error& error) {
   switch (error.kind) {
     case ErrorKind::kTryAgain:
@@ -46,6 +24,11 @@ const char* state_of(const Error& error) {
     default:
       return "unreachable";
   }
+}
+
+const char* state_of(const protocol::wire::HostReport& report) {
+  if (!report.draining()) return "up";
+  return report.jobs() > 0 ? "draining" : "drained";
 }
 
 Task<Result<PeerMessage>> ask_timed(State& state, cluster::Peer peer, std::int64_t& latency_ns) {
@@ -67,7 +50,7 @@ Task<void> fill_row(State& state, cluster::Peer peer, HostRow& row) {
   state.metrics().count_question(answer.ok() ? "answered" : "failed");
   row.set_name(peer.name);
   row.set_address(peer.address);
-  row.set_state(answer.ok() ? "up" : state_of(answer.error()));
+  row.set_state(answer.ok() ? state_of(answer->host_report()) : state_of(answer.error()));
   if (answer.ok()) {
     *row.mutable_report() = answer->host_report();
     row.set_latency_ns(latency_ns);
@@ -80,24 +63,16 @@ Task<void> fill_row(State& state, cluster::Peer peer, HostRow& row) {
 
 Task<void> for_each_peer(std::vector<cluster::Peer> peers,
                          std::function<Task<void>(cluster::Peer)> visit) {
-  auto executor = co_await asio::this_coro::executor;
-  auto round = std::make_shared<Round>(executor);
-  round->peers = std::move(peers);
-  round->visit = std::move(visit);
-  round->working = std::min(kAtOnce, round->peers.size());
-  if (round->working == 0) co_return;
-  for (std::size_t i = round->working; i > 0; --i) spawn(executor, work(round));
-  if (round->working > 0) co_await round->done.async_wait(kAsTuple);
+  return for_each_at_once<cluster::Peer>(std::move(peers), kAtOnce, std::move(visit));
 }
 
 Task<Result<protocol::wire::HostsReply>> ask_hosts(State& state) {
   protocol::wire::HostsReply reply;
   HostRow& own = *reply.add_rows();
   own.set_name(state.host());
-  own.set_state("up");
   if (state.configuration().member) own.set_address(state.cluster().address);
-  CK_CO_TRY(*own.mutable_report(), report_host(state.host()));
-  state.metrics().show_host(own.report());
+  CK_CO_TRY(*own.mutable_report(), state.report());
+  own.set_state(state_of(own.report()));
   std::map<std::string, HostRow*> rows;
   std::vector<cluster::Peer> peers = state.configuration().peers;  // a reload may come in between
   for (const cluster::Peer& peer : peers) rows[peer.name] = reply.add_rows();

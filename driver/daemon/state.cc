@@ -76,6 +76,14 @@ Task<Status> State::load() {
   co_return Status();
 }
 
+Result<protocol::wire::HostReport> State::report() {
+  protocol::wire::HostReport report = CK_TRY(report_host(host_));
+  load_.set_in(report, configuration_->settings.balance.load_file);
+  report.set_draining(drained);
+  metrics_.show_host(report);
+  return report;
+}
+
 Status State::health() const {
   if (!configuration_->member) return {};
   return cluster::check_dates(configuration_->member->certificate, "this host's certificate");

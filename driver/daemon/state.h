@@ -13,6 +13,7 @@
 #include "driver/cluster/peers.h"
 #include "driver/cluster/settings.h"
 #include "driver/cluster/tls.h"
+#include "driver/daemon/host_load.h"
 #include "driver/daemon/metrics.h"
 #include "driver/daemon/task.h"
 
@@ -38,6 +39,7 @@ struct Configuration {
   }
 };
 
+class Balancer;
 class Handovers;
 
 class State {
@@ -53,9 +55,15 @@ class State {
   const cluster::ClusterSettings& cluster() const { return *configuration_->settings.cluster; }
   const std::string& host() const { return host_; }  // in the cluster; without one, the hostname
   Metrics& metrics() { return metrics_; }
+  HostLoad& load_of_host() { return load_; }
+  // What this host tells of itself.
+  Result<protocol::wire::HostReport> report();
+
+  bool drained = false;  // no jobs are taken, and those that are here leave
 
   // Set by the daemon once it can take and give jobs.
   Handovers* handovers = nullptr;
+  Balancer* balancer = nullptr;
 
   // As SIGHUP: load(), and all that follows from it. Set by the daemon.
   std::function<Task<Status>()> reload;
@@ -71,6 +79,7 @@ class State {
   std::unique_ptr<Configuration> configuration_ = std::make_unique<Configuration>();
   std::string host_;
   Metrics metrics_;
+  HostLoad load_;
 };
 
 }  // namespace ck::daemon

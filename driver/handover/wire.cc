@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int64_t kMaxPid = 4 << 20;  // PID_MAX_LIMIT
 constexpr std::size_t kHashBytes = 16;
+constexpr double kMostTasks = kMaxPid;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;  // of memory, or of an image
 
 Error bad(const std::string& what) {
@@ -69,15 +70,28 @@ Status check(const wire::Token& token) {
   return {};
 }
 
+Status check(const wire::FilesPlan& plan) {
+  if (plan.maps_size() > kMostMaps) return bad("too many paths are to be elsewhere");
+  for (const wire::PathMap& map : plan.maps()) {
+    CK_TRY(check_path(map.from()));
+    CK_TRY(check_path(map.to()));
+    // It is told to ckpt restart as OLD=NEW.
+    if (map.from().find('=') != std::string::npos) return bad("a path that is mapped holds a '='");
+  }
+  return {};
+}
+
 Status check(const wire::Needs& needs) {
   CK_TRY(check_file_name(needs.user(), "the user's name"));
   if (needs.image_format() == 0) return bad("the image has no format");
   if (needs.memory_bytes() > kMostBytes || needs.image_bytes() > kMostBytes)
     return bad("the job is impossibly large");
   if (needs.host().size() > kLargestHostRecord) return bad("the host's description is too large");
-  if (needs.paths_size() > kMostPaths) return bad("too many paths");
-  for (const std::string& path : needs.paths()) CK_TRY(check_path(path));
-  return {};
+  if (needs.needed_size() > kMostPaths) return bad("too many paths");
+  for (const wire::NeededFile& file : needs.needed()) CK_TRY(check_path(file.path()));
+  CK_TRY(check_text(needs.job_class(), "the job's class", kLongestName));
+  if (!(needs.tasks() >= 0 && needs.tasks() <= kMostTasks)) return bad("its load is impossible");
+  return check(needs.files());
 }
 
 Status check(const wire::Offer& offer) {

@@ -18,11 +18,13 @@ inline constexpr std::size_t kLongestHost = 64;      // HOST_NAME_MAX
 inline constexpr std::size_t kLongestReason = 1024;  // printable, one line
 inline constexpr std::size_t kLongestPath = 4095;    // PATH_MAX, without the NUL
 inline constexpr int kMostPaths = 4096;
+inline constexpr int kMostMaps = 64;
 inline constexpr std::size_t kLargestHostRecord = 64u << 10;
 // So that the lives that follow can still be counted, and JSON can hold them exactly.
 inline constexpr std::uint64_t kHighestCounter = (std::uint64_t{1} << 53) - 8;
 
 Status check(const wire::Token& token);
+Status check(const wire::FilesPlan& plan);
 Status check(const wire::Needs& needs);
 Status check(const wire::Offer& offer);
 Status check(const wire::Sealed& sealed);

@@ -141,7 +141,8 @@ Status start_ckpt(const std::string& subcommand, const std::vector<std::string>&
   ready.writing.reset();
   // Once it is ready it is nobody's child: this process ends soon.
   if (!read_to_end(ready.reading.get()).empty()) return {};
-  return failure(words, wait_for(pid), end_of_file(file.get(), begin));
+  const int status = wait_for(pid);  // it says why only after it has closed that pipe
+  return failure(words, status, end_of_file(file.get(), begin));
 }
 
 }  // namespace ck::driver::migrate

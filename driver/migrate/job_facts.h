@@ -9,8 +9,9 @@
 
 namespace ck::driver::migrate {
 
-// `target`: pid, name or id of a job that runs on this host. `user`: its owner's name.
+// `target`: pid, name or id of a job that runs on this host. `user`: its owner's name. `files`: how
+// it is to find its files there.
 Result<wire::Facts> job_facts(const std::string& target, const std::string& jobs_folder,
-                              const std::string& user);
+                              const std::string& user, const handover::wire::FilesPlan& files);
 
 }  // namespace ck::driver::migrate

@@ -1,5 +1,6 @@
 #include "driver/migrate/pre_check.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -8,6 +9,9 @@
 #include <cstdio>
 #include <fstream>
 
+#include "driver/migrate/job_files.h"
+#include "runtime/base/timespec.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/image/format.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
@@ -49,13 +53,39 @@ Status check_host(const std::string& bytes) {
   return restore::check_cpu(host);
 }
 
+Error refuse_file(std::string message) {
+  return refuse(std::move(message),
+                "--files ship takes the job's own files along, --files map OLD=NEW finds them "
+                "elsewhere");
+}
+
+// As strict as the restart would be.
+Status check_file(const handover::wire::NeededFile& file, const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return refuse_file("the job uses " + path + ", which cannot be read here");
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  // What the job writes may be on its way here, if it is the same file.
+  if (file.written() && info.st_ino == file.inode()) return {};
+  if (size < file.size())
+    return refuse_file("the job uses " + path + ", which is shorter here: " + std::to_string(size) +
+                       " bytes instead of " + std::to_string(file.size()));
+  if (file.exact() && (size != file.size() || to_nanoseconds(info.st_mtim) != file.mtime_ns()))
+    return refuse_file("the job maps " + path + ", which is of another size or time here");
+  return {};
+}
+
 Status check_paths(const handover::wire::Needs& needs) {
-  for (const std::string& path : needs.paths()) {
+  const PathMaps maps = CK_TRY(maps_of(needs.files()));
+  for (const handover::wire::NeededFile& file : needs.needed()) {
+    const std::string path = mapped(maps, file.path());
     struct stat info {};
-    if (::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
-        ::access(path.c_str(), R_OK) == 0)
-      continue;
-    return refuse("the job uses " + path + ", which cannot be read here");
+    if (!file.folder()) {
+      CK_TRY(check_file(file, path));
+    } else if (::stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+      return refuse_file("the job works in " + path + ", which is not here");
+    }
   }
   return {};
 }

@@ -5,6 +5,7 @@
 
 #include "driver/migrate/ckpt_command.h"
 #include "driver/migrate/job_control.h"
+#include "driver/migrate/job_files.h"
 #include "driver/migrate/steps.h"
 #include "driver/transfer/send_image.h"
 #include "driver/transfer/stream.h"
@@ -31,9 +32,25 @@ Result<std::string> checkpoint(const StepPlan& plan, const job::JobDir& job, boo
 Result<Sent> send(transfer::Stream& stream, const std::string& path, bool early, const char* what,
                   const Report& report) {
   const auto image = CK_TRY(transfer::OutgoingImage::open(path));
-  return transfer::send_image(stream, *image, early, [&](std::uint64_t done, std::uint64_t total) {
-    report(what, done, total);
-  });
+  return transfer::send_image(
+      stream, *image, {.early = early},
+      [&](std::uint64_t done, std::uint64_t total) { report(what, done, total); });
+}
+
+bool ships(const StepPlan& plan) {
+  return plan.offer.needs().files().ship();
+}
+
+// Bytes that were sent: the first image tells which files there are.
+Result<std::uint64_t> early_files(transfer::Stream& stream, const StepPlan& plan,
+                                  const std::string& image, int round, const Report& report) {
+  if (round > 0 || !ships(plan)) return std::uint64_t{0};
+  report("files", 0, 0);
+  const Sent sent =
+      CK_TRY(send_early_files(stream, plan, image, [&](std::uint64_t done, std::uint64_t total) {
+        report("files", done, total);
+      }));
+  return sent.sent_bytes;
 }
 
 // Images of the running job, each of which goes where the next one finds most of itself. Ends when
@@ -41,16 +58,21 @@ Result<Sent> send(transfer::Stream& stream, const std::string& path, bool early,
 Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, UniqueFd socket,
                                   const Report& report) {
   wire::Result result;
-  if (plan.memory < kSmallJob) return result;
+  if (plan.memory < kSmallJob && !ships(plan)) return result;
   transfer::Stream stream(std::move(socket));
+  std::uint64_t last = 0;
   for (int round = 0; round < kMostRounds; ++round) {
     report("checkpoint", 0, 0);
     const std::string image = CK_TRY(checkpoint(plan, job, false));
-    const Result<Sent> sent = send(stream, image, true, "copy", report);
+    const Result<std::uint64_t> files = early_files(stream, plan, image, round, report);
+    const bool image_too = files.ok() && plan.memory >= kSmallJob;
+    const Result<Sent> sent = image_too ? send(stream, image, true, "copy", report) : Sent();
     CK_TRY(remove_image(image));
+    if (!files.ok()) return files.error();
     if (!sent.ok()) return sent.error();
-    const std::uint64_t before = result.sent_bytes();
-    result.set_sent_bytes(sent->sent_bytes);
+    const std::uint64_t before = last;
+    last = sent->sent_bytes;
+    result.set_sent_bytes(result.sent_bytes() + *files + last);
     if (sent->sent_bytes < kSmallJob || (round > 0 && sent->sent_bytes > before / 2)) break;
   }
   return result;
@@ -70,10 +92,18 @@ Result<wire::Result> send_last(const StepPlan& plan, UniqueFd socket, const Repo
   const auto progress = [&](std::uint64_t done, std::uint64_t total) {
     report("last part", done, total);
   };
-  const Sent sent = CK_TRY(transfer::send_image(stream, *image, false, progress));
   wire::Result result;
-  result.set_sent_bytes(sent.sent_bytes);
-  result.set_image_bytes(sent.image_bytes);
+  // Files first: the other side is ready to restore as soon as it has the image.
+  if (ships(plan)) {
+    const SentFiles files = CK_TRY(send_last_files(stream, plan, progress));
+    result.set_files(files.files);
+    result.set_file_bytes(files.bytes);
+    result.set_sent_bytes(files.sent.sent_bytes);
+    result.set_image_bytes(files.sent.image_bytes);
+  }
+  const Sent sent = CK_TRY(transfer::send_image(stream, *image, {}, progress));
+  result.set_sent_bytes(result.sent_bytes() + sent.sent_bytes);
+  result.set_image_bytes(result.image_bytes() + sent.image_bytes);
   const image::Footer& footer = image->head().footer;
   result.mutable_sealed()->set_image_bytes(footer.file_size);
   result.mutable_sealed()->set_manifest_hash(&footer.manifest_hash, sizeof footer.manifest_hash);
@@ -83,10 +113,12 @@ Result<wire::Result> send_last(const StepPlan& plan, UniqueFd socket, const Repo
 Status end_original(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
   std::vector<std::string> options = counter_option(counter);
   options.insert(options.end(), {"--end", "--moved-to", plan.peer});
+  CK_TRY(forget_sent_files(plan));
   return unhold(job, plan.jobs_folder, options);
 }
 
 Status continue_here(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
+  CK_TRY(forget_sent_files(plan));
   const Life life = CK_TRY(settled_life_of(job));
   if (life.kind == Life::Kind::kHeld) return unhold(job, plan.jobs_folder, counter_option(counter));
   const bool never_stopped = life.kind == Life::Kind::kRuns;
@@ -106,8 +138,11 @@ Result<wire::Result> do_source_step(const StepPlan& incomplete, StepOrder order,
   }
   const job::JobDir job = CK_TRY(job::JobDir::open(plan.folder));
   switch (order.step) {
-    case Step::kCopyRunning:
-      return copy_running(plan, job, std::move(order.stream), report);
+    case Step::kCopyRunning: {
+      auto copied = copy_running(plan, job, std::move(order.stream), report);
+      if (!copied.ok()) CK_TRY(forget_sent_files(plan));
+      return copied;
+    }
     case Step::kFreezeAndCapture:
       return freeze_and_capture(plan, job, report);
     case Step::kSendImage:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "driver/migrate/job_control.h"
+#include "driver/migrate/job_files.h"
 #include "driver/migrate/pre_check.h"
 #include "driver/migrate/steps.h"
 #include "driver/transfer/send_image.h"
@@ -13,6 +14,8 @@
 #include "runtime/job/image_target.h"
 #include "runtime/job/names.h"
 #include "runtime/job/remove_job.h"
+#include "runtime/job/settings.h"
+#include "runtime/job/small_file.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -24,6 +27,27 @@ constexpr std::size_t kIdInName = 8;
 
 std::string early_path(const StepPlan& plan, int number) {
   return plan.image + ".early" + std::to_string(number);
+}
+
+// The job's class is not in its images. It waits beside the one that comes: who restores it may be
+// another daemon than the one that accepted it.
+std::string class_path(const StepPlan& plan) {
+  return incoming_path(plan.jobs_folder, plan.terms.id) + ".class";
+}
+
+Status keep_class(const StepPlan& plan) {
+  const std::string path = class_path(plan);
+  const std::string& job_class = plan.offer.needs().job_class();
+  if (job_class.empty() || job_class == job::kDefaultClass) return {};
+  CK_TRY(job::make_folders(path.substr(0, path.rfind('/'))));
+  return job::replace_file(path, job_class);
+}
+
+std::string kept_class(const StepPlan& plan) {
+  const Result<std::string> text = job::read_small_file(class_path(plan));
+  if (!text.ok()) return job::kDefaultClass;
+  const Result<std::string> job_class = job::parse_job_class(*text);
+  return job_class.ok() ? *job_class : job::kDefaultClass;
 }
 
 Status remove_early(const StepPlan& plan) {
@@ -46,6 +70,7 @@ Result<job::JobDir> make_job(const StepPlan& plan, const image::Reader& reader) 
   job::JobInfo info = job::job_info_of(reader.manifest());
   CK_TRY(job::check_name(info.name));
   CK_TRY(job::check_name(info.id));
+  info.settings.job_class = kept_class(plan);
   struct stat there {};
   if (::stat((plan.jobs_folder + "/" + info.name).c_str(), &there) == 0)
     info.name += "-" + info.id.substr(0, kIdInName);
@@ -80,19 +105,28 @@ Status restore_held(const StepPlan& plan) {
   if (life.kind != Life::Kind::kNone)
     return make_error(ErrorKind::kRefused, "job " + job.info().name + " runs here already");
   CK_TRY(remove_early(plan));
-  return restart(job, plan.jobs_folder, CK_TRY(image_in(job, plan)), {"--hold"});
+  CK_TRY(files::install(CK_TRY(place_of(plan))));
+  std::vector<std::string> options = CK_TRY(map_options(plan));
+  options.emplace_back("--hold");
+  return restart(job, plan.jobs_folder, CK_TRY(image_in(job, plan)), options);
 }
 
 Status release(const StepPlan& plan, std::uint64_t counter) {
   std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (!job) job = CK_TRY(job_of_image(plan));
   const Life life = CK_TRY(settled_life_of(*job));
+  CK_TRY(files::settle(CK_TRY(place_of(plan))));
   if (life.kind == Life::Kind::kHeld) {
     CK_TRY(unhold(*job, plan.jobs_folder, counter_option(counter)));
   } else if (life.kind == Life::Kind::kNone && life.counter < counter) {
     const std::string image = CK_TRY(image_in(*job, plan));
-    CK_TRY(restart(*job, plan.jobs_folder, image, counter_option(counter)));
+    std::vector<std::string> options = CK_TRY(map_options(plan));
+    const std::vector<std::string> as = counter_option(counter);
+    options.insert(options.end(), as.begin(), as.end());
+    CK_TRY(restart(*job, plan.jobs_folder, image, options));
   }
+  CK_TRY(forget_placed_files(plan));
+  CK_TRY(remove_image(class_path(plan)));
   return remove_image(plan.image);  // it has its name in the job's folder
 }
 
@@ -110,6 +144,9 @@ Status discard(const StepPlan& plan) {
 
 Status drop_image(const StepPlan& plan) {
   CK_TRY(remove_early(plan));
+  CK_TRY(files::take_back(CK_TRY(place_of(plan))));
+  CK_TRY(forget_placed_files(plan));
+  CK_TRY(remove_image(class_path(plan)));
   const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (job) {
     for (const image::Generation& generation : CK_TRY(image::list_generations(job->path())))
@@ -122,8 +159,9 @@ Status drop_image(const StepPlan& plan) {
   return remove_image(plan.image);
 }
 
-Result<std::string> path_for(const StepPlan& plan, bool early) {
-  if (!early) return plan.image;
+Result<std::string> path_for(const StepPlan& plan, transfer::Part part) {
+  if (part.files) return bundle_path(plan, part.early);
+  if (!part.early) return plan.image;
   for (int i = 0; i < kMostEarly; ++i)
     if (::access(early_path(plan, i).c_str(), F_OK) != 0) return early_path(plan, i);
   return make_error(ErrorKind::kRefused, "a peer sends too many images");
@@ -138,6 +176,7 @@ void add_stores(const StepPlan& plan, transfer::ChunkStore& store) {
       for (const image::Generation& generation : *generations) (void)store.add(generation.path);
   }
   for (int i = 0; i < kMostEarly; ++i) (void)store.add(early_path(plan, i));
+  (void)store.add(bundle_path(plan, true));
 }
 
 }  // namespace
@@ -158,8 +197,9 @@ Status receive_job(const StepPlan& incomplete, UniqueFd stream) {
   struct statvfs disk {};
   if (::statvfs(folder.c_str(), &disk) != 0) return sys_error("look at " + folder);
   transfer::Reception reception;
-  reception.path_for = [&plan](bool early, const transfer::ImageHead&) {
-    return path_for(plan, early);
+  reception.path_for = [&plan](transfer::Part part) { return path_for(plan, part); };
+  reception.arrived = [&plan](transfer::Part part, const std::string& path) {
+    return part.files ? take_bundle(plan, path) : Status();
   };
   reception.add_stores = [&plan](transfer::ChunkStore& store) { add_stores(plan, store); };
   reception.most_bytes = std::uint64_t{disk.f_blocks} * disk.f_frsize;
@@ -168,13 +208,16 @@ Status receive_job(const StepPlan& incomplete, UniqueFd stream) {
 }
 
 Result<wire::Result> do_target_step(const StepPlan& incomplete, const StepOrder& order) {
-  const StepPlan plan = CK_TRY(completed(incomplete));
+  StepPlan plan = CK_TRY(completed(incomplete));
   wire::Result result;
   Status done;
   switch (order.step) {
     case Step::kPreCheck:
       done = pre_check(plan.offer, plan.jobs_folder);
-      result.set_image(incoming_path(plan.jobs_folder, plan.terms.id));
+      plan.image = incoming_path(plan.jobs_folder, plan.terms.id);
+      if (done.ok()) done = save_files_plan(plan);
+      if (done.ok()) done = keep_class(plan);
+      result.set_image(plan.image);
       break;
     case Step::kRestoreHeld:
       done = restore_held(plan);

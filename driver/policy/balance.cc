@@ -1,7 +1,6 @@
 #include "driver/policy/balance.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace ck::driver {
 
@@ -13,12 +12,6 @@ constexpr int kDraws = 3;
 
 double share(const JobView& job, const HostView& host) {
   return job.tasks / std::max(host.processors, 1u);
-}
-
-std::string text(double load) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.2f", load);
-  return buffer;
 }
 
 const JobClass* class_of(const JobView& job, const JobClasses& classes) {
@@ -99,7 +92,7 @@ class Decider {
     const JobClass* its = class_of(job, situation_.classes);
     if (its == nullptr || its->checkpointmode == Mode::kNone) return false;
     if (situation_.self.draining) return true;
-    return !job.pinned && load_ >= its->loadcheckpoint &&
+    return !job.pinned && job.tasks >= options_.least_tasks && load_ >= its->loadcheckpoint &&
            situation_.now - job.arrived >= its->minimum_stay;
   }
 
@@ -109,9 +102,9 @@ class Decider {
     const HostView* target =
         choose(job, peers_, limit, situation_.classes, situation_.now, dice_, options_);
     if (target == nullptr) return;
-    const std::string reason =
-        draining ? "host " + situation_.self.name + " is drained"
-                 : "load " + text(load_) + " here, " + text(target->load) + " at " + target->name;
+    const std::string reason = draining ? "host " + situation_.self.name + " is drained"
+                                        : "load " + load_text(load_) + " here, " +
+                                              load_text(target->load) + " at " + target->name;
     decisions_.push_back({Decision::Kind::kMigrate, job.id, target->name, reason});
     --moves_left_;
     load_ -= share(job, situation_.self);
@@ -134,10 +127,10 @@ class Decider {
     if (its == nullptr || moves(job)) return;
     const double with_it = load_ + share(job, situation_.self);
     if (!job.stopped && load_ >= its->loadstop) {
-      decisions_.push_back({Decision::Kind::kStop, job.id, "", "load " + text(load_)});
+      decisions_.push_back({Decision::Kind::kStop, job.id, "", "load " + load_text(load_)});
       load_ -= share(job, situation_.self);
     } else if (job.stopped && (load_ < its->loadsched && with_it < its->loadstop)) {
-      decisions_.push_back({Decision::Kind::kContinue, job.id, "", "load " + text(load_)});
+      decisions_.push_back({Decision::Kind::kContinue, job.id, "", "load " + load_text(load_)});
       load_ = with_it;
     }
   }
@@ -171,8 +164,8 @@ Status accepts(const HostView& self, const JobView& job, const JobClasses& class
   if (its->restartmode == Mode::kNone) return refused(self, "takes no jobs of its class");
   if (self.draining) return refused(self, "is being drained");
   if (self.load >= its->loadsched)
-    return refused(self,
-                   "has a load of " + text(self.load) + ", not below " + text(its->loadsched));
+    return refused(
+        self, "has a load of " + load_text(self.load) + ", not below " + load_text(its->loadsched));
   if (self.load + share(job, self) >= its->loadcheckpoint && self.load > 0)
     return refused(self, "would have to give it away again at once");
   if ((job.features & ~self.features) != 0) return refused(self, "lacks CPU features");

@@ -22,6 +22,7 @@ struct BalanceOptions {
   unsigned moves_at_once = 1;      // of one host
   std::chrono::seconds stale{60};  // older views of peers do not count
   double least_memory_reserve = 0.1;  // of a target's free memory, that stays free
+  double least_tasks = 0.1;           // a job that has fewer does not load its host
 };
 
 struct Decision {
@@ -50,5 +51,14 @@ std::string place(const JobView& job, std::span<const HostView> hosts, const Job
 // Whether this host takes the job. An Error of kind kRefused says why not.
 Status accepts(const HostView& self, const JobView& job, const JobClasses& classes,
                const BalanceOptions& options = {});
+
+// For people, one line: why decide() does not move the job, and why place() finds no host for it.
+std::string why_it_stays(const Situation& situation, const JobView& job,
+                         const BalanceOptions& options = {});
+std::string why_no_host(const JobView& job, std::span<const HostView> hosts,
+                        const JobClasses& classes, Instant now, const BalanceOptions& options = {});
+// Why the job may be moved nowhere, by load or from a drained host; empty: it may.
+std::string why_never(const JobView& job, const JobClasses& classes);
+std::string load_text(double load);  // "1.50"
 
 }  // namespace ck::driver

@@ -44,7 +44,7 @@ struct HostView {
 
 struct JobView {
   std::string id;
-  std::string job_class;
+  std::string job_class = "default";
   double tasks = 1;  // runnable ones, on average: its share of a load
   std::uint64_t memory = 0;
   std::uint64_t features = 0;  // that it could have seen, and so needs

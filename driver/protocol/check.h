@@ -13,6 +13,7 @@ namespace ck::protocol {
 
 inline constexpr int kMostHosts = 4096;
 inline constexpr int kMostHandovers = 10000;
+inline constexpr int kMostMoves = 10000;
 inline constexpr int kMostJobs = 2000;  // of one host, in one list
 inline constexpr std::size_t kLongestCommand = 256;
 inline constexpr std::size_t kLongestPem = 256u << 10;

@@ -1,3 +1,4 @@
+#include "driver/handover/wire.h"
 #include "driver/protocol/fields.h"
 #include "driver/protocol/frame.h"
 
@@ -42,12 +43,31 @@ Status check_handovers(const wire::HandoversReply& reply) {
   return {};
 }
 
+Status check_folder(std::string_view field, const std::string& folder) {
+  bool absolute = folder.starts_with('/') && folder.find('\0') == std::string::npos;
+  return absolute ? Status() : bad_field(field, "is not absolute");
+}
+
 Status check_migrate(const wire::MigrateRequest& request) {
   CK_TRY(check_text("migrate.target", request.target(), 4096));
   CK_TRY(check_host_name(request.host()));
-  const std::string& folder = request.jobs_folder();
-  bool absolute = folder.starts_with('/') && folder.find('\0') == std::string::npos;
-  return absolute ? Status() : bad_field("migrate.jobs_folder", "is not absolute");
+  CK_TRY(check_folder("migrate.jobs_folder", request.jobs_folder()));
+  return driver::handover::check(request.files());
+}
+
+Status check_auto(const wire::AutoMigrateRequest& request) {
+  CK_TRY(check_text("auto_migrate.target", request.target(), 4096));
+  return check_folder("auto_migrate.jobs_folder", request.jobs_folder());
+}
+
+Status check_moves(const wire::MovesReply& reply) {
+  CK_TRY(check_count("moves.rows", reply.rows_size(), kMostMoves));
+  for (const wire::MoveRow& row : reply.rows()) {
+    CK_TRY(check_text("row.job", row.job(), 255));
+    CK_TRY(check_text("row.host", row.host(), 64));
+    CK_TRY(check_text("row.reason", row.reason(), 8192));
+  }
+  return {};
 }
 
 Status check_follow(const wire::FollowRequest& request) {
@@ -78,6 +98,8 @@ Status check(const wire::ControlRequest& request) {
   if (request.has_migrate()) return check_migrate(request.migrate());
   if (request.has_follow()) return check_follow(request.follow());
   if (request.has_terminal()) return check_terminal(request.terminal());
+  if (request.has_auto_migrate()) return check_auto(request.auto_migrate());
+  if (request.has_drain()) return check_host_name(request.drain().host());
   if (request.has_resolve()) return check_resolve(request.resolve());
   if (request.kind_case() != wire::ControlRequest::KIND_NOT_SET) return {};
   return make_error(ErrorKind::kRefused, "the request is of a kind that this ckd does not know",
@@ -104,6 +126,8 @@ Status check(const wire::ControlReply& reply) {
       return check_text("terminal.host", reply.terminal().host(), 64);
     case wire::ControlReply::kResolve:
       return check_text("resolve.text", reply.resolve().text(), 1024);
+    case wire::ControlReply::kMoves:
+      return check_moves(reply.moves());
     case wire::ControlReply::kReload:
       return {};
     case wire::ControlReply::KIND_NOT_SET:

@@ -22,6 +22,7 @@ Status check_job(const wire::JobRecord& job) {
   CK_TRY(check_text("job.name", job.name(), 64));
   CK_TRY(check_text("job.state", job.state(), 300));
   CK_TRY(check_text("job.command", job.command(), kLongestCommand));
+  CK_TRY(check_text("job.job_class", job.job_class(), 64));
   if (job.supervisor() < 0) return bad_field("job.supervisor", "is not a process id");
   return {};
 }
@@ -86,6 +87,7 @@ Status check_report(const wire::HostReport& report) {
   for (double load : {report.load_1(), report.load_5(), report.load_15()}) {
     CK_TRY(check_number("report.load", load));
   }
+  CK_TRY(check_number("report.settled_load", report.settled_load()));
   if (report.memory_free_bytes() > report.memory_bytes()) {
     return bad_field("report.memory_free_bytes", "is more than the memory");
   }

@@ -4,12 +4,12 @@
 #include <sys/stat.h>
 
 #include "driver/transfer/file_io.h"
-#include "runtime/image/reader.h"
+#include "runtime/image/bundle.h"
 
 namespace ck::driver::transfer {
 
 Status ChunkStore::add(const std::string& path) {
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(path, false));
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::open_image_or_bundle(path, false));
   struct stat status;
   if (::fstat(reader->fd(), &status) != 0) return sys_error("stat " + path);
   if (status.st_uid != user_ || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {

@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "driver/transfer/file_io.h"
-#include "runtime/image/reader.h"
+#include "runtime/image/bundle.h"
 #include "runtime/image/writer.h"
 
 namespace ck::driver::transfer {
@@ -134,7 +134,7 @@ Status IncomingImage::add_manifest(std::span<const std::byte> bytes) {
 
 // The reader checks all of the structure; the chunks are not there yet, or not known to be.
 Status IncomingImage::take_manifest(bool resumed) {
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(part_, true));
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::open_image_or_bundle(part_, true));
   extents_ = CK_TRY(extents_of(reader->manifest()));
   present_.assign(extents_.size(), false);
   needed_bytes_ = 0;

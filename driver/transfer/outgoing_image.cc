@@ -3,12 +3,12 @@
 #include <fcntl.h>
 
 #include "driver/transfer/file_io.h"
-#include "runtime/image/reader.h"
+#include "runtime/image/bundle.h"
 
 namespace ck::driver::transfer {
 
 Result<std::unique_ptr<OutgoingImage>> OutgoingImage::open(const std::string& path) {
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(path, true));
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::open_image_or_bundle(path, true));
   std::unique_ptr<OutgoingImage> image(new OutgoingImage());
   image->path_ = path;
   // The reader goes, and with it the parsed manifest.

@@ -103,7 +103,8 @@ Status receive_chunks(Stream& stream, IncomingImage& image) {
 
 Status receive_image(Stream& stream, const wire::Head& message, const Reception& reception) {
   const ImageHead head = CK_TRY(head_of(message));
-  const std::string path = CK_TRY(reception.path_for(message.early(), head));
+  const Part part{message.early(), message.files()};
+  const std::string path = CK_TRY(reception.path_for(part));
   if (CK_TRY(is_there(path, head))) {
     CK_TRY(want_manifest(stream, 0));
     wire::Message nothing;
@@ -123,6 +124,7 @@ Status receive_image(Stream& stream, const wire::Head& message, const Reception&
     CK_TRY(send_needed(stream, *image));
     CK_TRY(receive_chunks(stream, *image));
   }
+  if (reception.arrived) CK_TRY(reception.arrived(part, path));
   wire::Message finished;
   finished.mutable_finished();
   return stream.send(finished);
@@ -130,13 +132,14 @@ Status receive_image(Stream& stream, const wire::Head& message, const Reception&
 
 }  // namespace
 
-Result<Sent> send_image(Stream& stream, const OutgoingImage& image, bool early,
+Result<Sent> send_image(Stream& stream, const OutgoingImage& image, Part part,
                         const OnProgress& on_progress) {
   wire::Message message;
   wire::Head& head = *message.mutable_head();
   head.set_header(&image.head().header, sizeof image.head().header);
   head.set_footer(&image.head().footer, sizeof image.head().footer);
-  head.set_early(early);
+  head.set_early(part.early);
+  head.set_files(part.files);
   CK_TRY(stream.send(message));
   message = CK_TRY(stream.receive(Kind::kManifestWanted));
   CK_TRY(send_manifest(stream, image, message.manifest_wanted().bytes()));

@@ -17,13 +17,20 @@ struct Sent {
 };
 using OnProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
-// Done once the other side has all of it on disk.
-Result<Sent> send_image(Stream& stream, const OutgoingImage& image, bool early,
+struct Part {
+  bool early = false;  // the job still runs: another one follows
+  bool files = false;  // a bundle of the job's files, no image
+};
+
+// Done once the other side has all of it on disk, and has done with it what `arrived` does there.
+Result<Sent> send_image(Stream& stream, const OutgoingImage& image, Part part,
                         const OnProgress& on_progress);
 
 struct Reception {
   // Where the image is to be; a whole one that is there already is kept if it is the same.
-  std::function<Result<std::string>(bool early, const ImageHead& head)> path_for;
+  std::function<Result<std::string>(Part part)> path_for;
+  // It is whole, and there; may be empty. An Error is the sender's, too.
+  std::function<Status(Part part, const std::string& path)> arrived;
   // What is here already, asked once a manifest is complete.
   std::function<void(ChunkStore& store)> add_stores;
   std::uint64_t most_bytes = 0;  // of one image

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "runtime/base/unique_fd.h"
+#include "runtime/image/bundle.h"
 #include "runtime/image/format.h"
 #include "runtime/image/threads.h"
 #include "runtime/image/validate.h"
@@ -229,13 +230,29 @@ Result<VerifyReport> ImageReader::verify(unsigned threads, Progress* progress) c
 
 }  // namespace
 
-Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, bool require_owner) {
+bool is_bundle(const Manifest& manifest) {
+  return manifest.writer() == kBundleWriter;
+}
+
+Result<std::unique_ptr<Reader>> open_image_or_bundle(const std::string& path, bool require_owner) {
   // Not blocking: the path may turn out to be a FIFO.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return sys_error("open " + path);
   auto reader = std::make_unique<ImageReader>(path, std::move(fd));
   CK_TRY(reader->load(require_owner));
   return std::unique_ptr<Reader>(std::move(reader));
+}
+
+Result<std::unique_ptr<Reader>> open_bundle(const std::string& path) {
+  std::unique_ptr<Reader> reader = CK_TRY(open_image_or_bundle(path, true));
+  if (is_bundle(reader->manifest())) return reader;
+  return bad(path + " is an image of a job, and no bundle of files");
+}
+
+Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, bool require_owner) {
+  std::unique_ptr<Reader> reader = CK_TRY(open_image_or_bundle(path, require_owner));
+  if (!is_bundle(reader->manifest())) return reader;
+  return bad(path + " holds files, and no job");
 }
 
 }  // namespace ck::image

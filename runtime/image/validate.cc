@@ -5,6 +5,8 @@
 
 #include <unordered_set>
 
+#include "runtime/image/bundle.h"
+
 namespace ck::image {
 
 namespace {
@@ -189,7 +191,7 @@ Status validate_records(const Manifest& manifest) {
   CK_TRY(check_text(manifest.writer(), "the writer's name", 255));
   CK_TRY(validate_job(manifest.job()));
   CK_TRY(validate_host(manifest.host()));
-  if (manifest.processes().empty()) return invalid("it has no process");
+  if (manifest.processes().empty() != is_bundle(manifest)) return invalid("it has no process");
   if (manifest.processes_size() > kMaxProcesses || manifest.ended_size() > kMaxProcesses ||
       manifest.objects_size() > kMaxObjects || manifest.open_files_size() > kMaxOpenFiles) {
     return invalid("it describes too many things");

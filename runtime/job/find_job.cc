@@ -141,8 +141,11 @@ namespace {
 
 constexpr std::size_t kMostSockets = 256u << 20;  // bytes of text
 
-// Of all supervisors that could be asked from here, by the names of their sockets (proc_net(5)).
-Result<std::vector<RealPid>> all_supervisors(std::uint64_t pid_namespace) {
+}  // namespace
+
+// By the names of their sockets (proc_net(5)).
+Result<std::vector<RealPid>> list_supervisors() {
+  const std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
   const std::string prefix = "@" + socket_name(pid_namespace, RealPid(0)).substr(1);
   const std::string before_pid = prefix.substr(0, prefix.size() - 1);
   std::istringstream sockets(CK_TRY(read_small_file("/proc/net/unix", kMostSockets)));
@@ -156,14 +159,12 @@ Result<std::vector<RealPid>> all_supervisors(std::uint64_t pid_namespace) {
   return std::vector<RealPid>(pids.begin(), pids.end());
 }
 
-}  // namespace
-
 Result<std::optional<ControlClient>> find_superseded(const std::string& target,
                                                      const std::string& jobs_folder) {
   if (looks_like_pid(target)) return std::optional<ControlClient>();
   const JobDir job = CK_TRY(JobDir::find(jobs_folder, target));
   const std::uint64_t pid_namespace = CK_TRY(this_host()).pid_namespace;
-  for (RealPid pid : CK_TRY(all_supervisors(pid_namespace))) {
+  for (RealPid pid : CK_TRY(list_supervisors())) {
     Result<ControlClient> client = ControlClient::connect(pid_namespace, pid);
     if (!client.ok()) continue;
     const Result<wire::StatusReply> status = client->status();

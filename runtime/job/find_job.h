@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
@@ -22,6 +23,9 @@ Result<ControlClient> find_supervisor(RealPid pid);
 
 // The supervisor of a job that runs on this host, or else that of a copy which is held here.
 Result<ControlClient> find_supervisor(const JobDir& job);
+
+// Of all jobs that could be asked from here, whoever they belong to.
+Result<std::vector<RealPid>> list_supervisors();
 
 // A supervisor of this host that holds the job after a checkpoint, while the job's folder, which
 // hosts share, names a newer owner elsewhere. Not by a pid: find_supervisor() finds it by that.

@@ -31,6 +31,7 @@ boost::json::object settings_json(const Settings& settings) {
   object["stop_exit"] = settings.stop_exit;
   object["allow_uncontrolled"] = settings.allow_uncontrolled;
   object["hostname"] = settings.hostname;
+  object["class"] = settings.job_class;
   return object;
 }
 
@@ -44,6 +45,7 @@ Result<Settings> parse_settings(const boost::json::object& object, const std::st
   settings.timeout = std::chrono::milliseconds(fields.number("timeout_ms"));
   settings.stop_exit = static_cast<int>(fields.number("stop_exit") & 0xff);
   if (object.contains("hostname")) settings.hostname = fields.text("hostname");
+  if (object.contains("class")) settings.job_class = fields.text("class");
   std::string tcp = object.contains("tcp") ? fields.text("tcp") : format_tcp(settings.tcp);
   CK_TRY(fields.status(what));
   const boost::json::value* allow = object.if_contains("allow_uncontrolled");
@@ -138,6 +140,20 @@ Result<Finished> parse_finished(const std::string& text) {
   return finished;
 }
 
+namespace {
+
+// An empty folder of that name is taken: it is what a job that was never made has left.
+Status give_name(const std::string& folder, const std::string& jobs_folder,
+                 const std::string& name) {
+  const std::string path = jobs_folder + "/" + name;
+  if (rename(folder.c_str(), path.c_str()) == 0) return sync_folder(jobs_folder);
+  if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
+    return exists_already(jobs_folder, name);
+  return sys_error("create the job's folder " + path);
+}
+
+}  // namespace
+
 Result<JobDir> JobDir::create(const std::string& jobs_folder, JobInfo info) {
   if (info.id.empty()) info.id = CK_TRY(make_id());
   if (info.name.empty()) {
@@ -147,15 +163,17 @@ Result<JobDir> JobDir::create(const std::string& jobs_folder, JobInfo info) {
   info.owner = geteuid();
   info.created_unix_ns = unix_now_ns();
   CK_TRY(make_folders(jobs_folder));
+  // With job.json from the first moment on: who is killed leaves no job that nobody knows.
   std::string path = jobs_folder + "/" + info.name;
-  if (mkdir(path.c_str(), 0700) != 0) {
-    if (errno == EEXIST) return exists_already(jobs_folder, info.name);
-    return sys_error("create the job's folder " + path);
-  }
-  Status written = replace_file(path + "/job.json", to_json(info));
-  if (!written.ok()) {
-    rmdir(path.c_str());
-    return std::move(written).error();
+  const std::string unnamed = jobs_folder + "/.new-" + info.id + "-" + std::to_string(getpid());
+  if (mkdir(unnamed.c_str(), 0700) != 0 && errno != EEXIST)
+    return sys_error("create the job's folder " + unnamed);
+  Status made = replace_file(unnamed + "/job.json", to_json(info));
+  if (made.ok()) made = give_name(unnamed, jobs_folder, info.name);
+  if (!made.ok()) {
+    unlink((unnamed + "/job.json").c_str());
+    rmdir(unnamed.c_str());
+    return std::move(made).error();
   }
   return JobDir(std::move(path), std::move(info));
 }

@@ -16,16 +16,16 @@
 #include "runtime/base/death.h"
 #include "runtime/job/keeper_wire.h"
 #include "runtime/job/ownership.h"
-#include "runtime/proc/stat.h"
+#include "runtime/proc/status.h"
 #include "runtime/terminal/queues.h"
 
 namespace ck::job::keeper {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kHoldPatience{200};
-// Where what it types too late would be lost.
-constexpr std::chrono::milliseconds kLastHoldPatience{5000};
+// A client of a busy machine. One that is stopped does not answer at all.
+constexpr std::chrono::milliseconds kHoldPatience{2000};
+constexpr std::chrono::milliseconds kLookAtClient{20};
 // For a client that another one takes the place of. One that is stopped does not answer.
 constexpr std::chrono::milliseconds kLeavePatience{1000};
 constexpr int kUnknownStatus = 71;
@@ -166,8 +166,7 @@ class Keeper {
       case Type::kSupervise:
         supervisor_ = &from;
         name_ = message.text;
-        types_no_more_ = false;  // the former one has died, and the job has not
-        return release_client();
+        return thaw();
       case Type::kUse:
         if (!message.fds.empty()) use(std::move(message.fds.front()));
         return;
@@ -187,12 +186,11 @@ class Keeper {
         return;
       case Type::kEnded:
         return end(message.value);
+      case Type::kThaw:
+        return thaw();
       case Type::kPeek:
-        types_no_more_ = types_no_more_ || message.value == 1;
+        frozen_ = frozen_ || message.value != 0;
         return answer_peek(from);
-      case Type::kTypeOn:
-        types_no_more_ = false;
-        return release_client();
       case Type::kMasterOnly: {
         const int master = master_.get();
         (void)send(from.socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
@@ -235,7 +233,7 @@ class Keeper {
 
   void give_master() {
     if (client_ == nullptr || leaving_ != nullptr) return;
-    if (!backlog_.empty() || types_no_more_) send_hold();
+    if (!backlog_.empty() || frozen_) send_hold();
     const int master = master_.get();
     (void)send(client_->socket.get(), Type::kMaster, 0, name_, std::span(&master, 1));
   }
@@ -286,33 +284,38 @@ class Keeper {
     return holds_;
   }
 
+  static bool is_stopped(const Connection& client) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(client.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+    const Result<proc::ProcessStatus> status = proc::read_status(RealPid(peer.pid));
+    return status.ok() && status->state == 'T';
+  }
+
   // One that is stopped does not answer, and types nothing either until it does.
   void hold_client() {
     if (client_ == nullptr || !send_hold()) return;
-    const auto patience =
-        types_no_more_ && !is_stopped(*client_) ? kLastHoldPatience : kHoldPatience;
-    const auto deadline = Clock::now() + patience;
+    const auto deadline = Clock::now() + kHoldPatience;
     while (client_ != nullptr && holds_ && !held_ && Clock::now() < deadline) {
       pollfd ready{client_->socket.get(), POLLIN, 0};
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-      if (::poll(&ready, 1, std::max(static_cast<int>(left.count()), 0)) <= 0) break;
+      if (::poll(&ready, 1, static_cast<int>(kLookAtClient.count())) <= 0) {
+        if (is_stopped(*client_)) break;
+        continue;
+      }
       Result<Message> message = receive(client_->socket.get());
       if (!message.ok()) break;
       handle(*client_, *message);
     }
   }
 
-  static bool is_stopped(const Connection& client) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(client.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-    const Result<proc::ProcessStat> stat = proc::read_stat(RealPid(peer.pid));
-    return stat.ok() && stat->state == 'T';
+  void thaw() {
+    frozen_ = false;
+    release_client();
   }
 
   // Once all is typed that comes before.
   void release_client() {
-    if (client_ == nullptr || !held_ || !backlog_.empty() || types_no_more_) return;
+    if (client_ == nullptr || !held_ || frozen_ || !backlog_.empty()) return;
     (void)send(client_->socket.get(), Type::kGo);
     holds_ = held_ = false;
   }
@@ -373,11 +376,17 @@ class Keeper {
         end(kBySignal | exit_status_of(status));
       else if (!running_)
         end(128 + WTERMSIG(status));
-      else if (client_ != nullptr)
-        (void)send(client_->socket.get(), Type::kTell, 0,
-                   "the supervisor has died; the program goes on, and ckpt starts another");
+      else
+        goes_on_alone();
     }
     end_if_deserted();
+  }
+
+  void goes_on_alone() {
+    thaw();
+    if (client_ != nullptr)
+      (void)send(client_->socket.get(), Type::kTell, 0,
+                 "the supervisor has died; the program goes on, and ckpt starts another");
   }
 
   void end_if_deserted() {
@@ -403,7 +412,7 @@ class Keeper {
   std::string backlog_;  // typed, and not in the terminal yet
   Connection* client_ = nullptr;
   bool holds_ = false, held_ = false;  // it was told kHold; it has answered
-  bool types_no_more_ = false;         // an image has what is typed, and the job may end with it
+  bool frozen_ = false;                // what is typed now might never be read by the program
   Connection* leaving_ = nullptr;      // it was told kLeave, for the client to come
   Clock::time_point leaves_by_;
   Connection* supervisor_ = nullptr;

@@ -28,8 +28,8 @@ void KeeperLink::say(Type type, int value, const std::string& text) const {
   if (!said.ok()) spdlog::warn("{}", said.error().text());
 }
 
-Result<terminal::Input> KeeperLink::peek_input(bool last) const {
-  Message answer = CK_TRY(keeper::ask(keeper_, Type::kPeek, last ? 1 : 0));
+Result<terminal::Input> KeeperLink::peek_input(bool freeze) const {
+  Message answer = CK_TRY(keeper::ask(keeper_, Type::kPeek, freeze ? 1 : 0));
   if (answer.fds.size() != 1)
     return make_error(ErrorKind::kSystem, "the keeper cannot read what is typed at the terminal");
   return terminal::Input{std::move(answer.text), CK_TRY(keeper::from_file(answer.fds[0].get()))};

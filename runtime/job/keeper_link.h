@@ -1,5 +1,5 @@
 // The supervisor's connection to the keeper of the job's terminal. Supervisor's main thread only,
-// but peek_input() and type_on(), which the engine's thread calls.
+// but peek_input() and thaw(), which the engine's thread calls.
 #pragma once
 
 #include <string>
@@ -23,10 +23,10 @@ class KeeperLink {
   Status use(UniqueFd master);
   // What the client cannot be told is dropped.
   void say(keeper::Type type, int value = 0, const std::string& text = {}) const;
-  // What is typed at the terminal and not read, by its client either; stays there. With `last`,
-  // nothing more is typed until type_on().
-  Result<terminal::Input> peek_input(bool last) const;
-  void type_on() const { say(keeper::Type::kTypeOn); }
+  // What is typed at the terminal and not read, by its client either; stays there. `freeze`: until
+  // thaw() no more is read from the user's terminal, where it would be lost if the job ends now.
+  Result<terminal::Input> peek_input(bool freeze) const;
+  void thaw() const { say(keeper::Type::kThaw); }
   // Typed before anything else, as the program reads it.
   Status type(const std::string& bytes) const;
 

@@ -41,10 +41,10 @@ enum class Type : std::uint32_t {
   kUse,        // beside it: another master. The keeper's own goes
   kType,       // beside it a file of what is to be typed before anything else
   kRun,        // the program runs
-  kTypeOn,     // after kPeek with 1: it goes on after all
+  kThaw,       // it runs on after a kPeek of value 1
   // Others ask
-  kPeek,        // what is typed and not read; answered with kInput. value 1: the job may never read
-                // more, and the client types nothing until kTypeOn
+  kPeek,        // what is typed and not read; answered with kInput. value 1: the client types, and
+                // reads, nothing more until kThaw
   kInput,       // text: what is queued; beside it a file of what is typed behind that
   kMasterOnly,  // answered with kMaster
   kCaller,      // to a terminal's server (driver/terminal): beside it the way to its user; kDone

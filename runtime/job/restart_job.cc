@@ -12,6 +12,7 @@
 #include "runtime/job/remove_job.h"
 #include "runtime/job/restart_run.h"
 #include "runtime/job/run_parts.h"
+#include "runtime/restore/map_paths.h"
 
 namespace ck::job {
 namespace {
@@ -109,6 +110,7 @@ Result<int> restart_job(const RestartRequest& request) {
   }
   OpenImage image = CK_TRY(open_image(target, true));
   for (const std::string& line : image.skipped) tell(line);
+  image.reader = CK_TRY(restore::with_mapped_paths(std::move(image.reader), request.maps));
   if (!request.as.empty()) CK_TRY(check_name(request.as));
 
   bool made_here = !request.as.empty();

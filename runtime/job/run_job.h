@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/path_map.h"
 #include "runtime/base/result.h"
 #include "runtime/job/job_dir.h"
 #include "runtime/job/terminal_client.h"
@@ -49,6 +50,7 @@ struct RestartRequest {
   bool force = false;
   restore::PidsMode pids = restore::PidsMode::kAuto;
   bool rollback_files = false;
+  PathMaps maps;  // where the job's files are now
   unsigned threads = 0;
   // Changes of the job's settings for this incarnation.
   std::optional<std::chrono::milliseconds> interval;

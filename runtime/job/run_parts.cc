@@ -110,18 +110,18 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
     own.emplace();
     own->master.reset(fcntl(terminal->master(), F_DUPFD_CLOEXEC, 0));
   }
-  CheckpointFunction checkpoint = [&head, &area, &own,
-                                   terminal](const capture::CheckpointOptions& options) {
+  CheckpointFunction checkpoint =
+      [&head, &area, &own,
+       terminal](const capture::CheckpointOptions& options) -> Result<capture::CheckpointReport> {
     capture::CheckpointOptions with_status = options;
     with_status.job.set_terminal_type(terminal_type(RealPid(head.pid)));
     if (const int status = head.root_status; status >= 0) with_status.job.set_root_status(status);
-    if (own) {
-      // What is typed at a job that ends here would be in no image.
-      own->peek_input = [terminal, last = options.stop] { return terminal->peek_input(last); };
-      with_status.own_terminal = &*own;
-    }
-    auto report = capture::checkpoint(RealPid(head.pid), area, with_status);
-    if (own && options.stop && !(report.ok() && report->ended)) terminal->type_on();
+    if (!own) return capture::checkpoint(RealPid(head.pid), area, with_status);
+    own->peek_input = [terminal, stop = options.stop] { return terminal->peek_input(stop); };
+    with_status.own_terminal = &*own;
+    Result<capture::CheckpointReport> report =
+        capture::checkpoint(RealPid(head.pid), area, with_status);
+    if (options.stop && !(report.ok() && report->ended)) terminal->thaw();
     return report;
   };
   const ino_t area_file = CK_TRY(area.inode());

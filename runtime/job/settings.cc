@@ -107,6 +107,17 @@ std::string format_compression(const Compression& compression) {
   return "zstd:" + std::to_string(compression.level);
 }
 
+Result<std::string> parse_job_class(std::string_view text) {
+  constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  constexpr std::size_t kLongest = 32;
+  const bool valid = !text.empty() && text.size() <= kLongest &&
+                     text.find_first_not_of(kLetters) == std::string_view::npos;
+  if (valid) return std::string(text);
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a class of jobs",
+                    "it has letters, digits, '-', '_' and '.', at most 32");
+}
+
 Result<resources::TcpPolicy> parse_tcp(std::string_view text) {
   for (auto policy :
        {resources::TcpPolicy::kReset, resources::TcpPolicy::kRefuse, resources::TcpPolicy::kRepair})

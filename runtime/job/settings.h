@@ -14,6 +14,7 @@
 namespace ck::job {
 
 inline constexpr int kDefaultStopExit = 85;
+inline constexpr char kDefaultClass[] = "default";
 
 struct Compression {
   image::Codec codec = image::Codec::kZstd;
@@ -29,9 +30,10 @@ struct Settings {
   unsigned threads = 0;                      // 0: one a core
   std::chrono::milliseconds timeout{30000};  // for the freeze, and for waiting one's turn
   resources::TcpPolicy tcp = resources::TcpPolicy::kReset;  // connections to outside of the job
-  int stop_exit = kDefaultStopExit;  // the supervisor's exit status after ckpt --stop
-  bool allow_uncontrolled = false;   // processes without the agent are left out of images
-  std::string hostname;              // that the job sees wherever it runs; empty: the host's own
+  int stop_exit = kDefaultStopExit;       // the supervisor's exit status after ckpt --stop
+  bool allow_uncontrolled = false;        // processes without the agent are left out of images
+  std::string job_class = kDefaultClass;  // for load balancing: [class.NAME] in ckd.toml
+  std::string hostname;  // that the job sees wherever it runs; empty: the host's own
 };
 
 // "90s", "10m", "1h30m", "2d", "500ms"; a plain number is seconds. At most 10 years.
@@ -47,6 +49,9 @@ std::string format_compression(const Compression& compression);
 // "reset", "refuse", "repair".
 Result<resources::TcpPolicy> parse_tcp(std::string_view text);
 std::string format_tcp(resources::TcpPolicy policy);
+
+// A name of a class of jobs: letters, digits, '-', '_', '.'; at most 32.
+Result<std::string> parse_job_class(std::string_view text);
 
 // "SIGUSR2", "USR2", "usr2" or a number.
 Result<int> parse_signal(std::string_view text);

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace ck::proc {
@@ -208,6 +209,20 @@ bool has(const CpuFacts& facts, const Feature& feature) {
   return leaf != facts.leaves.end() && (value_of(*leaf, feature.reg) >> feature.bit & 1) != 0;
 }
 
+std::uint32_t& value_of(CpuidLeaf& leaf, Register reg) {
+  return reg == kEax ? leaf.eax : reg == kEbx ? leaf.ebx : reg == kEcx ? leaf.ecx : leaf.edx;
+}
+
+void hide(CpuFacts& facts, const std::string& names) {
+  const std::string closed = "," + names + ",";
+  for (const Feature& feature : kFeatures) {
+    if (closed.find("," + std::string(feature.name) + ",") == closed.npos) continue;
+    for (CpuidLeaf& leaf : facts.leaves)
+      if (leaf.leaf == feature.leaf && leaf.subleaf == feature.subleaf)
+        value_of(leaf, feature.reg) &= ~(1u << feature.bit);
+  }
+}
+
 }  // namespace
 
 CpuFacts read_cpu() {
@@ -222,6 +237,7 @@ CpuFacts read_cpu() {
     if (leaf == 1) facts.leaves.back().ebx &= 0x00ffffff;  // the rest is this core's number
   }
   if (has(facts, {1, 0, kEcx, 27, ""})) read_xsave(facts);
+  if (const char* names = std::getenv("CKRUN_HIDE_CPU")) hide(facts, names);
   return facts;
 }
 

@@ -28,6 +28,8 @@ struct CpuFacts {
   std::uint32_t xsave_size = 0;  // of an image with every component of XCR0
 };
 
+// Without the features that the environment variable CKRUN_HIDE_CPU names, joined by commas: for
+// tests, in which one machine is hosts of different CPUs.
 CpuFacts read_cpu();
 
 // Names (as in /proc/cpuinfo) of what programs may use on `image` but not on `here`: instructions,

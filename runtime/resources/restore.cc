@@ -88,15 +88,31 @@ Status connect_all(RestoreSession& session) {
   return {};
 }
 
+// The group that the job was started in need not have its number: its members are asked.
+Result<pid_t> group_now(const RestoreSession& session, pid_t group) {
+  for (const RestoreProcess& process : session.context.processes) {
+    if (process.record->pgid() != group) continue;
+    return static_cast<pid_t>(
+        CK_TRY(process.mailbox->call("ask for the process group", SYS_getpgid, 0)));
+  }
+  return session.box().area().real_id(group);
+}
+
 // Who gets SIGIO, and as which signal.
 Status set_owner(RestoreSession& session, const image::OpenFileRecord& record, int fd) {
   proc::Mailbox& box = session.box();
   if (record.owner() != 0) {
     f_owner_ex owner{};
     owner.type = static_cast<decltype(owner.type)>(record.owner_type());
-    owner.pid = box.area().real_id(record.owner());
+    owner.pid = owner.type == F_OWNER_PGRP ? CK_TRY(group_now(session, record.owner()))
+                                           : box.area().real_id(record.owner());
     auto address = box.put_value(owner);
-    CK_TRY(box.call("set the owner of " + file_text(record), SYS_fcntl, fd, F_SETOWN_EX, address));
+    const std::string what = "set the owner of " + file_text(record);
+    auto set = box.call(what, SYS_fcntl, fd, F_SETOWN_EX, address);
+    if (!set.ok() && set.error().errnum != ESRCH) return std::move(set).error();
+    if (!set.ok())
+      session.warn(what + ": " + std::to_string(record.owner()) +
+                   " is not there, so nobody gets its signals");
   }
   if (record.io_signal() != 0) {
     CK_TRY(box.call("set the signal of " + file_text(record), SYS_fcntl, fd, F_SETSIG,

@@ -48,6 +48,8 @@ struct Rule {
 };
 
 constexpr std::uint32_t kTiocGpgrp = 0x540f, kTiocSpgrp = 0x5410, kTiocGsid = 0x5429;
+constexpr std::uint32_t kFioSetown = 0x8901, kSiocSpgrp = 0x8902, kFioGetown = 0x8903,
+                        kSiocGpgrp = 0x8904;
 constexpr std::uint32_t kFSetown = 8, kFGetown = 9, kFSetownEx = 15, kFGetownEx = 16, kFGetlk = 5;
 constexpr std::uint32_t kPriorityOperations[] = {FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI,
                                                  13 /* FUTEX_LOCK_PI2 */};
@@ -68,7 +70,12 @@ std::vector<Rule> conditional_rules() {
   rules.push_back(
       {SYS_fcntl,
        {{1, Kind::kIn, ~0u, {kFSetown, kFGetown, kFSetownEx, kFGetownEx, kFGetlk, F_OFD_GETLK}}}});
-  rules.push_back({SYS_ioctl, {{1, Kind::kIn, ~0u, {kTiocGpgrp, kTiocSpgrp, kTiocGsid}}}});
+  rules.push_back(
+      {SYS_ioctl,
+       {{1,
+         Kind::kIn,
+         ~0u,
+         {kTiocGpgrp, kTiocSpgrp, kTiocGsid, kFioSetown, kSiocSpgrp, kFioGetown, kSiocGpgrp}}}});
   rules.push_back(
       {SYS_getsockopt, {{1, Kind::kIn, ~0u, {SOL_SOCKET}}, {2, Kind::kIn, ~0u, {SO_PEERCRED}}}});
   rules.push_back({SYS_prctl,

@@ -1,6 +1,6 @@
 // A number that a process or thread is to get (clone_args.set_tid) may be taken by one that has
 // just ended: since Linux 6.15 release_task() frees numbers after it has told of the end, and on a
-// busy machine that is milliseconds later.
+// busy machine that may be long after (more than 0.2 s at a load of 18 a processor).
 #pragma once
 
 #include <signal.h>
@@ -31,7 +31,7 @@ class IdPatience {
 
   pid_t wanted_;
   std::chrono::steady_clock::time_point give_up_ =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+      std::chrono::steady_clock::now() + std::chrono::seconds(3);
 };
 
 }  // namespace ck::restore

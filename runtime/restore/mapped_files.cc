@@ -95,7 +95,8 @@ Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& 
     if (static_cast<std::uint64_t>(status.st_size) < object.size())
       return make_error(ErrorKind::kRefused,
                         object.path() + ", which the job maps, has become shorter");
-    warnings_.push_back(object.path() + ", which the job maps, has changed since the checkpoint");
+    if (!same_time_and_size(object, status))
+      warnings_.push_back(object.path() + ", which the job maps, has changed since the checkpoint");
     same = true;
   } else if (!same) {
     same = same_time_and_size(object, status);

@@ -76,9 +76,11 @@ Result<std::size_t> write_some(int fd, std::string_view bytes) {
 }
 
 // Buffers are free again when the kernel's worker has emptied them, which poll(2) waits for only
-// where nothing can be read yet; nothing tells of it. So what finds no room is tried for this long.
+// where nothing can be read yet; nothing tells of it. So what finds no room is tried for this many
+// milliseconds: few for what can wait elsewhere, many for what must go in, and did before.
+constexpr int kMayWait = 40, kMust = 5000;
 struct Patience {
-  int naps = 40;
+  int naps = kMayWait;
   bool nap() {
     constexpr timespec kNap{0, 1'000'000};
     if (naps-- <= 0) return false;
@@ -134,23 +136,34 @@ Status type_flow(int master, int slave, char key) {
   return {};
 }
 
+// What FIONREAD tells of when all of it has arrived: in lines, no ends of file, and not the line
+// that has no end yet.
+std::size_t told_of(const Modes& modes, const std::string& bytes) {
+  if ((modes.c_lflag & ICANON) == 0) return bytes.size();
+  const std::size_t lines = bytes.rfind('\n') + 1;  // npos + 1 is 0
+  const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(lines);
+  return lines - static_cast<std::size_t>(std::count(bytes.begin(), end, '\0'));
+}
+
 Status type_literally(int master, int slave, const Modes& modes, std::string bytes, bool is_full) {
   const cc_t end_of_file = unused_byte(bytes);
+  const std::size_t expected = told_of(modes, bytes);
   CK_TRY(set_modes(master, literal(modes, end_of_file)));
   if ((modes.c_lflag & ICANON) != 0)
     std::replace(bytes.begin(), bytes.end(), '\0', static_cast<char>(end_of_file));
-  // In one write, which reaches the slave at once: the modes change behind it. Where the queue is
-  // full and more comes behind it, in small ones, which leave more room for that; then it is waited
-  // for as long as it can be told.
-  Patience patience;
+  // The modes change behind it, so it is waited for as far as it can be told. Where more comes
+  // behind it, in small writes, which leave more room for that.
+  Patience patience{kMust};
   const std::size_t done =
       CK_TRY(write_parts(master, slave, bytes, is_full ? kSmallPart : kPart, patience));
   settle(slave);
   int there = 0;
-  while (is_full && ::ioctl(slave, FIONREAD, &there) == 0 &&
-         static_cast<std::size_t>(there) < bytes.size() && patience.nap()) {
+  while (::ioctl(slave, FIONREAD, &there) == 0 && static_cast<std::size_t>(there) < expected &&
+         patience.nap()) {
   }
   if (done == bytes.size()) return {};
+  ::ioctl(master, TCFLSH, TCOFLUSH);  // all of it or nothing: the caller has it still
+  ::ioctl(slave, TCFLSH, TCIFLUSH);
   return make_error(ErrorKind::kTryAgain, "a terminal does not take back what was typed");
 }
 

@@ -32,7 +32,7 @@ def listening_ports(pid):
     return ports
 
 
-class Alone(case.Case):
+class OneDaemon(case.Case):
     def setUp(self):
         super().setUp()
         self.bench.environment["XDG_RUNTIME_DIR"] = self.bench.make_folder("runtime")
@@ -75,6 +75,11 @@ class Alone(case.Case):
                 answer += part
         return answer.decode()
 
+    def start_job(self):
+        return super().start()
+
+
+class Alone(OneDaemon):
     def test_without_a_cluster_no_port_is_open(self):
         daemon = self.start()
         self.assertEqual(listening_ports(daemon.pid), [])
@@ -103,9 +108,6 @@ class Alone(case.Case):
         self.assertEqual(daemon.wait(20), 0)
         self.assertIsNone(job.popen.poll())
         self.finish_well(job)
-
-    def start_job(self):
-        return super().start()
 
     def test_sigterm_ends_it_cleanly(self):
         daemon = self.start()
@@ -198,6 +200,73 @@ class Alone(case.Case):
                 connection.sendall(frame)
                 self.assertNotEqual(connection.recv(4096), b"")  # a refusal
         self.assertEqual(self.bench.ckpt("hosts").returncode, 0)
+
+
+class Top(OneDaemon):
+    """ckpt top on a terminal, which is afterwards as it was."""
+    LEFT = b"\x1b[?25h\x1b[?1049l"  # the cursor and the other screen are back
+
+    def setUp(self):
+        super().setUp()
+        try:
+            from harness.screen import Screen
+        except ImportError:
+            self.skipTest("python3-pyte is not installed")
+        self.daemon = self.start()
+        self.screen = Screen(self.bench)
+        self.addCleanup(self.screen.close)
+        self.popen = self.screen.run([self.bench.tool("ckpt"), "top", "--interval", "200ms"])
+        self.addCleanup(self.popen.wait)
+        self.addCleanup(self.popen.kill)
+        self.screen.wait_for("q: quit")
+
+    def left(self):
+        self.screen.wait_until(lambda _: self.screen.raw.endswith(self.LEFT), "end of the view")
+        self.assertTrue(self.screen.is_as_before())
+
+    def test_it_lives_and_q_ends_it(self):
+        self.assertIn("LATENCY", self.screen.text())
+        job = self.start_job()
+        self.screen.wait_for("1 job of yours")
+        self.screen.resize(6, 30)
+        self.screen.wait_until(lambda text: len(text.splitlines()) == 6
+                               and text.endswith("q: quit"), "a smaller view")
+        self.screen.type("xq")
+        self.assertEqual(self.popen.wait(20), 0)
+        self.left()
+        self.daemon.terminate()
+        self.daemon.wait(20)
+        self.finish_well(job)
+
+    def test_a_signal_ends_it(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if self.popen.poll() is not None:
+                self.popen = self.screen.run([self.bench.tool("ckpt"), "top"])
+                self.screen.wait_for("LATENCY")
+            self.popen.send_signal(number)
+            self.assertEqual(self.popen.wait(20), -number)
+            self.left()
+
+    def test_it_can_be_stopped_and_continued(self):
+        self.popen.send_signal(signal.SIGTSTP)
+        os.waitid(os.P_PID, self.popen.pid, os.WSTOPPED | os.WNOWAIT)
+        self.left()
+        before = len(self.screen.raw)
+        self.popen.send_signal(signal.SIGCONT)
+        self.screen.wait_until(lambda _: b"LATENCY" in self.screen.raw[before:], "a new view")
+        self.screen.type("q")
+        self.assertEqual(self.popen.wait(20), 0)
+        self.left()
+
+    def test_without_its_ckd_it_says_so_and_goes_on(self):
+        self.daemon.terminate()
+        self.daemon.wait(20)
+        self.screen.wait_for("no ckd runs on this host")
+        self.start()
+        self.screen.wait_for("q: quit")
+        self.screen.type("q")
+        self.assertEqual(self.popen.wait(20), 0)
+        self.left()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 """Jobs that move between hosts."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -25,14 +26,15 @@ class Move(Moving):
 
     def test_who_started_it_gets_its_status(self):
         process = self.start(self.a, "trip", "sh", "-c",
-                             'echo ready; while [ ! -e "$GUEST_GO" ]; do :; done; exit 7')
+                             'echo ready; while [ ! -e "$GUEST_GO" ]; do :; done; exit 7',
+                             stderr=subprocess.PIPE)
         self.until(lambda: "ready" in self.text("trip"), "it runs")
         for source, target in ((self.a, self.b), (self.b, self.c)):
             self.migrate(source, "trip", target)
         self.release()
         self.assertEqual(process.wait(60), 7)
-        with open(self.errors("trip"), encoding="utf-8") as errors:
-            self.assertEqual(errors.read(), "ckrun: job trip runs on host b now\n")
+        with process.stderr as errors:
+            self.assertEqual(errors.read(), b"ckrun: job trip runs on host b now\n")
 
     def test_figures_are_printed(self):
         self.start_guest(self.a, "trip", "counter")
@@ -90,8 +92,20 @@ class Refused(Moving):
         self.start(self.a, "trip", "sh", "-c", 'exec 5<"$1"; exec "$2"', "sh", own,
                    self.guest("counter"))
         self.until(lambda: "ready" in self.text("trip"), "the guest is ready")
-        self.refused("b", REFUSED, about=["only here"])
+        self.refused("b", REFUSED, about=["only here", "--files ship"])
         self.ends_well(self.a, "trip")
+
+    def test_its_cpu_lacks_something(self):
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            if " avx2 " not in file.read():
+                self.skipTest("this CPU has no AVX2")
+        self.b.stop()
+        self.b.variables["CKRUN_HIDE_CPU"] = "avx2,fma"
+        self.b.start()
+        self.start_guest(self.a, "trip", "counter")
+        self.refused("b", REFUSED, about=["fma, avx2"])
+        self.migrate(self.a, "trip", self.c)
+        self.ends_well(self.c, "trip")
 
     def test_the_user_is_unknown_there(self):
         self.b.forget_user()

@@ -7,6 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from apart import Apart  # noqa: E402
 from moving import Moving  # noqa: E402
 from harness import case  # noqa: E402
 from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
@@ -46,18 +47,25 @@ class Programs(Moving):
         self.goes_round(sys.executable, self.program("pool.py"), "2000")
 
 
-class Faults(Moving):
-    """Whatever dies, or is cut, and whenever: in the end one copy of the job runs, and it is right."""
+class Faulty(Moving):
     names = "ab"
+    options = ()
+
+    def start_it(self):
+        self.start_guest(self.a, "trip", "counter")
+
+    def ends_right(self, host):
+        self.ends_well(host, "trip")
 
     def unfinished(self, host):
         return json.loads(self.good(host.ckpt("resolve", "--json")))
 
     def begin(self, trigger_host, trigger):
         """A migration under way, as far as that line of the log."""
-        self.start_guest(self.a, "trip", "counter")
+        self.start_it()
+        command = [self.bench.tool("ckpt"), "migrate", *self.options, "trip", "b"]
         moving = subprocess.Popen(
-            self.a.command([self.bench.tool("ckpt"), "migrate", "trip", "b"], USER_ID), cwd="/",
+            self.a.command(command, USER_ID), cwd="/",
             env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         self.addCleanup(moving.wait)
@@ -65,35 +73,63 @@ class Faults(Moving):
         trigger_host.log.wait_for(trigger)
         return moving
 
-    def settles(self):
+    def settles(self, moving):
+        """Once whoever asked for the move has his answer: until then it may begin anew."""
+        moving.wait(STEP_SECONDS)
         self.until(lambda: not self.unfinished(self.a) and not self.unfinished(self.b),
                    "both journals are settled" + self.logs())
         states = [self.state(self.a, "trip"), self.state(self.b, "trip")]
         self.assertEqual(states.count("running"), 1, str(states) + self.logs())
-        self.ends_well(self.every[states.index("running")], "trip")
+        self.ends_right(self.every[states.index("running")])
 
     def killed(self, host, trigger):
-        self.begin(host, trigger)
+        moving = self.begin(host, trigger)
         host.kill()
         host.start()
-        self.settles()
+        self.settles(moving)
 
     def cut(self, trigger_host, trigger):
-        self.begin(trigger_host, trigger)
+        moving = self.begin(trigger_host, trigger)
         self.b.link("down")
         time.sleep(2)  # longer than all that waits for an answer
         self.b.link("up")
-        self.settles()
+        self.settles(moving)
+
+
+class Faults(Faulty):
+    """Whatever dies, or is cut, and whenever: in the end one copy of the job runs, and it is right."""
+
+
+class Shipped(Apart, Faulty):
+    """The same with files that go along: they are all there, or nothing of them."""
+    options = ("--files", "ship")
+
+    def start_it(self):
+        self.put(self.a, "deep/input", "mine")
+        self.start_counter(self.a)
+
+    def ends_right(self, host):
+        if host is self.a:
+            self.assertEqual(self.all_names(self.b), [])
+        self.assertEqual(self.content(host, "deep/input"), "mine")
+        for each in self.every:
+            self.assertEqual([name for name in self.all_names(each) if ".ckrun" in name], [])
+        self.ends_there(host)
 
 
 SOURCE_TRIGGERS = {
-    "offer": "says .*what=Offer", "pausing": "phase=pausing", "freezing": "begins .*step=freeze",
+    "offer": "says .*what=Offer", "copying": "begins .*step=copy", "pausing": "phase=pausing", "freezing": "begins .*step=freeze",
     "sending": "begins .*step=send", "sealed": "says .*what=Sealed", "given": "phase=given",
     "ending": "begins .*step=end", "telling": "says .*what=Given", "delivered": "phase=delivered"}
 TARGET_TRIGGERS = {
     "checking": "begins .*step=pre", "accepted": "phase=accepted",
     "restoring": "begins .*step=restore", "ready": "phase=ready", "taken": "phase=taken",
     "releasing": "begins .*step=release", "told": "says .*what=Taken"}
+
+
+# Between which the files come, are put at their places, and stay or are taken back.
+SHIPPED = ("copying", "sending", "sealed", "given", "telling", "accepted", "restoring", "ready", "taken",
+           "releasing", "told")
 
 
 def add_faults():
@@ -107,6 +143,8 @@ def add_faults():
                 self.cut(getattr(self, side), line)
             setattr(Faults, f"test_{where}_is_killed_{name}", killed)
             setattr(Faults, f"test_link_is_cut_{where}_{name}", cut)
+            if name in SHIPPED:
+                setattr(Shipped, f"test_{where}_is_killed_{name}", killed)
 
 
 add_faults()

@@ -30,10 +30,16 @@ class Moving(Hosts):
         self.cluster()
         for host in self.every:
             with open(host.config("ckd.toml"), "a", encoding="ascii") as file:
-                file.write(SETTINGS)
-            before = host.log.count("info reloaded")
-            host.daemon.send_signal(signal.SIGHUP)
-            host.log.wait_for("info reloaded .*", count=before + 1)
+                file.write(self.settings(host))
+            self.reload(host)
+
+    def settings(self, host):
+        return SETTINGS
+
+    def reload(self, host):
+        before = host.log.count("info reloaded")
+        host.daemon.send_signal(signal.SIGHUP)
+        host.log.wait_for("info reloaded .*", count=before + 1)
 
     def output(self, name):
         return os.path.join(self.shared, name + ".out")
@@ -45,21 +51,22 @@ class Moving(Hosts):
         with open(self.output(name), encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def start(self, host, name, *command, env=None):
-        """A job on that host; the supervisor."""
+    def start(self, host, name, *command, env=None, stderr=None, options=()):
+        """A job on that host; the supervisor. `stderr`: instead of a file."""
         with open(self.output(name), "wb") as out, open(self.errors(name), "wb") as errors:
             os.chown(out.name, USER_ID, USER_ID)
             os.chown(errors.name, USER_ID, USER_ID)
             process = subprocess.Popen(
-                host.command([self.bench.tool("ckrun"), "--name", name, *command], USER_ID),
-                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
+                host.command([self.bench.tool("ckrun"), "--name", name, *options, *command], USER_ID),
+                cwd=self.shared, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=stderr or errors,
                 env={**host.environment(USER_ID), "GUEST_GO": self.go, **(env or {})})
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 
-    def start_guest(self, host, name, guest):
-        process = self.start(host, name, self.guest(guest))
+    def start_guest(self, host, name, guest, options=()):
+        process = self.start(host, name, self.guest(guest), options=options)
         self.until(lambda: "ready" in self.text(name), "the guest is ready")
         return process
 

@@ -86,6 +86,7 @@ class Host:
         self.pid = network.hold(["unshare", "--net", "--uts", "--mount", "sh", "-c", SETUP, "sh",
                                  name, self.folder])
         self.daemon = self.log = None
+        self.variables = {}  # more of its environment
         self.user = USER_ID  # 0: everything here is done by root
 
     def config(self, name=""):
@@ -98,7 +99,7 @@ class Host:
         if self.user == 0:
             own.pop("XDG_RUNTIME_DIR", None)  # no daemon of the user's own is there
         path = os.path.join(self.folder, "bin") + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "LANG": "C.UTF-8", **own}
+        return {"PATH": path, "LANG": "C.UTF-8", **own, **self.variables}
 
     def program(self, name, text):
         """A shell script that is found before all others of its name."""
@@ -160,9 +161,10 @@ class Host:
     def link(self, state):
         self.network.inside(self.pid, "ip", "link", "set", "eth0", state)
 
-    def hide(self, folder):
+    def hide(self, folder, options="mode=1777"):
         """That folder is empty on this host."""
-        subprocess.run(self.command(["mount", "-t", "tmpfs", "none", folder], 0), check=True)
+        subprocess.run(self.command(["mount", "-t", "tmpfs", "-o", options, "none", folder], 0),
+                       check=True)
 
     def forget_user(self):
         subprocess.run(self.command(["mount", "--bind", "/dev/null", "/etc/passwd"], 0), check=True)

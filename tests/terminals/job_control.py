@@ -257,45 +257,71 @@ os.write(1, b"got %s\\r\\n" % hashlib.md5(typed).hexdigest().encode())
 select.select([0], [], [])
 """
 
-    def typed_ahead(self, size, stop, *modes):
-        """No byte is lost that is typed while checkpoints are taken and the program does not read."""
-        data = b"".join(b"%09d\n" % i for i in range(size // 10))
+    def reader(self, size):
+        """What is typed, and a program that reads it once it is told to; its command line."""
         path = os.path.join(self.bench.work, "reader.py")
         with open(path, "w", encoding="ascii") as file:
             file.write(self.READER)
         self.bench.give(path)
-        screen = self.screen()
-        popen = self.ckrun(screen, command=["/usr/bin/python3", path, str(size), "-echo", *modes])
-        screen.wait_for("raw")
-        typist = threading.Thread(target=screen.type, args=(data,), daemon=True)
-        typist.start()
-        if not stop:
-            for _ in range(5):
-                self.checkpoint()
-        else:
-            typist.join()
-            screen.wait_read()  # by ckrun: what it has not read stays where it is
-            self.checkpoint(*stop)
-            popen.wait(STEP_SECONDS)
-            screen = self.screen()
-            self.restart(screen)
-            screen.wait_modes(is_raw)
-            self.checkpoint()
+        data = b"".join(b"%09d\n" % i for i in range(size // 10))
+        return data, ["/usr/bin/python3", path, str(size), "-echo"]
+
+    def reads(self, screen, data):
         with open(os.path.join(self.bench.work, "go"), "w", encoding="ascii"):
             pass
         screen.wait_for("got " + hashlib.md5(data).hexdigest())
 
+    def typed_ahead(self, size, *modes):
+        """No byte is lost that is typed while checkpoints are taken and the program does not read."""
+        data, command = self.reader(size)
+        screen = self.screen()
+        self.ckrun(screen, command=[*command, *modes])
+        screen.wait_for("raw")
+        threading.Thread(target=screen.type, args=(data,), daemon=True).start()
+        for _ in range(5):
+            self.checkpoint()
+        self.reads(screen, data)
+
     def test_typed_ahead(self):
-        self.typed_ahead(20000, (), "raw")
+        self.typed_ahead(20000, "raw")
 
     def test_much_typed_ahead(self):
-        self.typed_ahead(100000, (), "raw")
+        self.typed_ahead(100000, "raw")
 
     def test_lines_typed_ahead(self):
-        self.typed_ahead(100000, ())
+        self.typed_ahead(100000)
+
+    def typed_ahead_of_a_stop(self, size):
+        """What ckrun has read is the job's; what it has not, whoever reads the terminal next gets."""
+        data, command = self.reader(size)
+        screen = self.screen()
+        popen = screen.run(["sh", "-c", '"$0" --name job -- "$@"; stty raw -echo; exec cat >rest',
+                            self.bench.tool("ckrun"), *command, "raw"])
+        screen.wait_for("raw")
+        typist = threading.Thread(target=screen.type, args=(data,), daemon=True)
+        typist.start()
+        self.checkpoint("--stop")
+        typist.join()
+        screen.wait_read()
+        popen.terminate()
+        popen.wait(STEP_SECONDS)
+        with open(os.path.join(self.bench.work, "rest"), "rb") as file:
+            rest = file.read()
+        self.assertTrue(data.endswith(rest))
+        screen = self.screen()
+        self.restart(screen)
+        screen.wait_modes(is_raw)
+        self.checkpoint()
+        typist = threading.Thread(target=screen.type, args=(rest,), daemon=True)
+        typist.start()
+        self.reads(screen, data)
+        typist.join()
 
     def test_typed_ahead_of_a_stop(self):
-        self.typed_ahead(20000, ("--stop",), "raw")
+        self.typed_ahead_of_a_stop(20000)
+
+    def test_much_typed_ahead_of_a_stop(self):
+        self.typed_ahead_of_a_stop(100000)
 
     def stopped_in_background(self, screen):
         """The shell tells so when it is asked."""
@@ -429,7 +455,7 @@ select.select([0], [], [])
     def test_attach_inside_of_the_job_itself(self):
         screen = self.screen()
         popen = self.ckrun(screen, command=["sh", "-c", self.bench.tool("ckpt") + " attach job; "
-                                            "echo status $?; sleep 1000"])
+                                            "echo status $?; exec sleep 1000"])
         screen.wait_for("status 69")
         self.assertIn("inside of job job itself", screen.text().replace("\n", ""))
         screen.type("\x03")

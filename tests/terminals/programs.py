@@ -219,6 +219,8 @@ class Bash(Program):
         screen.wait_until(lambda text: text.count("to the cat") == 2, "the cat's answer")
         screen.type("\x1a")
         screen.wait_for("Stopped")
+        # What is typed before the line editor has the terminal stands on the screen twice.
+        screen.wait_until(lambda text: text.endswith("prompt>"), "a prompt")
         screen.type("echo half a")
         screen.wait_for("echo half a")
 

@@ -164,6 +164,57 @@ BOOST_AUTO_TEST_CASE(hosts_of_a_file) {
   BOOST_TEST(!parse_host_file("b c\n").ok());
 }
 
+BOOST_AUTO_TEST_CASE(classes_of_jobs) {
+  const Settings usual = *parse_settings("", "s");
+  BOOST_TEST(!usual.balance.enabled);
+  BOOST_TEST(usual.balance.classes.size() == 1u);
+  const Result<Settings> read = parse_settings(
+      "[class.night]\nloadstop = 9\nrestartmode = 0\n"
+      "[class.default]\nloadsched = 0.5\nloadcheckpoint = 2\nminimum_stay = \"1m\"\n"
+      "[balance]\nenabled = true\nperiod = \"3s\"\nmargin = 0\nat_once = 2\n"
+      "load_file = \"/run/load\"\n",
+      "s");
+  BOOST_REQUIRE(read.ok());
+  const BalanceSettings& balance = read->balance;
+  BOOST_TEST(balance.enabled);
+  BOOST_TEST(balance.period.count() == 3000);
+  BOOST_TEST(balance.options.margin == 0);
+  BOOST_TEST(balance.options.moves_at_once == 2u);
+  BOOST_TEST(balance.load_file == "/run/load");
+  // What a class does not say is as in the default one, wherever that stands.
+  const driver::JobClass& night = balance.classes.at("night");
+  BOOST_TEST(night.loadsched == 0.5);
+  BOOST_TEST(night.loadcheckpoint == 2);
+  BOOST_TEST(night.loadstop == 9);
+  BOOST_TEST(night.minimum_stay.count() == 60);
+  BOOST_TEST((night.restartmode == driver::Mode::kNone));
+  BOOST_TEST((balance.classes.at("default").restartmode == driver::Mode::kUser));
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_in_classes_are_named_by_line) {
+  const std::pair<const char*, std::vector<const char*>> mistakes[] = {
+      {"[class.x]\nloadshed = 1\n", {"s, line 2", "no setting 'loadshed'"}},
+      {"\n[class.x]\nloadsched = 2\n", {"s, line 2", "class x", "loadsched"}},
+      {"[class.x]\nloadstop = 1.5\n", {"s, line 1", "loadcheckpoint must be below loadstop"}},
+      {"[class.x]\ncheckpointmode = 1\n", {"s, line 2", "checkpointmode 1", "kernel"}},
+      {"[class.x]\nrestartmode = 1\n", {"s, line 2", "restartmode 1", "kernel"}},
+      {"[class.x]\ncheckpointmode = 3\n", {"s, line 2", "from 0 to 2"}},
+      {"[class.x]\nloadsched = \"1\"\n", {"s, line 2", "loadsched must be a number"}},
+      {"[class.x]\nloadsched = -1\n", {"s, line 2", "not negative"}},
+      {"[class.x]\nloadstop = inf\n", {"s, line 2"}},
+      {"[class.x]\nminimum_stay = 5\n", {"s, line 2", "minimum_stay"}},
+      {"[class.\"a b\"]\n", {"s, line 1", "a b"}},
+      {"[class]\nx = 1\n", {"s, line 2", "section"}},
+      {"[balance]\nenabled = 1\n", {"s, line 2", "true or false"}},
+      {"[balance]\nload_file = \"load\"\n", {"s, line 2", "absolute"}},
+  };
+  for (const auto& [text, words] : mistakes) {
+    const Result<Settings> read = parse_settings(text, "s");
+    BOOST_REQUIRE(!read.ok());
+    for (const char* word : words) BOOST_TEST(says(read.error(), word), read.error().text());
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

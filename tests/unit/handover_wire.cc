@@ -1,5 +1,6 @@
 // Messages of a hand-over: what is said arrives, and what a peer must not say is refused.
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <random>
 
 #include "driver/handover/wire.h"
@@ -20,7 +21,7 @@ wire::Message valid(Message::Kind kind) {
     needs.set_user("jane");
     needs.set_image_format(1);
     needs.set_memory_bytes(1 << 30);
-    needs.add_paths("/usr/bin/prog\xff");  // not UTF-8, and a proper path
+    needs.add_needed()->set_path("/usr/bin/prog\xff");  // not UTF-8, and a proper path
   }
   if (message.has_sealed()) {
     message.mutable_sealed()->set_image_bytes(1000);
@@ -117,16 +118,32 @@ BOOST_AUTO_TEST_CASE(needs) {
     expect_refused(message, reason);
   };
   refused("the user's name is not a file name", [](auto& needs) { needs.set_user("../root"); });
+  refused("the job's class holds control characters",
+          [](auto& needs) { needs.set_job_class("a\nb"); });
+  refused("its load is impossible", [](auto& needs) { needs.set_tasks(-1); });
+  refused("its load is impossible", [](auto& needs) { needs.set_tasks(NAN); });
   refused("the image has no format", [](auto& needs) { needs.set_image_format(0); });
   refused("the job is impossibly large", [](auto& needs) { needs.set_memory_bytes(~0ull); });
   refused("the job is impossibly large", [](auto& needs) { needs.set_image_bytes(~0ull); });
   refused("the host's description is too large",
           [](auto& needs) { needs.set_host(std::string(70000, 'x')); });
-  refused("a path is not absolute, or too long", [](auto& needs) { needs.add_paths("tmp"); });
   refused("a path is not absolute, or too long",
-          [](auto& needs) { needs.add_paths(std::string("/a\0b", 4)); });
+          [](auto& needs) { needs.add_needed()->set_path("tmp"); });
+  refused("a path is not absolute, or too long",
+          [](auto& needs) { needs.add_needed()->set_path(std::string("/a\0b", 4)); });
   refused("too many paths", [](auto& needs) {
-    for (int i = 0; i < kMostPaths + 1; ++i) needs.add_paths("/");
+    for (int i = 0; i < kMostPaths + 1; ++i) needs.add_needed()->set_path("/");
+  });
+  const auto map = [](auto& needs, const std::string& from, const std::string& to) {
+    auto& added = *needs.mutable_files()->add_maps();
+    added.set_from(from);
+    added.set_to(to);
+  };
+  refused("a path is not absolute, or too long", [&](auto& needs) { map(needs, "/old", "new"); });
+  refused("a path is not absolute, or too long", [&](auto& needs) { map(needs, "", "/new"); });
+  refused("a path that is mapped holds a '='", [&](auto& needs) { map(needs, "/a=b", "/new"); });
+  refused("too many paths are to be elsewhere", [&](auto& needs) {
+    for (int i = 0; i < kMostMaps + 1; ++i) map(needs, "/old", "/new");
   });
 }
 

@@ -47,6 +47,14 @@ BOOST_AUTO_TEST_CASE(compression) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(classes) {
+  for (const char* text : {"default", "night-2", "A.b_c"})
+    BOOST_TEST(*parse_job_class(text) == text);
+  for (const std::string& text : {std::string(), std::string("a b"), std::string("a/b"),
+                                  std::string(33, 'x'), std::string("\n")})
+    BOOST_TEST(!parse_job_class(text).ok(), text);
+}
+
 BOOST_AUTO_TEST_CASE(signals) {
   BOOST_TEST(*parse_signal("SIGUSR2") == SIGUSR2);
   BOOST_TEST(*parse_signal("usr1") == SIGUSR1);

@@ -1,6 +1,5 @@
 // Decisions of load balancing, one rule each.
 #include <boost/test/unit_test.hpp>
-
 #include <set>
 
 #include "driver/policy/balance.h"
@@ -98,6 +97,53 @@ BOOST_AUTO_TEST_CASE(pinned_jobs_and_classes_without_checkpoints_stay) {
   expect_nothing();
   classes.clear();
   expect_nothing();
+}
+
+BOOST_AUTO_TEST_CASE(a_job_that_does_nothing_stays) {
+  for (JobView& one : jobs) one.tasks = 0;
+  expect_nothing();
+  jobs[1].tasks = 0.2;
+  BOOST_TEST(decide()[0].job == "b");
+}
+
+BOOST_AUTO_TEST_CASE(it_can_be_said_why_a_job_stays) {
+  const auto why = [&] {
+    return why_it_stays({self, jobs, peers, classes, kNow, 1, under_way}, jobs[0], options);
+  };
+  const auto says = [](const std::string& line, const char* what) {
+    return line.find(what) != line.npos;
+  };
+  BOOST_TEST(says(why(), "at_once"));  // it is what would move
+  peers.erase(peers.begin());
+  BOOST_TEST(why() == "no host takes it: host busy has a load of 1.40, not below 1.00");
+  peers = {host("near", 1.1)};
+  self.load = 1.5;
+  classes["batch"].loadsched = 1.2;
+  BOOST_TEST(why() == "no host takes it: host near has a load of 1.10, too little below that here");
+  peers.clear();
+  BOOST_TEST(why() == "there is no other host");
+  jobs[0].arrived = kNow - seconds(7);
+  BOOST_TEST(says(why(), "7 s ago, and the minimum stay is 300 s"));
+  jobs[0].tasks = 0;
+  BOOST_TEST(says(why(), "does not load"));
+  self.load = 1.2;
+  BOOST_TEST(why() == "load 1.20 here is below loadcheckpoint 1.50 of class batch");
+  classes["batch"].checkpointmode = Mode::kNone;
+  BOOST_TEST(why() == "its class batch has checkpointmode 0");
+  classes.clear();
+  BOOST_TEST(why() == "its class batch is not in ckd.toml");
+}
+
+BOOST_AUTO_TEST_CASE(it_can_be_said_why_no_host_takes_a_job) {
+  peers = {host("old", 0.1), host("drained", 0.1), host("near", 0.9)};
+  peers[0].told = kNow - seconds(61);
+  peers[1].draining = true;
+  classes["batch"].loadsched = 0.5;
+  BOOST_TEST(why_no_host(job("x"), peers, classes, kNow) ==
+             "no host takes it: host old does not answer; host drained is being drained; "
+             "host near has a load of 0.90, not below 0.50");
+  for (int i = 0; i < 7; ++i) peers.push_back(peers[0]);
+  BOOST_TEST(why_no_host(job("x"), peers, classes, kNow).ends_with("; and 6 more"));
 }
 
 BOOST_AUTO_TEST_CASE(moves_at_once_are_limited) {

@@ -3,6 +3,7 @@
 #include "tools/cli.h"
 #include "tools/print.h"
 #include "tools/progress_bar.h"
+#include "tools/top_view.h"
 
 using namespace ck::tools;
 using std::chrono::milliseconds;
@@ -64,6 +65,33 @@ BOOST_AUTO_TEST_CASE(progress) {
   BOOST_TEST(progress_line("w", 5, 3, milliseconds(1), 200).find("100%") != std::string::npos);
   BOOST_TEST(progress_line("write", 1, 2, milliseconds(1), 10).size() == 9u);
   BOOST_TEST(progress_line("write", 1, 2, milliseconds(1), 0).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_view_fits_its_screen) {
+  TopView view;
+  view.time = "now";
+  view.hosts = {{"HOST", "STATE"}, {"a", "up"}, {"b", "drained"}};
+  view.jobs = {{"HOST", "NAME"}};
+  for (int i = 0; i < 50; ++i) view.jobs.push_back({"a", "job-" + std::to_string(i)});
+  auto lines = top_lines(view, 80, 24);
+  BOOST_TEST(lines.size() == 24u);
+  BOOST_TEST(lines[0] == "ckpt top  now  2 hosts, 50 jobs of yours");
+  BOOST_TEST(lines[3] == "b     drained");
+  BOOST_TEST(lines[4] == "");
+  BOOST_TEST(lines[22] == "... 34 more");
+  BOOST_TEST(lines[23] == "q: quit");
+  for (unsigned rows = 0; rows < 60; ++rows) {
+    for (unsigned columns : {1u, 7u, 200u}) {
+      lines = top_lines(view, columns, rows);
+      BOOST_TEST(lines.size() <= rows);
+      for (const std::string& line : lines) BOOST_TEST(line.size() <= columns);
+    }
+  }
+  BOOST_TEST(top_lines(view, 80, 100).size() == 57u);
+  view.trouble = "ckd does not answer";
+  BOOST_TEST(top_lines(view, 80, 24).back() == view.trouble);
+  view.time = "\xc3\xa4\xc3\xa4";  // two characters
+  BOOST_TEST(top_lines(view, 11, 24)[0] == "ckpt top  \xc3\xa4");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

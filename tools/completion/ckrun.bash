@@ -55,7 +55,7 @@ _ckrun_option_value()
         --peers-from) mapfile -t COMPREPLY < <(compgen -W 'gridengine slurm' -- "$current") ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$current") ;;
         --valid) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d' -- "$current") ;;
-        --host | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
+        --host | --class | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -80,7 +80,7 @@ _ckrun()
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
-            --threads --timeout --tcp --stop-exit --pty --no-pty --max-threads --keep-hostname --allow-uncontrolled --help --version' -- "$current")
+            --threads --timeout --tcp --stop-exit --pty --no-pty --max-threads --class --keep-hostname --allow-uncontrolled --help --version' -- "$current")
     else
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
@@ -91,7 +91,7 @@ _ckrun()
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
-    local subcommands='save unhold restart attach detach ls inspect verify rm check hosts migrate resolve'
+    local subcommands='save unhold restart attach detach ls inspect verify rm check hosts migrate drain undrain top resolve'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
     done
@@ -101,13 +101,16 @@ _ckpt()
         case $sub in
             save) options+=' --stop --hold --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
             unhold) options+=' --end --counter --moved-to' ;;
-            restart) options+=' --as --pids --rollback-files --force --hold --counter --threads --interval --keep --redraw -s
+            restart) options+=' --as --pids --rollback-files --map --force --hold --counter --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
             attach) options+=' --redraw' ;;
             ls) options+=' --json --all-hosts' ;;
             check) options+=' --json' ;;
             hosts | resolve) options='--json --help' ;;
-            migrate) options+=' --bandwidth --json' ;;
+            migrate) options+=' --auto --files --bandwidth --json' ;;
+            drain) options='--json --help' ;;
+            undrain) options='--help' ;;
+            top) options='--interval --once --json --help' ;;
             inspect) options+=' --mappings --json' ;;
             verify) options+=' --threads --json' ;;
             rm) options+=' --force' ;;

@@ -20,6 +20,9 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   sendfile on; tcp_nopush on; keepalive_requests 100;
+  # Not a part of what comes at once, 32768 bytes: where buffers are just full when all that has come
+  # is read, nginx 1.22 has no timer, and an old worker takes that for the end of its work.
+  proxy_buffer_size 5k; proxy_buffers 8 5k;
   server {{
     listen 127.0.0.1:{port} {listen};
     location / {{ root {folder}/pages; }}
