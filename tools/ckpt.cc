@@ -69,6 +69,7 @@ int run(std::vector<std::string> args) {
   declare_check(app, action);
   declare_attach(app, action);
   declare_detach(app, action);
+  declare_serve_terminal(app, action);
   declare_hosts(app, action);
   declare_migrate(app, action);
   declare_drain(app, action);

@@ -21,6 +21,7 @@ void declare_verify(CLI::App& app, Action& action);
 void declare_rm(CLI::App& app, Action& action);
 void declare_check(CLI::App& app, Action& action);
 void declare_attach(CLI::App& app, Action& action);
+void declare_serve_terminal(CLI::App& app, Action& action);
 void declare_detach(CLI::App& app, Action& action);
 void declare_hosts(CLI::App& app, Action& action);
 void declare_migrate(CLI::App& app, Action& action);

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "driver/terminal/terminal_server.h"
 #include "runtime/job/names.h"
 #include "runtime/job/run_job.h"
 #include "tools/ckpt.h"
@@ -16,6 +17,7 @@ namespace {
 struct Options {
   job::RestartRequest request;
   std::string dir;
+  bool serves = false;  // its terminal, to a user at another host
 };
 
 Result<restore::PidsMode> parse_pids(std::string_view text) {
@@ -42,6 +44,15 @@ Result<int> restart(Options& options) {
   options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
     return follow_moved(kCkpt, job.id, job.name, host, status);
   };
+  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
+    return terminal_elsewhere(job, host, status);
+  };
+  if (options.serves) {
+    options.request.serve_terminal = [folder = options.request.jobs_folder](UniqueFd connection,
+                                                                            RealPid keeper) {
+      return driver::terminal::serve_terminal({std::move(connection), keeper, folder, {}});
+    };
+  }
   return job::restart_job(options.request);
 }
 
@@ -69,6 +80,7 @@ void declare_restart(CLI::App& app, Action& action) {
       ->type_name("N")
       ->excludes(hold);
   sub->add_option("--ready-fd", request.ready_fd)->group("");
+  sub->add_flag("--serve-terminal", options->serves)->group("");
   add_parsed(*sub, "--threads", request.threads, number_between(0, 1024), "N",
              "Threads that read and decompress (default: one a core)");
   add_parsed(*sub, "--interval", request.interval, job::parse_duration, "TIME",

@@ -133,6 +133,9 @@ int run(const std::vector<std::string>& args) {
   options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
     return follow_moved(kTool, job.id, job.name, host, status);
   };
+  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
+    return terminal_elsewhere(job, host, status);
+  };
   Result<int> status = job::start_job(options.request);
   return status.ok() ? *status : fail(kTool, status.error());
 }

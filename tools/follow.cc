@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "driver/client/client.h"
+#include "driver/client/daemon_caller.h"
+#include "driver/terminal/remote_terminal.h"
 
 namespace ck::tools {
 namespace {
@@ -71,6 +73,37 @@ int follow_moved(const char* tool, const std::string& job_id, const std::string&
     }
     std::this_thread::sleep_for(kPause);
   }
+}
+
+namespace {
+
+Result<std::unique_ptr<driver::terminal::RemoteTerminal>> remote_terminal(const job::JobInfo& job,
+                                                                          const std::string& host,
+                                                                          int otherwise,
+                                                                          bool moves) {
+  driver::terminal::RemotePlan plan;
+  plan.place = {job.id, host, 0};
+  plan.name = job.name;
+  plan.otherwise = otherwise;
+  plan.moves = moves;
+  return driver::terminal::RemoteTerminal::make(std::move(plan), client::make_daemon_caller());
+}
+
+}  // namespace
+
+std::unique_ptr<job::JobTerminal> terminal_elsewhere(const job::JobInfo& job,
+                                                     const std::string& host, int otherwise) {
+  auto terminal = remote_terminal(job, host, otherwise, true);
+  return terminal.ok() ? *std::move(terminal) : nullptr;
+}
+
+Result<int> attach_elsewhere(const job::JobInfo& job, const std::string& host, job::Redraw how) {
+  job::ClientOptions options;
+  options.tool = "ckpt";
+  options.job = CK_TRY(remote_terminal(job, host, 1, false));
+  options.redraw = true;
+  options.how = how;
+  return CK_TRY(run_terminal_client(std::move(options))).status;
 }
 
 }  // namespace ck::tools

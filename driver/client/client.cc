@@ -8,7 +8,6 @@
 
 #include "driver/client/socket_path.h"
 #include "driver/protocol/frame.h"
-#include "runtime/base/unique_fd.h"
 
 namespace ck::client {
 namespace {
@@ -36,15 +35,6 @@ Result<UniqueFd> connect_to(const std::string& path) {
   }
   CK_TRY(check_server(fd.get(), path));
   return fd;
-}
-
-Result<UniqueFd> connect_to_any() {
-  for (const std::string& path : sockets_to_try()) {
-    Result<UniqueFd> fd = connect_to(path);
-    bool absent = !fd.ok() && (fd.error().errnum == ENOENT || fd.error().errnum == ECONNREFUSED);
-    if (!absent) return fd;
-  }
-  return make_error(ErrorKind::kNotFound, "no ckd runs on this host", "start ckd");
 }
 
 // The daemon's socket, and what ends the waiting for it.
@@ -91,11 +81,20 @@ Status receive_all(Connection daemon, char* into, std::size_t size, Clock::time_
 
 }  // namespace
 
+Result<UniqueFd> connect_to_daemon() {
+  for (const std::string& path : sockets_to_try()) {
+    Result<UniqueFd> fd = connect_to(path);
+    bool absent = !fd.ok() && (fd.error().errnum == ENOENT || fd.error().errnum == ECONNREFUSED);
+    if (!absent) return fd;
+  }
+  return make_error(ErrorKind::kNotFound, "no ckd runs on this host", "start ckd");
+}
+
 Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest request,
                                                 std::chrono::milliseconds patience,
                                                 const OnProgress& on_progress, int cancel) {
   request.set_version(protocol::kControlVersion);
-  UniqueFd fd = CK_TRY(connect_to_any());
+  UniqueFd fd = CK_TRY(connect_to_daemon());
   const Connection daemon{fd.get(), cancel};
   CK_TRY(send_all(daemon, CK_TRY(protocol::make_frame(request)), Clock::now() + patience));
   for (;;) {

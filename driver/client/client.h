@@ -6,6 +6,7 @@
 
 #include "driver/protocol/control.pb.h"
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 
 namespace ck::client {
 
@@ -18,5 +19,8 @@ Result<protocol::wire::ControlReply> ask_daemon(protocol::wire::ControlRequest r
                                                 std::chrono::milliseconds patience,
                                                 const OnProgress& on_progress = {},
                                                 int cancel = -1);
+
+// A connection to it; failures as above.
+Result<UniqueFd> connect_to_daemon();
 
 }  // namespace ck::client

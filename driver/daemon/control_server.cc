@@ -11,6 +11,7 @@
 #include "driver/daemon/handovers.h"
 #include "driver/daemon/peers_ask.h"
 #include "driver/daemon/spawn.h"
+#include "driver/daemon/terminals.h"
 #include "driver/daemon/users.h"
 #include "driver/protocol/frame.h"
 
@@ -29,6 +30,7 @@ constexpr unsigned kMostOfUser = 16;  // so that one user cannot keep the others
 struct Sessions {
   unsigned all = 0;
   std::map<uid_t, unsigned> by_user;
+  unsigned terminals = 0;  // not among the above: they last
 };
 
 Result<uid_t> user_of(int fd) {
@@ -195,29 +197,56 @@ Task<Result<ControlReply>> answer(State& state, std::shared_ptr<LocalChannel> ch
     case ControlRequest::kHandovers:
     case ControlRequest::kResolve:
       co_return resolve(state, user, request);
+    case ControlRequest::kTerminal:
     case ControlRequest::KIND_NOT_SET:
       co_return make_error(ErrorKind::kBug, "a request without a kind was not refused");
   }
   co_return reply;
 }
 
-Task<Result<ControlReply>> read_and_answer(State& state, std::shared_ptr<LocalChannel> channel,
-                                           uid_t user) {
-  CK_CO_TRY(std::string bytes, co_await channel->receive(kLongestRequest, kPatience, kPatience));
-  CK_CO_TRY(ControlRequest request, protocol::parse_control_request(bytes));
-  co_return co_await answer(state, channel, user, std::move(request));
+Task<Status> send_reply(LocalChannel& channel, const Result<ControlReply>& reply) {
+  ControlReply message;
+  if (reply.ok()) {
+    message = *reply;
+  } else {
+    *message.mutable_error() = protocol::refusal_of(reply.error());
+  }
+  CK_CO_TRY(std::string frame, protocol::make_frame(message, protocol::kLongestControlReply));
+  co_return co_await channel.send(std::move(frame), kPatience);
+}
+
+// The connection is the terminal's after the reply.
+Task<void> serve_terminal(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
+                          protocol::wire::TerminalRequest request,
+                          std::shared_ptr<Sessions> sessions, std::shared_ptr<void> counted) {
+  auto call = co_await call_terminal(state, user_name(user), std::move(request),
+                                     channel->stream().native_handle());
+  if (call.ok() && call->peer && sessions->terminals >= kMostTerminals)
+    call = make_error(ErrorKind::kTryAgain, "too many terminals of other hosts are open");
+  Result<ControlReply> reply = call.ok() ? Result<ControlReply>(call->reply) : call.error();
+  const Status sent = co_await send_reply(*channel, reply);
+  if (!sent.ok() || !call.ok() || !call->peer) co_return;
+  counted.reset();
+  ++sessions->terminals;
+  (void)co_await pump(*std::move(call->peer), std::move(channel->stream()), kTerminalLimits);
+  --sessions->terminals;
 }
 
 Task<void> serve_one(State& state, std::shared_ptr<LocalChannel> channel, uid_t user,
-                     [[maybe_unused]] std::shared_ptr<void> counted) {
-  Result<ControlReply> reply = co_await read_and_answer(state, channel, user);
-  if (!reply.ok()) {
-    ControlReply refusal;
-    *refusal.mutable_error() = protocol::refusal_of(reply.error());
-    reply = std::move(refusal);
+                     std::shared_ptr<Sessions> sessions, std::shared_ptr<void> counted) {
+  auto bytes = co_await channel->receive(kLongestRequest, kPatience, kPatience);
+  Result<ControlRequest> request =
+      bytes.ok() ? protocol::parse_control_request(*bytes) : Result<ControlRequest>(bytes.error());
+  if (!request.ok()) {
+    Result<ControlReply> refusal(request.error());
+    (void)co_await send_reply(*channel, refusal);
+  } else if (request->has_terminal()) {
+    co_await serve_terminal(state, channel, user, request->terminal(), std::move(sessions),
+                            std::move(counted));
+  } else {
+    Result<ControlReply> reply = co_await answer(state, channel, user, *request);
+    (void)co_await send_reply(*channel, reply);
   }
-  Result<std::string> frame = protocol::make_frame(*reply, protocol::kLongestControlReply);
-  if (frame.ok()) (void)co_await channel->send(*std::move(frame), kPatience);
 }
 
 }  // namespace
@@ -246,7 +275,8 @@ Task<void> serve_control(State& state, asio::local::stream_protocol::acceptor& a
       if (--sessions->by_user[user] == 0) sessions->by_user.erase(user);
     });
     auto channel = std::make_shared<LocalChannel>(std::move(socket));
-    spawn(acceptor.get_executor(), serve_one(state, std::move(channel), *user, std::move(counted)));
+    spawn(acceptor.get_executor(),
+          serve_one(state, std::move(channel), *user, sessions, std::move(counted)));
   }
 }
 

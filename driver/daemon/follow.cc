@@ -47,6 +47,20 @@ std::optional<FollowReply> end_of(std::string_view state, const std::string& hos
 
 }  // namespace
 
+Task<Result<Whereabouts>> look_for_job(State& state, std::string user, std::string job,
+                                       std::string host) {
+  CK_CO_TRY(JobList jobs, co_await jobs_at(state, host, user));
+  Whereabouts found;
+  for (const protocol::wire::JobRecord& record : jobs.jobs()) {
+    if (record.id() != job) continue;
+    found.known = true;
+    found.end = end_of(record.state(), host);
+    if (record.state().starts_with(kElsewhere))
+      found.went_on = record.state().substr(kElsewhere.size());
+  }
+  co_return found;
+}
+
 Task<Result<FollowReply>> follow_job(State& state, std::string user,
                                      protocol::wire::FollowRequest request,
                                      std::function<void(const std::string& host)> tell,
@@ -54,20 +68,13 @@ Task<Result<FollowReply>> follow_job(State& state, std::string user,
   asio::steady_timer pause(co_await asio::this_coro::executor);
   std::string host = request.host();
   for (;;) {
-    Result<JobList> jobs = co_await jobs_at(state, host, user);
+    Result<Whereabouts> found = co_await look_for_job(state, user, request.job(), host);
     tell(host);
-    bool went_on = false;
-    if (jobs.ok()) {
-      for (const protocol::wire::JobRecord& job : jobs->jobs()) {
-        if (job.id() != request.job()) continue;
-        if (auto end = end_of(job.state(), host)) co_return *end;
-        went_on = job.state().starts_with(kElsewhere);
-        if (went_on) host = job.state().substr(kElsewhere.size());
-        break;
-      }
-    } else if (jobs.error().kind == ErrorKind::kNotFound) {
-      co_return std::move(jobs).error();  // no peer any more
-    }
+    if (!found.ok() && found.error().kind == ErrorKind::kNotFound)
+      co_return std::move(found).error();  // no peer any more
+    if (found.ok() && found->end) co_return *found->end;
+    const bool went_on = found.ok() && !found->went_on.empty();
+    if (went_on) host = found->went_on;
     if (cancelled()) co_return make_error(ErrorKind::kTryAgain, "nobody waits for it");
     if (went_on) continue;
     pause.expires_after(state.configuration().settings.migration.retry);

@@ -2,12 +2,22 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "driver/daemon/state.h"
 #include "driver/protocol/control.pb.h"
 
 namespace ck::daemon {
+
+// What a host says of a job.
+struct Whereabouts {
+  bool known = false;
+  std::optional<protocol::wire::FollowReply> end;
+  std::string went_on;  // to that host; empty: it did not
+};
+Task<Result<Whereabouts>> look_for_job(State& state, std::string user, std::string job,
+                                       std::string host);
 
 // Asks host after host now and then, until the job has ended or `cancelled` says so. A host that
 // does not answer is asked again. `tell` is told after each question where it is looked for.

@@ -4,6 +4,7 @@
 #include "driver/daemon/handovers.h"
 #include "driver/daemon/peer_requests.h"
 #include "driver/daemon/spawn.h"
+#include "driver/daemon/terminals.h"
 #include "driver/protocol/frame.h"
 
 namespace ck::daemon {
@@ -54,8 +55,20 @@ struct PeerServer::Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session() {
-    if (--sessions->by_address[address] == 0) sessions->by_address.erase(address);
+    if (is_terminal)
+      --sessions->terminals;
+    else
+      leave_address();
     sessions->all.erase(this);
+  }
+  void leave_address() {
+    if (--sessions->by_address[address] == 0) sessions->by_address.erase(address);
+  }
+  // It lasts, and does not keep its host's other connections out.
+  void become_terminal() {
+    leave_address();
+    is_terminal = true;
+    ++sessions->terminals;
   }
 
   std::shared_ptr<Sessions> sessions;
@@ -64,6 +77,7 @@ struct PeerServer::Session {
   asio::ip::address address;
   std::uint64_t number;
   Identity identity;
+  bool is_terminal = false;
 };
 
 bool PeerServer::over_limit(const asio::ip::address& address) const {
@@ -186,12 +200,18 @@ Task<Status> PeerServer::answer_next(Session& session, bool& ended) {
   if (ended) co_return Status();
   CK_CO_TRY(PeerMessage question, protocol::parse_peer_message(bytes));
   const bool member = session.identity.kind == Identity::Kind::kMember;
+  if (question.has_terminal_open() && member)
+    co_return co_await take_terminal(session, question.terminal_open(), ended);
   if (question.has_transfer_open() && member) {
     ended = true;
     co_return co_await take_transfer(session, question.transfer_open().handover());
   }
   Result<PeerMessage> answer =
       co_await answer_peer(state_, session.identity, session.number, std::move(question));
+  co_return co_await send_answer(session, std::move(answer));
+}
+
+Task<Status> PeerServer::send_answer(Session& session, Result<PeerMessage> answer) {
   if (!answer.ok()) {
     log_info("question refused", {{"peer", session.peer},
                                   {"host", session.identity.name},
@@ -201,7 +221,29 @@ Task<Status> PeerServer::answer_next(Session& session, bool& ended) {
     answer = std::move(refusal);
   }
   CK_CO_TRY(std::string frame, protocol::make_frame(*answer));
-  co_return co_await session.channel.send(std::move(frame), patience);
+  co_return co_await session.channel.send(std::move(frame),
+                                          state_.configuration().settings.answer_timeout);
+}
+
+// The connection is the terminal's from now on.
+Task<Status> PeerServer::take_terminal(Session& session, protocol::wire::TerminalOpen wish,
+                                       bool& ended) {
+  Result<PeerMessage> answer = PeerMessage();
+  answer->mutable_terminal_ready();
+  if (sessions_->terminals >= kMostTerminals) {
+    answer = make_error(ErrorKind::kTryAgain, "too many terminals are open there");
+    co_return co_await send_answer(session, answer);
+  }
+  auto local = co_await open_terminal(state_, std::move(wish));
+  if (!local.ok()) {
+    answer = local.error();
+    co_return co_await send_answer(session, answer);
+  }
+  CK_CO_CHECK(co_await send_answer(session, answer));
+  ended = true;
+  session.become_terminal();
+  (void)co_await pump(std::move(session.channel), *std::move(local), kTerminalLimits);
+  co_return Status();
 }
 
 }  // namespace ck::daemon

@@ -8,6 +8,7 @@
 
 #include "driver/daemon/channel.h"
 #include "driver/daemon/state.h"
+#include "driver/protocol/peer.pb.h"
 
 namespace ck::daemon {
 
@@ -28,11 +29,14 @@ class PeerServer {
     std::map<asio::ip::address, unsigned> by_address;
     std::set<Session*> all;
     std::uint64_t last_number = 0;
+    unsigned terminals = 0;
   };
   Task<void> serve_one(std::shared_ptr<Session> session);
   Task<Status> handshake(Session& session);
   Task<Status> exchange_hellos(Session& session);
   Task<Status> take_transfer(Session& session, const std::string& handover);
+  Task<Status> take_terminal(Session& session, protocol::wire::TerminalOpen wish, bool& ended);
+  Task<Status> send_answer(Session& session, Result<protocol::wire::PeerMessage> answer);
   Task<Status> answer_next(Session& session, bool& ended);
   bool over_limit(const asio::ip::address& address) const;
 

@@ -122,9 +122,10 @@ Result<std::string> run_ckpt(const std::vector<std::string>& arguments) {
   return failure(arguments, status, std::move(trouble));
 }
 
-Status start_restart(const std::vector<std::string>& arguments, const std::string& log) {
+Status start_ckpt(const std::string& subcommand, const std::vector<std::string>& arguments,
+                  const std::string& log) {
   const std::string path = CK_TRY(ckpt_path());
-  std::vector<std::string> words{"restart", "--ready-fd", std::to_string(kReadyFd)};
+  std::vector<std::string> words{subcommand, "--ready-fd", std::to_string(kReadyFd)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   UniqueFd file(::open(log.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return sys_error("open " + log);
@@ -132,7 +133,7 @@ Status start_restart(const std::vector<std::string>& arguments, const std::strin
   Pipe ready = CK_TRY(make_pipe());
   UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const pid_t pid = ::fork();
-  if (pid < 0) return sys_error("start ckpt restart");
+  if (pid < 0) return sys_error("start ckpt " + subcommand);
   if (pid == 0) {
     ::setsid();
     execute(path, words, null.get(), file.get(), file.get(), ready.writing.get());

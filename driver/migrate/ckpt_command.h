@@ -12,8 +12,10 @@ namespace ck::driver::migrate {
 // Its standard output. What it says on standard error when it fails is the Error.
 Result<std::string> run_ckpt(const std::vector<std::string>& arguments);
 
-// Starts `ckpt restart ARGUMENTS`, which lives on by itself as the job's supervisor, and waits
-// until it says that the job runs (with --hold: is held). What it writes goes to `log`.
-Status start_restart(const std::vector<std::string>& arguments, const std::string& log);
+// Starts `ckpt SUBCOMMAND --ready-fd N ARGUMENTS`, which lives on by itself, and waits until it
+// says that it is ready: of a restart, that the job runs (with --hold: is held). What it writes
+// goes to `log`.
+Status start_ckpt(const std::string& subcommand, const std::vector<std::string>& arguments,
+                  const std::string& log);
 
 }  // namespace ck::driver::migrate

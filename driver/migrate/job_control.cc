@@ -70,10 +70,10 @@ std::vector<std::string> counter_option(std::uint64_t counter) {
 
 Status restart(const job::JobDir& job, const std::string& jobs_folder, const std::string& image,
                const std::vector<std::string>& options) {
-  std::vector<std::string> words{"--dir", jobs_folder};
+  std::vector<std::string> words{"--serve-terminal", "--dir", jobs_folder};
   add(words, options);
   words.push_back(image);
-  return start_restart(words, job.file("restart.log"));
+  return start_ckpt("restart", words, job.file("restart.log"));
 }
 
 Status stop(const job::JobDir& job, const std::string& jobs_folder) {

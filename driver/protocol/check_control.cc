@@ -75,6 +75,12 @@ Status check_follow(const wire::FollowRequest& request) {
   return check_host_name(request.host());
 }
 
+Status check_terminal(const wire::TerminalRequest& request) {
+  CK_TRY(check_text("terminal.job", request.job(), 64));
+  CK_TRY(check_process("terminal.server", request.server()));
+  return check_host_name(request.host());
+}
+
 Status check_resolve(const wire::ResolveRequest& request) {
   const std::string& how = request.how();
   CK_TRY(check_text("resolve.handover", request.handover(), 64));
@@ -91,6 +97,7 @@ Status check(const wire::ControlRequest& request) {
   }
   if (request.has_migrate()) return check_migrate(request.migrate());
   if (request.has_follow()) return check_follow(request.follow());
+  if (request.has_terminal()) return check_terminal(request.terminal());
   if (request.has_auto_migrate()) return check_auto(request.auto_migrate());
   if (request.has_drain()) return check_host_name(request.drain().host());
   if (request.has_resolve()) return check_resolve(request.resolve());
@@ -115,6 +122,8 @@ Status check(const wire::ControlReply& reply) {
       return check_handovers(reply.handovers());
     case wire::ControlReply::kFollow:
       return check_text("follow.host", reply.follow().host(), 64);
+    case wire::ControlReply::kTerminal:
+      return check_text("terminal.host", reply.terminal().host(), 64);
     case wire::ControlReply::kResolve:
       return check_text("resolve.text", reply.resolve().text(), 1024);
     case wire::ControlReply::kMoves:

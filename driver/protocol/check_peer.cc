@@ -55,9 +55,15 @@ Status check_answer(const wire::HandoverAnswer& answer) {
   return {};
 }
 
-Status check_user(std::string_view user) {
-  if (user.empty()) return bad_field("jobs_query.user", "is missing");
-  return check_text("jobs_query.user", user, 64);
+Status check_user(std::string_view field, std::string_view user) {
+  if (user.empty()) return bad_field(field, "is missing");
+  return check_text(field, user, 64);
+}
+
+Status check_terminal(const wire::TerminalOpen& open) {
+  CK_TRY(check_user("terminal_open.user", open.user()));
+  CK_TRY(check_process("terminal_open.server", open.server()));
+  return check_text("terminal_open.job", open.job(), 64);
 }
 
 }  // namespace
@@ -107,7 +113,7 @@ Status check(const wire::PeerMessage& message) {
     case wire::PeerMessage::kHostReport:
       return check_report(message.host_report());
     case wire::PeerMessage::kJobsQuery:
-      return check_user(message.jobs_query().user());
+      return check_user("jobs_query.user", message.jobs_query().user());
     case wire::PeerMessage::kJobList:
       return check_jobs(message.job_list());
     case wire::PeerMessage::kJoinRequest:
@@ -125,6 +131,9 @@ Status check(const wire::PeerMessage& message) {
     case wire::PeerMessage::kTransferOpen:
       return check_text("transfer_open.handover", message.transfer_open().handover(),
                         driver::handover::kIdBytes);
+    case wire::PeerMessage::kTerminalOpen:
+      return check_terminal(message.terminal_open());
+    case wire::PeerMessage::kTerminalReady:
     case wire::PeerMessage::kTransferReady:
     case wire::PeerMessage::kHostQuery:
     case wire::PeerMessage::kNewsQuery:

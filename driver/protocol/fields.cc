@@ -56,6 +56,11 @@ Status check_number(std::string_view field, double value) {
   return {};
 }
 
+Status check_process(std::string_view field, std::uint64_t id) {
+  constexpr std::uint64_t kMost = 1u << 22;  // PID_MAX_LIMIT of Linux
+  return id <= kMost ? Status() : bad_field(field, "is not a process id");
+}
+
 Status check_count(std::string_view field, int count, int most) {
   if (count > most) return bad_field(field, "has too many entries");
   return {};

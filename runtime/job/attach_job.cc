@@ -2,7 +2,7 @@
 
 #include "runtime/job/adopt_job.h"
 #include "runtime/job/find_job.h"
-#include "runtime/job/keeper_wire.h"
+#include "runtime/job/local_terminal.h"
 #include "runtime/job/run_parts.h"
 
 namespace ck::job {
@@ -36,7 +36,7 @@ Result<int> attach_job(const std::string& target, const std::string& jobs_folder
                       "attach it from another terminal");
   ClientOptions options;
   options.tool = "ckpt";
-  options.keeper = CK_TRY(keeper::connect(CK_TRY(keeper_of(job))));
+  options.job = std::make_unique<LocalTerminal>(CK_TRY(keeper::connect(CK_TRY(keeper_of(job)))));
   options.redraw = true;
   options.how = how;
   return CK_TRY(run_terminal_client(std::move(options))).status;

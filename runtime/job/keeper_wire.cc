@@ -45,25 +45,27 @@ bool is_friend(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == ::geteuid() || peer.uid == 0 || ::geteuid() == 0;
+  return peer.uid == ::geteuid() || peer.uid == 0;
 }
 
-Result<UniqueFd> connect(RealPid keeper) {
+Result<UniqueFd> connect(const std::string& name, const std::string& what) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return sys_error("create a socket");
   socklen_t size = 0;
-  const sockaddr_un address =
-      socket_address(socket_name(CK_TRY(this_host()).pid_namespace, keeper), &size);
+  const sockaddr_un address = socket_address(name, &size);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
     if (errno == ECONNREFUSED || errno == ENOENT)
-      return make_error(ErrorKind::kNotFound,
-                        "process " + to_string(keeper) + " keeps no job's terminal");
-    return sys_error("connect to process " + to_string(keeper));
+      return make_error(ErrorKind::kNotFound, "there is no longer " + what);
+    return sys_error("connect to " + what);
   }
-  if (!is_friend(fd.get()))
-    return make_error(ErrorKind::kPermission,
-                      "the terminal of process " + to_string(keeper) + " is another user's");
+  if (::geteuid() != 0 && !is_friend(fd.get()))
+    return make_error(ErrorKind::kPermission, "there is " + what + " of another user");
   return fd;
+}
+
+Result<UniqueFd> connect(RealPid keeper) {
+  return connect(socket_name(CK_TRY(this_host()).pid_namespace, keeper),
+                 "a job's terminal at process " + to_string(keeper));
 }
 
 Status send(int socket, Type type, std::int32_t value, const std::string& text,

@@ -47,6 +47,7 @@ enum class Type : std::uint32_t {
                 // reads, nothing more until kThaw
   kInput,       // text: what is queued; beside it a file of what is typed behind that
   kMasterOnly,  // answered with kMaster
+  kCaller,      // to a terminal's server (driver/terminal): beside it the way to its user; kDone
   kDetach,      // the client shall leave; answered with kDone. value: whether there was one
   kDone,
 };
@@ -65,6 +66,8 @@ std::string socket_name(std::uint64_t pid_namespace, RealPid keeper);
 Result<UniqueFd> listen(const std::string& name);
 // kNotFound, if there is no such keeper; kPermission, if it is another user's.
 Result<UniqueFd> connect(RealPid keeper);
+// The same for whatever listens on a socket of that name.
+Result<UniqueFd> connect(const std::string& socket_name, const std::string& what);
 // Whether the other end is this user's, or root's.
 bool is_friend(int socket);
 

@@ -12,6 +12,7 @@
 #include "runtime/job/host.h"
 #include "runtime/job/keeper.h"
 #include "runtime/job/keeper_wire.h"
+#include "runtime/job/local_terminal.h"
 #include "runtime/job/user_terminal.h"
 
 namespace ck::job {
@@ -39,7 +40,8 @@ Result<Made> make_terminal(const OwnTerminalPlan& plan, const UserTerminal& user
       keeper::listen(keeper::socket_name(CK_TRY(this_host()).pid_namespace, RealPid(::getpid()))));
   made.master = CK_TRY(open_master(plan.number));
   if (user) CK_TRY(terminal::set_modes(made.master.get(), *user.modes()));
-  CK_TRY(terminal::set_window(made.master.get(), user.window().value_or(kUsualWindow)));
+  CK_TRY(terminal::set_window(made.master.get(),
+                              user.window().value_or(plan.window.value_or(kUsualWindow))));
   made.slave = CK_TRY(terminal::open_slave(made.master.get(), O_RDWR));
   if (::ioctl(made.slave.get(), TIOCSCTTY, 0) != 0) return sys_error("take the job's terminal");
   return made;
@@ -104,8 +106,15 @@ Result<int> on_own_terminal(const OwnTerminalPlan& plan,
   }
   theirs.reset();
   UniqueFd(plan.for_supervisor).reset();
-  const ClientOutcome outcome = CK_TRY(
-      run_terminal_client({plan.tool, std::move(ours), plan.redraw, plan.how, plan.end_of_input}));
+  if (plan.serve) return CK_TRY(plan.serve(std::move(ours), RealPid(keeper))).status;
+  ClientOptions client;
+  client.tool = plan.tool;
+  client.job = std::make_unique<LocalTerminal>(std::move(ours));
+  client.redraw = plan.redraw;
+  client.how = plan.how;
+  client.end_of_input = plan.end_of_input;
+  client.elsewhere = plan.elsewhere;
+  const ClientOutcome outcome = CK_TRY(run_terminal_client(std::move(client)));
   if (outcome.ended) ::waitpid(keeper, nullptr, 0);
   return outcome.status;
 }

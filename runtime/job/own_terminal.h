@@ -10,6 +10,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 #include "runtime/job/terminal_client.h"
+#include "runtime/terminal/pty.h"
 
 namespace ck::job {
 
@@ -19,7 +20,11 @@ struct OwnTerminalPlan {
   bool redraw = false;             // the job has drawn its screen before
   Redraw how = Redraw::kAuto;
   bool end_of_input = false;
-  int for_supervisor = -1;  // a descriptor that the two others close
+  int for_supervisor = -1;                 // a descriptor that the two others close
+  std::optional<terminal::Window> window;  // that it has if the user's is not known
+  Elsewhere elsewhere;                     // may be empty
+  // Instead of the user's end: what the job was handed over for. May be empty.
+  std::function<Result<ClientOutcome>(UniqueFd connection, RealPid keeper)> serve;
 };
 
 // Returns twice. In the supervisor: what `supervise` returns, which is given the keeper's pid. In

@@ -44,4 +44,8 @@ void Relay::add(char byte) {
   if (end_ < kRoom) bytes_[end_++] = byte;
 }
 
+void Relay::add(const std::string& pending) {
+  for (const char byte : pending) add(byte);
+}
+
 }  // namespace ck::job

@@ -17,7 +17,8 @@ class Relay {
   // or either has failed; what had been read before is kept.
   bool read();
   bool write();
-  void add(char byte);  // after what waits; there is always room for a few
+  void add(char byte);                   // after what waits; there is always room for a few
+  void add(const std::string& pending);  // of another one, before anything is read
   std::string pending() const { return {bytes_.data() + begin_, end_ - begin_}; }
   void forget_pending() { begin_ = end_ = 0; }
   bool open() const { return open_; }

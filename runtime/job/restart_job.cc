@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "runtime/image/generations.h"
@@ -56,6 +57,14 @@ bool has_own_terminal(const image::Manifest& manifest) {
                      });
 }
 
+void take_plan(const image::TerminalRecord& record, OwnTerminalPlan& plan) {
+  plan.number = record.number();
+  terminal::Window window{};
+  if (record.window().size() != sizeof window) return;
+  std::memcpy(&window, record.window().data(), sizeof window);
+  if (window.ws_row != 0 && window.ws_col != 0) plan.window = window;
+}
+
 // In this process, or where the job has a terminal of its own in one behind it.
 Result<int> run_anywhere(const JobDir& job, std::unique_ptr<image::Reader> reader,
                          const RestartRequest& request, bool* restored) {
@@ -77,8 +86,10 @@ Result<int> run_anywhere(const JobDir& job, std::unique_ptr<image::Reader> reade
   plan.redraw = true;
   plan.how = request.redraw;
   plan.for_supervisor = request.ready_fd;
+  plan.elsewhere = terminal_if_moved(request.jobs_folder, request.terminal_of);
+  plan.serve = request.serve_terminal;
   for (const image::TerminalRecord& record : manifest.terminals())
-    if (record.place() == image::TerminalRecord::OWN) plan.number = record.number();
+    if (record.place() == image::TerminalRecord::OWN) take_plan(record, plan);
   bool here = true;  // the client leaves the job's folder to the supervisor
   Result<int> status = on_own_terminal(plan, [&](RealPid keeper) {
     here = false;

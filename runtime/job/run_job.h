@@ -19,9 +19,13 @@ namespace ck::job {
 inline constexpr unsigned kDefaultMaxThreads = 2048;
 inline constexpr unsigned kMostThreads = 100'000;
 
-// A job without a terminal of its own has moved to that host: what is known there may be waited for.
-// Called last of all, with the exit status that there is otherwise; returns the one to be.
+// A job without a terminal of its own has moved to that host: what is known there may be waited
+// for. Called last of all, with the exit status that there is otherwise; returns the one to be.
 using OnMoved = std::function<int(const JobInfo& job, const std::string& host, int status)>;
+
+// A job with a terminal of its own has moved to that host: its terminal there. `status` as above.
+using TerminalOf = std::function<std::unique_ptr<JobTerminal>(const JobInfo& job,
+                                                              const std::string& host, int status)>;
 
 struct StartRequest {
   std::string jobs_folder;
@@ -33,7 +37,8 @@ struct StartRequest {
   unsigned max_threads = kDefaultMaxThreads;
   // A terminal of its own for the job. Not said: if standard input and output are terminals.
   std::optional<bool> own_terminal;
-  OnMoved on_moved;  // may be empty
+  OnMoved on_moved;        // may be empty
+  TerminalOf terminal_of;  // may be empty
 };
 // The exit status for this process. process::preflight() has accepted the command.
 Result<int> start_job(const StartRequest& request);
@@ -62,7 +67,11 @@ struct RestartRequest {
   // and its children have it no longer. Close-on-exec. -1: none.
   int ready_fd = -1;
   image::Progress* progress = nullptr;
-  OnMoved on_moved;                   // may be empty
+  OnMoved on_moved;        // may be empty
+  TerminalOf terminal_of;  // may be empty
+  // Of a job with a terminal of its own that a hand-over starts: instead of a
+  // client on this process's streams. May be empty.
+  std::function<Result<ClientOutcome>(UniqueFd connection, RealPid keeper)> serve_terminal;
   std::function<void()> on_restored;  // the job is about to have the terminal; may be empty
 };
 Result<int> restart_job(const RestartRequest& request);

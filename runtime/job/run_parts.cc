@@ -51,6 +51,18 @@ std::string area_of_own_job() {
   return {};
 }
 
+Elsewhere terminal_if_moved(const std::string& jobs_folder, const TerminalOf& terminal_of) {
+  if (!terminal_of) return {};
+  return [jobs_folder, terminal_of](const std::string& name, int status) {
+    std::unique_ptr<JobTerminal> none;
+    const Result<JobDir> job = JobDir::find(jobs_folder, name);
+    if (!job.ok()) return none;
+    const Result<std::optional<Incarnation>> last = job->incarnation();
+    if (!last.ok() || !last->has_value() || !(*last)->is_move()) return none;
+    return terminal_of(job->info(), (*last)->host.name, status);
+  };
+}
+
 int status_if_moved(const JobDir& job, const OnMoved& on_moved, int status) {
   if (!on_moved) return status;
   const Result<std::optional<Incarnation>> last = job.incarnation();

@@ -85,6 +85,7 @@ Result<int> start_job(const StartRequest& request) {
   OwnTerminalPlan plan;
   plan.tool = "ckrun";
   plan.end_of_input = true;
+  plan.elsewhere = terminal_if_moved(request.jobs_folder, request.terminal_of);
   return on_own_terminal(plan, [&](RealPid keeper) { return start(request, keeper); });
 }
 

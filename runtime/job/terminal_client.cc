@@ -12,8 +12,8 @@
 #include <cstdio>
 #include <optional>
 #include <utility>
+#include <vector>
 
-#include "runtime/job/keeper_wire.h"
 #include "runtime/job/relay.h"
 #include "runtime/job/user_terminal.h"
 
@@ -59,6 +59,7 @@ class Client {
  public:
   explicit Client(ClientOptions options)
       : options_(std::move(options)),
+        job_(std::move(options_.job)),
         user_(UserTerminal::find()),
         input_end_(relay_end(0, O_RDONLY)),
         output_end_(relay_end(1, O_WRONLY)) {}
@@ -85,7 +86,7 @@ class Client {
       modes.assign(reinterpret_cast<const char*>(&*user_.modes()), sizeof(terminal::Modes));
       fds.push_back(user_.fd());
     }
-    return keeper::send(options_.keeper.get(), Type::kAttach, 0, modes, fds);
+    return job_->attach(modes, fds);
   }
 
   bool relays() const { return input_.has_value(); }
@@ -99,6 +100,7 @@ class Client {
       be_in_background();
     else if (!user_.is_raw())
       user_.make_raw();
+    user_.make_interruptible(foreground_ && job_->lost());
     if (foreground_ && !before) follow_window();
   }
 
@@ -108,35 +110,39 @@ class Client {
     user_.restore();
     if (::getsid(::getppid()) != ::getsid(0) || Clock::now() < look_at_readers_) return;
     look_at_readers_ = Clock::now() + kLookAtReaders;
-    (void)keeper::send(options_.keeper.get(), Type::kBackground, draws_screens() ? SIGTTOU : 0);
+    job_->say(Type::kBackground, job_->draws_screens() ? SIGTTOU : 0);
   }
 
   // Nobody had the slave open; somebody may again.
   void look_at_master() {
     if (!relays() || output_->open()) return;
-    pollfd look{master_.get(), POLLIN, 0};
+    pollfd look{job_->bytes(), POLLIN, 0};
     if (::poll(&look, 1, 0) >= 0 && (look.revents & POLLHUP) == 0) output_->reopen();
   }
 
   void poll_once() {
     look_at_master();
-    const bool types = relays() && foreground_ && !held_ && input_->wants_to_read();
+    const bool types =
+        relays() && foreground_ && !held_ && job_->connected() && input_->wants_to_read();
     const bool shows = relays() && output_->wants_to_read();
-    pollfd fds[] = {
-        {options_.keeper.get(), POLLIN, 0},
+    std::vector<pollfd> fds{
         {signals_.get(), POLLIN, 0},
         {types ? input_->from() : -1, POLLIN, 0},
         {relays() && !held_ && input_->wants_to_write() ? input_->to() : -1, POLLOUT, 0},
         {shows ? output_->from() : -1, POLLIN, 0},
         {relays() && output_->wants_to_write() ? output_->to() : -1, POLLOUT, 0},
     };
-    if (::poll(fds, std::size(fds), patience()) < 0 && errno != EINTR) return leave(1);
-    if (fds[5].revents != 0) show();
-    if (fds[4].revents != 0) read_output();
-    if (fds[3].revents != 0) type();
-    if (fds[2].revents != 0) read_input();
-    if (fds[1].revents != 0) take_signals();
-    if (fds[0].revents != 0) take_message();
+    const std::size_t own = fds.size();
+    job_->watch(fds);
+    if (::poll(fds.data(), fds.size(), patience()) < 0 && errno != EINTR) return leave(1);
+    job_->ready(std::span(fds).subspan(own));
+    // What is said may end the typing.
+    if (take_messages()) return;
+    if (fds[4].revents != 0) show();
+    if (fds[3].revents != 0) read_output();
+    if (fds[2].revents != 0) type();
+    if (fds[1].revents != 0) read_input();
+    if (fds[0].revents != 0) take_signals();
     if (drawing_ && Clock::now() >= *drawing_) end_redraw();
   }
 
@@ -148,6 +154,8 @@ class Client {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(*drawing_ - Clock::now());
       wait = std::max(left, std::chrono::milliseconds(0));
     }
+    const auto others = job_->patience();
+    if (others.count() >= 0 && (wait.count() < 0 || others < wait)) wait = others;
     return static_cast<int>(wait.count());
   }
 
@@ -176,9 +184,8 @@ class Client {
   }
 
   void type_end_of_input() {
-    const Result<terminal::Modes> modes = terminal::modes_of(master_.get());
-    if (!options_.end_of_input || !modes.ok() || (modes->c_lflag & ICANON) == 0) return;
-    input_->add(static_cast<char>(modes->c_cc[VEOF]));
+    const std::optional<char> end = job_->end_of_input();
+    if (options_.end_of_input && end) input_->add(*end);
   }
 
   void type() { (void)input_->write(); }
@@ -197,30 +204,49 @@ class Client {
         continue_program();
       else if (number == SIGHUP && info.ssi_code == SI_KERNEL)
         leave(kHungUp);
+      else if (!job_->connected())
+        take_signal_alone(number);
       else if (number != SIGCHLD && number != SIGPIPE && number != SIGTTIN && number != SIGTTOU)
-        (void)keeper::send(options_.keeper.get(), Type::kSignal, number);
+        job_->say(Type::kSignal, number);
     }
+  }
+
+  // The job is out of reach: it goes on, and this process does as any program does.
+  void take_signal_alone(int number) {
+    if (number == SIGTSTP && job_->lost()) return stop();
+    if (number != SIGHUP && number != SIGINT && number != SIGQUIT && number != SIGTERM) return;
+    say("job " + name_ + " goes on; ckpt attach " + name_ + " shows it again");
+    leave(128 + number);
   }
 
   void follow_window() {
     const std::optional<terminal::Window> window = user_.window();
-    if (relays() && window && !drawing_) (void)terminal::set_window(master_.get(), *window);
+    if (relays() && window && !drawing_) job_->set_window(*window);
   }
 
-  void continue_program() { (void)keeper::send(options_.keeper.get(), Type::kGoOn); }
+  void continue_program() { job_->say(Type::kGoOn); }
 
   // --- what the keeper says
 
-  void take_message() {
-    Result<Message> message = keeper::receive(options_.keeper.get());
-    if (!message.ok()) {
-      say("the job's terminal has gone: its keeper has died");
-      return leave(1);
+  // Whether anything was said.
+  bool take_messages() {
+    for (bool any = false;; any = true) {
+      Result<std::optional<Message>> message = job_->next();
+      if (message.ok() && !*message) return any;
+      if (message.ok()) {
+        take_message(**message);
+      } else {
+        say("the job's terminal has gone: its keeper has died");
+        leave(1);
+      }
+      if (status_) return true;
     }
-    switch (message->type) {
+  }
+
+  void take_message(const Message& message) {
+    switch (message.type) {
       case Type::kMaster:
-        if (!message->fds.empty()) start(std::move(message->fds.front()), message->text);
-        return;
+        return start(message.text);
       case Type::kHold:
         return hold();
       case Type::kGo:
@@ -231,15 +257,18 @@ class Client {
       case Type::kLeave:
         drain();
         user_.restore();
-        say(message->value == 0 ? "detached from job " + name_
-                                : "job " + name_ + " has gone to another terminal");
+        say(message.value == 0 ? "detached from job " + name_
+                               : "job " + name_ + " has gone to another terminal");
         return leave(0);
       case Type::kTell:
-        return say(message->text);
+        return say(message.text);
+      case Type::kRedraw:
+        return redraw();
       case Type::kEnded:
         drain();
-        if (!message->text.empty()) say(message->text);
-        status_ = message->value;
+        if (go_elsewhere(message.value)) return;
+        if (!message.text.empty()) say(message.text);
+        status_ = message.value;
         ended_ = true;
         return;
       default:
@@ -247,23 +276,38 @@ class Client {
     }
   }
 
+  // The keeper that was ours stays as long as this process, for it restores the user's terminal if
+  // this is killed.
+  bool go_elsewhere(int status) {
+    if (!options_.elsewhere || former_) return false;
+    std::unique_ptr<JobTerminal> there = options_.elsewhere(name_, status);
+    if (!there) return false;
+    const std::string pending = relays() ? input_->pending() : std::string();
+    former_ = std::exchange(job_, std::move(there));
+    held_ = false;
+    drawing_.reset();
+    relay();
+    input_->add(pending);
+    follow_window();
+    return true;
+  }
+
+  void relay() {
+    input_.emplace(input_end_.get(), job_->bytes());
+    output_.emplace(job_->bytes(), output_end_.get());
+  }
+
   // What was about to be typed is the keeper's now.
   void hold() {
     held_ = true;
-    Result<UniqueFd> pending = keeper::as_file(relays() ? input_->pending() : std::string());
-    if (!pending.ok()) return (void)keeper::send(options_.keeper.get(), Type::kHeld);
-    const int fd = pending->get();
-    if (keeper::send(options_.keeper.get(), Type::kHeld, 0, {}, std::span(&fd, 1)).ok() && relays())
+    if (job_->held(relays() ? input_->pending() : std::string()) && relays())
       input_->forget_pending();
   }
 
-  void start(UniqueFd master, std::string name) {
-    name_ = std::move(name);
-    master_ = std::move(master);
-    const int flags = ::fcntl(master_.get(), F_GETFL);
-    ::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK);
-    input_.emplace(input_end_.get(), master_.get());
-    output_.emplace(master_.get(), output_end_.get());
+  void start(const std::string& name) {
+    name_ = name;
+    if (relays() && input_->to() == job_->bytes()) return follow_window();
+    relay();
     look_at_foreground();
     if (options_.redraw)
       redraw();
@@ -273,29 +317,24 @@ class Client {
 
   // --- the screen
 
-  bool draws_screens() const {
-    const Result<terminal::Modes> modes = terminal::modes_of(master_.get());
-    return modes.ok() && (modes->c_lflag & ICANON) == 0;
-  }
-
   // A program that is told of its old size has no reason to draw anything.
   void redraw() {
-    if (options_.how == Redraw::kAuto && draws_screens()) return begin_redraw();
+    if (options_.how == Redraw::kAuto && job_->draws_screens()) return begin_redraw();
     follow_window();
-    if (options_.how == Redraw::kWinch) (void)keeper::send(options_.keeper.get(), Type::kRedraw);
+    if (options_.how == Redraw::kWinch) job_->say(Type::kRedraw);
   }
 
   void begin_redraw() {
     std::optional<terminal::Window> window = user_.window();
-    const Result<terminal::Window> now = terminal::window_of(master_.get());
-    if (!window || !now.ok()) return;
+    const std::optional<terminal::Window> now = job_->window();
+    if (!window || !now) return;
     const unsigned rows = window->ws_row > 3 ? window->ws_row - 1u : window->ws_row + 1u;
     window->ws_row = static_cast<unsigned short>(rows == now->ws_row ? rows + 2 : rows);
     drew_ = false;
     at_other_size_ = true;
     drawing_ = Clock::now() + kDrawBegins;
     --attempts_;
-    (void)terminal::set_window(master_.get(), *window);
+    job_->set_window(*window);
   }
 
   // A signal that comes just before a program begins to wait for a key is not noticed until that
@@ -373,12 +412,14 @@ class Client {
 
   void finish() {
     user_.restore();
-    (void)keeper::send(options_.keeper.get(), Type::kBye);
+    job_->say(Type::kBye);
+    if (former_) former_->say(Type::kBye);
   }
 
   ClientOptions options_;
+  std::unique_ptr<JobTerminal> job_, former_;
   UserTerminal user_;
-  UniqueFd input_end_, output_end_, master_, signals_;
+  UniqueFd input_end_, output_end_, signals_;
   std::optional<Relay> input_, output_;
   std::string name_;
   bool foreground_ = true, held_ = false;

@@ -4,10 +4,12 @@
 // by the keeper, if this process is killed. Main thread only; blocks all signals.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "runtime/base/result.h"
-#include "runtime/base/unique_fd.h"
+#include "runtime/job/job_terminal.h"
 
 namespace ck::job {
 
@@ -18,12 +20,18 @@ enum class Redraw {
 };
 Result<Redraw> parse_redraw(std::string_view text);
 
+// The terminal of a job whose keeper says that it has ended with `status`: on another host, where
+// it has gone to. None: that is its end.
+using Elsewhere =
+    std::function<std::unique_ptr<JobTerminal>(const std::string& job_name, int status)>;
+
 struct ClientOptions {
-  std::string tool;     // begins its messages
-  UniqueFd keeper;      // a connection
+  std::string tool;  // begins its messages
+  std::unique_ptr<JobTerminal> job;
   bool redraw = false;  // the program has drawn its screen before
   Redraw how = Redraw::kAuto;
   bool end_of_input = false;  // that of standard input, if it is no terminal, is typed at the job
+  Elsewhere elsewhere;        // may be empty
 };
 
 struct ClientOutcome {

@@ -42,7 +42,15 @@ void UserTerminal::make_raw() {
   raw_ = terminal::set_modes(fd_, terminal::raw(*now)).ok();
 }
 
+void UserTerminal::make_interruptible(bool wanted) {
+  if (!raw_ || wanted == interruptible_) return;
+  terminal::Modes modes = terminal::raw(*modes_);
+  if (wanted) modes.c_lflag |= ISIG | NOFLSH;
+  if (terminal::set_modes(fd_, modes).ok()) interruptible_ = wanted;
+}
+
 void UserTerminal::restore() {
+  interruptible_ = false;
   if (std::exchange(raw_, false)) (void)terminal::set_modes(fd_, *modes_);
 }
 

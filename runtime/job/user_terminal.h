@@ -23,6 +23,8 @@ class UserTerminal {
   // Whether this process may use it; where it is not this session's, always.
   bool is_foreground() const;
   void make_raw();  // once, until restore()
+  // Of a raw one: whether ^C and the like are signals for this process. What is typed stays unread.
+  void make_interruptible(bool wanted);
   void restore();
   bool is_raw() const { return raw_; }
 
@@ -30,7 +32,7 @@ class UserTerminal {
   UserTerminal() = default;
   int fd_ = -1;
   std::optional<terminal::Modes> modes_;
-  bool raw_ = false;
+  bool raw_ = false, interruptible_ = false;
 };
 
 }  // namespace ck::job

@@ -1,0 +1,211 @@
+#!/usr/bin/python3
+"""The user's terminal stays when an interactive job moves."""
+import fcntl
+import os
+import subprocess
+import sys
+import termios
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from moving import Moving  # noqa: E402
+from harness import case  # noqa: E402
+from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
+
+LFLAG = 3
+
+# Tells of each key with its number, and of the window's size; ^C is counted, ^Z stops it.
+KEYS = r"""
+import os, signal, sys, termios, tty
+before = termios.tcgetattr(0)
+count = 0
+def size(*_):
+    columns, lines = os.get_terminal_size(0)
+    os.write(1, b"[size %dx%d]" % (lines, columns))
+signal.signal(signal.SIGWINCH, size)
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"[interrupted]"))
+def begin():
+    tty.setcbreak(0)
+    os.write(1, b"[begun]")
+begin()
+while True:
+    try:
+        key = os.read(0, 1)
+    except InterruptedError:
+        continue
+    if key in (b"", b"q"):
+        break
+    if key == b"s":
+        size()
+    else:
+        count += 1
+        os.write(1, b"<%s%d>" % (key, count))
+termios.tcsetattr(0, termios.TCSANOW, before)
+sys.exit(7)
+"""
+
+
+class OnTerminal(Moving):
+    def setUp(self):
+        try:
+            from harness.screen import Screen
+        except ImportError:
+            self.skipTest("python3-pyte is not installed")
+        super().setUp()
+        self.keys = os.path.join(self.shared, "keys.py")
+        with open(self.keys, "w", encoding="ascii") as file:
+            file.write(KEYS)
+        self.screen = Screen(self.bench, 24, 80)
+        self.addCleanup(self.screen.close)
+
+    def run_on(self, host, *command, **env):
+        """A command of the user's on that host, on the terminal."""
+        slave = self.screen.slave
+        path = os.path.dirname(self.bench.tool("ckrun")) + ":/usr/bin:/bin"
+        popen = subprocess.Popen(
+            host.command(command, USER_ID), cwd=self.shared, stdin=slave, stdout=slave,
+            stderr=slave, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+            env={**host.environment(USER_ID), "TERM": "xterm-256color", **env, "PATH": path})
+        self.addCleanup(popen.wait)
+        self.addCleanup(popen.kill)
+        return popen
+
+    def start_keys(self):
+        popen = self.run_on(self.a, self.bench.tool("ckrun"), "--name", "trip", "--",
+                            "/usr/bin/python3", self.keys)
+        self.shows("[begun]")
+        return popen
+
+    def shows(self, text, times=1):
+        wanted = text.encode()
+        deadline = time.monotonic() + 2 * STEP_SECONDS
+        with self.screen.lock:
+            while self.screen.raw.count(wanted) < times:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self.fail(f"no {text} in {self.screen.raw[-600:]!r}" + self.logs())
+                self.screen.lock.wait(left)
+
+    def round(self):
+        return (self.a, self.b), (self.b, self.c), (self.c, self.a)
+
+    def ends_with(self, popen, status):
+        self.assertEqual(popen.wait(2 * STEP_SECONDS), status, self.screen.raw[-300:])
+        self.assertTrue(self.screen.is_as_before())
+
+
+class Typist:
+    """Types keys all the time, and knows which ones."""
+    KEYS = "abcdefghij"
+
+    def __init__(self, screen):
+        self.screen, self.count, self.ends = screen, 0, threading.Event()
+        self.thread = threading.Thread(target=self.type, daemon=True)
+        self.thread.start()
+
+    def key(self, number):
+        return self.KEYS[number % len(self.KEYS)]
+
+    def type(self):
+        while not self.ends.is_set():
+            self.screen.type(self.key(self.count))
+            self.count += 1
+            time.sleep(0.01)
+
+    def stop(self):
+        self.ends.set()
+        self.thread.join()
+
+    def expected(self):
+        return b"".join(b"<%s%d>" % (self.key(i).encode(), i + 1) for i in range(self.count))
+
+
+class Follow(OnTerminal):
+    def typed_through(self, *between):
+        """Every key arrives once, in order, and so does every answer."""
+        popen = self.start_keys()
+        typist = Typist(self.screen)
+        for action in between:
+            action()
+        typist.stop()
+        last = typist.count
+        self.shows(f"<{typist.key(last - 1)}{last}>")
+        with self.screen.lock:
+            shown = self.screen.raw[self.screen.raw.index(b"[begun]") + len(b"[begun]"):]
+        self.assertEqual(shown, typist.expected())
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    def move(self, source, target):
+        return lambda: self.migrate(source, "trip", target)
+
+    def pause(self, seconds):
+        return lambda: time.sleep(seconds)
+
+    def test_goes_round(self):
+        self.typed_through(*(self.move(*hop) for hop in self.round()))
+
+    def test_link_is_cut(self):
+        def cut():
+            self.b.link("down")
+            time.sleep(10)
+            self.b.link("up")
+        self.typed_through(self.move(self.a, self.b), self.pause(0.5), cut, self.pause(1))
+
+    def test_daemon_is_killed(self):
+        def kill():
+            self.b.kill()
+            self.b.start()
+        self.typed_through(self.move(self.a, self.b), self.pause(0.5), kill, self.pause(1))
+
+    def test_window_and_interrupt(self):
+        popen = self.start_keys()
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.screen.resize(30, 100)
+        self.shows("[size 30x100]")
+        self.screen.type("\x03")
+        self.shows("[interrupted]")
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    def test_attach(self):
+        """From where it was, once nobody is there."""
+        popen = self.start_keys()
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.good(self.b.ckpt("detach", "trip", user=USER_ID))
+        self.ends_with(popen, 0)
+        popen = self.run_on(self.a, self.bench.tool("ckpt"), "attach", "trip")
+        self.shows("[size", 1)
+        self.screen.type("b")
+        self.shows("<b2>")
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    def test_stopped_and_continued(self):
+        popen = self.run_on(self.a, "bash", "--norc", "--noprofile", "-i", PS1="prompt> ")
+        self.shows("prompt> ")
+        self.screen.type(f"ckrun --name trip -- /usr/bin/python3 {self.keys}\r")
+        self.shows("[begun]")
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.screen.type("\x1a")
+        self.shows("Stopped")
+        self.screen.type("fg\r")
+        self.screen.wait_modes(lambda modes: not modes[LFLAG] & termios.ICANON)
+        self.screen.type("b")
+        self.shows("<b2>")
+        self.screen.type("q")
+        self.shows("prompt> ", 3)
+        self.screen.type("exit $?\r")
+        self.assertEqual(popen.wait(2 * STEP_SECONDS), 7)
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))
