@@ -83,7 +83,7 @@ void declare_restart(CLI::App& app, Action& action) {
   sub->add_flag("--serve-terminal", options->serves)->group("");
   add_parsed(*sub, "--threads", request.threads, number_between(0, 1024), "N",
              "Threads that read and decompress (default: one a core)");
-  add_parsed(*sub, "--interval", request.interval, job::parse_duration, "TIME",
+  add_parsed(*sub, "--interval", request.interval, job::parse_interval, "TIME",
              "Checkpoint every TIME from now on; 0: never");
   add_parsed(*sub, "--keep", request.keep, number_between(0, 1'000'000), "N",
              "Keep the newest N images only; 0: all");

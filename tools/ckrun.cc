@@ -44,7 +44,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--name", options.request.name, "Name of the job (default: from PROG)")
       ->type_name("NAME");
   add_dir(app, options.dir);
-  add_parsed(app, "--interval", settings.interval, job::parse_duration, "TIME",
+  add_parsed(app, "--interval", settings.interval, job::parse_interval, "TIME",
              "Checkpoint every TIME, such as 10m or 1h30m");
   add_parsed(app, "--keep", settings.keep, number_between(1, 1'000'000), "N",
              "Keep the newest N images only (default: all)");

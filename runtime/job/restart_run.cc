@@ -37,7 +37,7 @@ Result<std::optional<int>> finished_status(const JobDir& job, const RestartReque
   if (!finished) return std::optional<int>();
   std::string what = "job " + job.info().name + " has finished, with " + status_text(*finished);
   if (!finished->known) return make_error(ErrorKind::kRefused, what, "--force runs it again");
-  tell(what + "; nothing was restarted");
+  tell(what + "; nothing was restarted (--force runs it again)");
   return std::optional(finished->exit_status);
 }
 

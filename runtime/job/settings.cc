@@ -77,6 +77,14 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::chrono::milliseconds(total);
 }
 
+Result<std::chrono::milliseconds> parse_interval(std::string_view text) {
+  const std::chrono::milliseconds interval = CK_TRY(parse_duration(text));
+  if (interval.count() == 0 || interval >= std::chrono::seconds(1)) return interval;
+  return make_error(ErrorKind::kUsage,
+                    "'" + std::string(text) + "' is too short between checkpoints",
+                    "write 1s or more; 0 means never");
+}
+
 std::string format_duration(std::chrono::milliseconds duration) {
   std::int64_t rest = duration.count();
   std::string text;

@@ -38,6 +38,8 @@ struct Settings {
 
 // "90s", "10m", "1h30m", "2d", "500ms"; a plain number is seconds. At most 10 years.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+// The same for --interval: 0 (never) or at least a second.
+Result<std::chrono::milliseconds> parse_interval(std::string_view text);
 // "50M": 50,000,000 bytes a second. k, M and G are decimal, as for links.
 Result<std::uint64_t> parse_rate(std::string_view text);
 std::string format_duration(std::chrono::milliseconds duration);

@@ -24,8 +24,10 @@ using image::ObjectRecord;
 constexpr std::uint64_t kInMemoryLimit = 8 << 20;
 constexpr std::string_view kDeleted = " (deleted)";
 
+// With errno.
 bool leads_to(const std::string& path, dev_t device, ino_t inode) {
   struct stat found {};
+  errno = 0;
   return ::stat(path.c_str(), &found) == 0 && found.st_dev == device && found.st_ino == inode;
 }
 
@@ -101,8 +103,12 @@ Result<std::uint32_t> ObjectTable::add_file(const struct stat& status, int fd,
   if (std::uint32_t known = find(status.st_dev, status.st_ino)) return known;
   std::string path(shown);
   bool reachable = leads_to(path, status.st_dev, status.st_ino) && !is_nfs_leftover(path);
+  const bool hidden = !reachable && errno == EACCES;
   bool deleted = !reachable && path.ends_with(kDeleted);
   if (deleted) path.resize(path.size() - kDeleted.size());
+  if (hidden && !deleted)
+    return make_error(ErrorKind::kRefused, path + " is in a folder that may not be searched",
+                      "a restart could not open it; whoever started the job opened it for it");
   ObjectRecord record = describe(status, path);
   if (S_ISDIR(status.st_mode)) {
     record.set_kind(ObjectRecord::DIRECTORY);

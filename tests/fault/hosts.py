@@ -158,6 +158,22 @@ class Files(case.Case):
         job.kill()
         return job
 
+    def test_open_file_in_a_folder_that_may_not_be_searched(self):
+        """As a file that root's daemon has opened for the job."""
+        if self.bench.user == 0:
+            self.skipTest("root searches every folder")
+        folder = os.path.join(self.bench.work, "hidden")
+        job = Job(self.bench, ["bash", "-c", "mkdir hidden; exec 5>hidden/out; chmod 0 hidden; "
+                                             "echo ready; read x; echo ok"], stdin=subprocess.PIPE)
+        job.start()
+        job.wait_started()
+        done = self.bench.ckpt(job.popen.pid)
+        self.assertEqual(done.returncode, REFUSED, done.stderr)
+        self.assertIn(f"{folder}/out is in a folder that may not be searched", done.stderr)
+        os.chmod(folder, 0o700)
+        job.checkpoint()
+        job.kill()
+
     def test_open_file_is_missing(self):
         path = os.path.join(self.bench.work, "data")
         job = self.holder(f"echo text > {path}; exec 5<{path}; read y <&5")

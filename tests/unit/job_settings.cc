@@ -29,6 +29,13 @@ BOOST_AUTO_TEST_CASE(no_durations) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(intervals_between_checkpoints) {
+  BOOST_TEST(parse_interval("1s")->count() == 1000);
+  BOOST_TEST(parse_interval("0")->count() == 0);
+  BOOST_TEST((parse_interval("999ms").error().kind == ck::ErrorKind::kUsage));
+  BOOST_TEST((parse_interval("soon").error().kind == ck::ErrorKind::kUsage));
+}
+
 BOOST_AUTO_TEST_CASE(durations_are_printed_as_they_are_read) {
   for (const char* text : {"0s", "1s", "10m", "1h30m", "2d", "1d1h1m1s1ms"}) {
     BOOST_TEST(format_duration(*parse_duration(text)) == text);
