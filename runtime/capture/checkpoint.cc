@@ -119,8 +119,8 @@ class Checkpoint {
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
     if (options_.stop) report.ended = !CK_TRY(goes_on(report.image));
     report.pause = pause_;
-    for (const Error& reason : job_->left_out)
-      report.left_out.push_back(reason.message + ": left out of the image");
+    for (const FrozenJob::LeftOut& process : job_->left_out)
+      report.left_out.push_back(process.why.message + ": left out of the image");
     return report;
   }
 
@@ -209,8 +209,11 @@ class Checkpoint {
 
   Status capture_descriptors() {
     std::deque<proc::Mailbox> boxes;
-    return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_,
-                                          options_.tcp, &held_, options_.own_terminal);
+    std::vector<RealPid> left_out;
+    for (const FrozenJob::LeftOut& process : job_->left_out) left_out.push_back(process.pid);
+    return resources::capture_descriptors(
+        capture_processes(boxes), manifest_, objects_,
+        {options_.tcp, &held_, options_.own_terminal, left_out});
   }
 
   Status capture_system_v() {

@@ -227,7 +227,7 @@ Result<bool> FrozenJob::stop_level(const std::vector<RealPid>& level, std::strin
 
 bool FrozenJob::may_leave_out(const FrozenProcess& process, const Error& reason) {
   if (!allow_uncontrolled_ || !process.uncontrolled || process.pid == root_) return false;
-  left_out.push_back(reason);
+  left_out.push_back({process.pid, reason});
   return true;
 }
 

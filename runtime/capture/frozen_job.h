@@ -44,7 +44,11 @@ class FrozenJob {
 
   std::vector<std::unique_ptr<FrozenProcess>> processes;  // the root first, parents before children
   std::vector<EndedProcess> ended;
-  std::vector<Error> left_out;  // why each of those runs on
+  struct LeftOut {
+    RealPid pid;
+    Error why;
+  };
+  std::vector<LeftOut> left_out;  // they run on
 
  private:
   FrozenJob(RealPid root, ControlArea& area, Deadline deadline, bool allow_uncontrolled)

@@ -99,12 +99,11 @@ void add_descriptors(const CaptureSession& session) {
 }  // namespace
 
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
-                           memory::ObjectTable& objects, TcpPolicy tcp, HeldConnections* held,
-                           const OwnTerminal* own) {
-  CaptureSession session(processes, objects, false, tcp, held);
+                           memory::ObjectTable& objects, const CaptureOptions& options) {
+  CaptureSession session(processes, objects, false, options);
   CK_TRY(session.collect(static_cast<std::uint32_t>(manifest.open_files_size())));
   CK_TRY(collect_unread(session));
-  CK_TRY(name_terminals(session, manifest, own));
+  CK_TRY(name_terminals(session, manifest, options.own));
   for (const OpenFile& file : session.files) *manifest.add_open_files() = common_record(file);
   add_descriptors(session);
   CK_TRY(capture_owners(session, manifest));
@@ -113,7 +112,7 @@ Status capture_descriptors(std::span<const CaptureProcess> processes, image::Man
                         *manifest.mutable_open_files(static_cast<int>(file.index) - 1)));
   }
   capture_locks(session);
-  return capture_terminals(session, manifest, own);
+  return capture_terminals(session, manifest, options.own);
 }
 
 Result<std::vector<Objection>> classify(std::span<const RealPid> pids) {

@@ -39,11 +39,14 @@ struct CaptureProcess {
 // contents to `objects`. The job's first process comes first: its standard streams tell what leads
 // outside. Before mappings are captured: contents of unlinked files are found by descriptor here.
 // The first thing that cannot be kept is an Error of kind kRefused.
-// `held`: takes the connections that TcpPolicy::kRepair keeps; may be null with the others.
-// `own`: the terminal that ckrun made for the job, if any.
+struct CaptureOptions {
+  TcpPolicy tcp = TcpPolicy::kReset;
+  HeldConnections* held = nullptr;     // takes the connections that TcpPolicy::kRepair keeps
+  const OwnTerminal* own = nullptr;    // the terminal that ckrun made for the job, if any
+  std::span<const RealPid> left_out{};  // processes of the job that will not be in the image
+};
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,
-                           memory::ObjectTable& objects, TcpPolicy tcp = TcpPolicy::kReset,
-                           HeldConnections* held = nullptr, const OwnTerminal* own = nullptr);
+                           memory::ObjectTable& objects, const CaptureOptions& options = {});
 
 // What would be refused, or not come back as it was, told from outside while the job runs.
 struct Objection {
@@ -67,13 +70,13 @@ struct TerminalNames {
 class CaptureSession {
  public:
   CaptureSession(std::span<const CaptureProcess> job, memory::ObjectTable& object_table,
-                 bool is_survey, TcpPolicy policy = TcpPolicy::kReset,
-                 HeldConnections* connections = nullptr)
+                 bool is_survey, const CaptureOptions& options = {})
       : processes(job),
         objects(object_table),
         survey(is_survey),
-        tcp(policy),
-        held(connections),
+        tcp(options.tcp),
+        held(options.held),
+        left_out(options.left_out),
         descriptors(job.size()) {}
 
   Status collect(std::uint32_t first_index);  // fills files, descriptors, locks
@@ -94,6 +97,7 @@ class CaptureSession {
   const bool survey;
   const TcpPolicy tcp;
   HeldConnections* const held;
+  const std::span<const RealPid> left_out;
   std::vector<OpenFile> files;
   struct Descriptor {
     int fd = -1;

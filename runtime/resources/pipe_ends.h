@@ -8,6 +8,7 @@
 namespace ck::resources {
 
 // Both ends are in the job, or the other end is gone for good: nobody else can tell the difference.
+// Or a process that is left out of the image has the other end: after a restart it has ended.
 bool is_inside_pipe(const CaptureSession& session, const OpenFile& file);
 // The same of a connected UNIX socket.
 bool has_peer_in_job(const CaptureSession& session, const OpenFile& file);

@@ -157,6 +157,37 @@ class Trees(case.Case):
         self.assertIn("(sleep)", done.stderr)
         job.kill()
 
+    def test_pipes_to_a_child_that_is_left_out(self):
+        """After a restart they are as if it had ended."""
+        code = ("import ctypes, os, time\n"
+                "told, from_child = os.pipe(), os.pipe()\n"
+                "if os.fork() == 0:\n"
+                "    os.write(from_child[1], b'unread')\n"
+                "    os.close(from_child[0]), os.close(told[1])\n"
+                "    for fd in (told[0], from_child[1]): os.set_inheritable(fd, True)\n"
+                "    name = ctypes.c_char_p(b'/bin/sleep')\n"
+                "    words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)\n"
+                "    ctypes.CDLL(None).syscall(59, name, words, (ctypes.c_char_p * 1)(None))\n"
+                "os.close(from_child[1]), os.close(told[0])\n"
+                "time.sleep(0.3)\nprint('ready', flush=True)\n"
+                "while not os.path.exists('go'): time.sleep(0.01)\n"
+                "assert os.read(from_child[0], 100) == b'unread'\n"
+                "assert os.read(from_child[0], 100) == b''\n"
+                "try: os.write(told[1], b'x')\n"
+                "except BrokenPipeError: print('ok', flush=True)\n")
+        job = Job(self.bench, ["/usr/bin/python3", "-c", code], name="pipes")
+        job.start()
+        job.wait_started()
+        self.assertEqual(self.bench.ckpt("pipes").returncode, 69)
+        done = self.bench.ckpt("--allow-uncontrolled", "pipes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        job.image = done.stdout.splitlines()[-1]
+        job.kill()
+        job.restart()
+        with open(os.path.join(self.bench.work, "go"), "w", encoding="ascii"):
+            pass
+        self.finish_well(job)
+
 
 class Save(case.Case):
     def test_pid_of_program_of_supervisor_and_job_name(self):

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -24,6 +25,16 @@ struct Pair {
                   static_cast<ssize_t>(text.size()));
     pollfd arrived{slave.get(), POLLIN, 0};  // the kernel hands it over later, but for this
     ::poll(&arrived, 1, 0);
+  }
+  // The kernel's worker takes a long write over piece by piece, and poll(2) waits for the first only.
+  void wait_queued(int bytes) const {
+    int there = 0;
+    for (int naps = 0; naps < 10'000; ++naps) {
+      BOOST_REQUIRE(::ioctl(slave.get(), FIONREAD, &there) == 0);
+      if (there == bytes) return;
+      ::poll(nullptr, 0, 1);
+    }
+    BOOST_TEST(there == bytes);
   }
   std::string read_slave() const {
     char bytes[5000];
@@ -103,6 +114,7 @@ BOOST_AUTO_TEST_CASE(keys_behind_a_full_queue) {
   }
   pty.set(ISIG, false);
   pty.type(typed.substr(0, 4095));
+  pty.wait_queued(4095);
   pty.type(
       "\r\x03"
       "x");
