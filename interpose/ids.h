@@ -110,6 +110,7 @@ int64_t finish(abi::CallRecord& record, int64_t result, uint64_t& mask);
 bool trap_identity(Trap& trap);
 bool trap_targets(Trap& trap);
 bool trap_objects(Trap& trap);
+bool trap_system_v(Trap& trap);
 bool trap_signals(Trap& trap);
 bool trap_waits(Trap& trap);
 bool trap_children(Trap& trap);

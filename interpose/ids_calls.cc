@@ -3,12 +3,8 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sys/ioctl.h>
-#include <sys/ipc.h>
-#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/sem.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -128,38 +124,6 @@ uint64_t real_clock(uint64_t clock) {
   return changed;
 }
 
-// Who used it last may have been the job in a former life, with ids that were still its own.
-int32_t last_user(int64_t id) {
-  const int32_t known_as = virtual_id(id);
-  return known_as != 0 ? known_as : static_cast<int32_t>(id);
-}
-
-int64_t last_user_at(uint64_t place, int64_t result) {
-  int32_t id = 0;
-  if (!read_memory(&id, place, sizeof id)) return result;
-  id = last_user(id);
-  write_memory(place, &id, sizeof id);
-  return result;
-}
-
-int64_t system_v_call(Trap& trap) {
-  constexpr uint64_t kLowByte = 0xff;  // IPC_64 is above it
-  const uint64_t command = trap.args[trap.number == __NR_semctl ? 2 : 1] & kLowByte;
-  const int64_t result = trap.make();
-  if (failed(result)) return result;
-  const uint64_t place = trap.args[2];
-  if (trap.number == __NR_semctl) return command == GETPID ? last_user(result) : result;
-  if (trap.number == __NR_shmctl) {
-    if (command != IPC_STAT && command != SHM_STAT && command != 15 /* SHM_STAT_ANY */)
-      return result;
-    last_user_at(place + offsetof(shmid_ds, shm_cpid), result);
-    return last_user_at(place + offsetof(shmid_ds, shm_lpid), result);
-  }
-  if (command != IPC_STAT && command != MSG_STAT && command != 13 /* MSG_STAT_ANY */) return result;
-  last_user_at(place + offsetof(msqid_ds, msg_lspid), result);
-  return last_user_at(place + offsetof(msqid_ds, msg_lrpid), result);
-}
-
 int64_t prctl_call(Trap& trap) {
   switch (as_id(trap.args[0])) {
     case PR_GET_NO_NEW_PRIVS: {  // the filter has needed it, not the program
@@ -256,11 +220,6 @@ bool trap_objects(Trap& trap) {
       return true;
     case __NR_getsockopt:  // SO_PEERCRED
       trap.answer(translate_at(trap.args[3] + offsetof(ucred, pid), trap.make()));
-      return true;
-    case __NR_shmctl:
-    case __NR_semctl:
-    case __NR_msgctl:
-      trap.answer(system_v_call(trap));
       return true;
     case __NR_prctl:
       trap.answer(prctl_call(trap));

@@ -126,7 +126,7 @@ void finish_in(ucontext_t* context, CallRecord& record, int64_t result) {
 
 bool dispatch(Trap& trap) {
   return trap_identity(trap) || trap_signals(trap) || trap_targets(trap) || trap_waits(trap) ||
-         trap_children(trap) || trap_objects(trap) || trap_futex(trap);
+         trap_children(trap) || trap_objects(trap) || trap_system_v(trap) || trap_futex(trap);
 }
 
 void run_program_handler(const abi::KernelSigaction& action, int number, siginfo_t* info,

@@ -14,11 +14,12 @@
 
 #include "runtime/abi/ids.h"
 #include "runtime/abi/sigaction.h"
+#include "runtime/abi/system_v_ids.h"
 
 namespace ck::abi {
 
 inline constexpr uint64_t kMagic = 0x6165726174726b63;  // "ckrtarea"
-inline constexpr uint32_t kVersion = 4;
+inline constexpr uint32_t kVersion = 5;
 
 inline constexpr uint32_t kMaxCalls = 96;
 inline constexpr uint32_t kDataBytes = 8192;
@@ -166,6 +167,7 @@ struct AreaHeader {
   uint8_t owner_mutex[64];  // supervisor only: the pthread_mutex_t
 
   IdTable ids;
+  SystemVTable system_v;  // empty unless ids are virtual
 
   // Engine only, so that it belongs to no version: the namespaces that the job was given at its
   // start or restart, by inode (capture/apart.h); all 0: not known.

@@ -123,7 +123,8 @@ Status MemoryCapture::add_object(Area& area) {
     return {};
   }
   if (area.kind == Class::kSystemV) {
-    area.object = objects_.find_system_v(static_cast<int>(mapping.inode));
+    area.object = objects_.find_system_v(
+        process_.area().virtual_id(abi::SystemVFamily::kSegments, static_cast<int>(mapping.inode)));
     if (area.object == 0)
       return make_error(ErrorKind::kTryAgain, where(process_.pid, mapping) + ": is not attached");
     return {};

@@ -47,6 +47,13 @@ class ControlArea {
   pid_t real_id(pid_t known_as) const { return abi::signed_to_real(&header_->ids, known_as); }
   pid_t virtual_id(pid_t real) const { return abi::signed_to_virtual(&header_->ids, real); }
   bool has_virtual_ids() const { return header_->ids.on != 0; }
+  // The same for ids of System V objects (abi/system_v_ids.h).
+  int real_id(abi::SystemVFamily family, int known_as) const {
+    return has_virtual_ids() ? abi::to_real(&header_->system_v, family, known_as) : known_as;
+  }
+  int virtual_id(abi::SystemVFamily family, int real) const {
+    return has_virtual_ids() ? abi::to_virtual(&header_->system_v, family, real) : real;
+  }
   int fd() const { return fd_.get(); }
   Result<ino_t> inode() const;  // of the file, as lists of mappings show it
   const std::string& path() const { return path_; }

@@ -46,6 +46,7 @@ bool is_free(pid_t id) {
 void begin_virtual_ids(const ControlArea& area) {
   IdTable& table = area.header()->ids;
   table = {};
+  area.header()->system_v = {};
   table.on = 1;
 }
 
@@ -60,6 +61,20 @@ Result<Bound> bind_id(const ControlArea& area, pid_t known_as, RealPid real) {
   mine->real = to;
   owned->owner = from;
   return Bound::kNow;
+}
+
+Status bind_system_v(const ControlArea& area, abi::SystemVFamily family, int known_as, int real,
+                     int key) {
+  abi::SystemVTable& table = area.header()->system_v;
+  for (std::uint32_t i = 0; i < abi::kMaxRestoredSystemV; ++i) {
+    abi::SystemVEntry& entry = table.entries[i];
+    if (entry.ids != 0) continue;
+    entry = {abi::pack(family, known_as, real), key, 0};
+    return {};
+  }
+  return make_error(ErrorKind::kRefused,
+                    "the job has more System V objects than --pids virtual has room for",
+                    "try --pids namespace");
 }
 
 void make_virtual(const ControlArea& area, std::span<std::byte> siginfo) {

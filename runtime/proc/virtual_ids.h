@@ -19,7 +19,12 @@ void begin_virtual_ids(const ControlArea& area);
 enum class Bound { kNow, kAlreadyBound };
 Result<Bound> bind_id(const ControlArea& area, pid_t known_as, RealPid real);
 
-// The same for the id in a siginfo_t, as the program sees it and as the kernel has it.
+// The job knows a System V object as `known_as` and by `key`; 0: by none, or by the one that the
+// kernel knows. kRefused: there are too many of them.
+Status bind_system_v(const ControlArea& area, abi::SystemVFamily family, int known_as, int real,
+                     int key);
+
+// The id in a siginfo_t, as the program sees it and as the kernel has it.
 void make_virtual(const ControlArea& area, std::span<std::byte> siginfo);
 void make_real(const ControlArea& area, std::span<std::byte> siginfo);
 

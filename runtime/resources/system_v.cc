@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/stat.h"
@@ -18,12 +19,21 @@
 namespace ck::resources {
 namespace system_v {
 
-const Family kSegments = {"shared memory segment", "/proc/sys/kernel/shm_next_id", SYS_shmctl,
-                          SHM_STAT, "-m"};
-const Family kSemaphores = {"semaphore set", "/proc/sys/kernel/sem_next_id", SYS_semctl, SEM_STAT,
-                            "-s"};
-const Family kQueues = {"message queue", "/proc/sys/kernel/msg_next_id", SYS_msgctl, MSG_STAT,
-                        "-q"};
+const Family kSegments = {
+    "shared memory segment",      "/proc/sys/kernel/shm_next_id", SYS_shmctl, SHM_STAT, "-m",
+    abi::SystemVFamily::kSegments};
+const Family kSemaphores = {"semaphore set",
+                            "/proc/sys/kernel/sem_next_id",
+                            SYS_semctl,
+                            SEM_STAT,
+                            "-s",
+                            abi::SystemVFamily::kSemaphores};
+const Family kQueues = {"message queue",
+                        "/proc/sys/kernel/msg_next_id",
+                        SYS_msgctl,
+                        MSG_STAT,
+                        "-q",
+                        abi::SystemVFamily::kQueues};
 
 std::string name_of(const Family& family, const SystemVState::Owner& owner) {
   char key[16];
@@ -32,12 +42,30 @@ std::string name_of(const Family& family, const SystemVState::Owner& owner) {
          key + ")";
 }
 
-void fill_owner(int id, const ipc_perm& permissions, SystemVState::Owner& owner) {
+int kernels_id(const SystemVState::Owner& owner) {
+  return owner.host_id() == 0 ? owner.id() : static_cast<int>(owner.host_id() - 1);
+}
+
+int kernels_key(const SystemVState::Owner& owner) {
+  return owner.keyless() ? IPC_PRIVATE : owner.key();
+}
+
+void fill_owner(const Job& job, const Family& family, int id, const ipc_perm& permissions,
+                SystemVState::Owner& owner) {
   owner.set_id(id);
   owner.set_key(permissions.__key);
   owner.set_mode(permissions.mode);
   owner.set_uid(permissions.uid);
   owner.set_gid(permissions.gid);
+  const ControlArea& area = job.box().area();
+  if (!area.has_virtual_ids()) return;
+  const abi::SystemVEntry* entry = abi::find_real(&area.header()->system_v, family.number, id);
+  if (entry == nullptr) return;
+  owner.set_id(abi::virtual_in(entry->ids));
+  owner.set_host_id(static_cast<std::uint32_t>(id) + 1);
+  if (entry->key == 0) return;
+  owner.set_key(entry->key);
+  owner.set_keyless(true);
 }
 
 namespace {
@@ -48,6 +76,16 @@ Result<ino_t> namespace_of(RealPid pid) {
   if (::stat(path.c_str(), &status) != 0) return sys_error("examine " + path);
   return status.st_ino;
 }
+
+}  // namespace
+
+Result<std::string> place_of(RealPid pid) {
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  return boot + "/" + std::to_string(CK_TRY(namespace_of(pid)));
+}
+
+namespace {
 
 // By the clock that objects are dated with, in whole seconds.
 Result<time_t> start_of(RealPid pid) {
@@ -76,11 +114,12 @@ Result<Job> Job::look_at(std::span<const CaptureProcess> processes) {
   return job;
 }
 
-bool Job::has(pid_t pid) const {
-  return std::any_of(processes_.begin(), processes_.end(),
-                     [known = box().area().virtual_id(pid)](const CaptureProcess& process) {
-                       return process.record->pid() == known;
-                     });
+pid_t Job::known(pid_t pid) const {
+  const pid_t known = box().area().virtual_id(pid);
+  const bool ours = std::any_of(
+      processes_.begin(), processes_.end(),
+      [known](const CaptureProcess& process) { return process.record->pid() == known; });
+  return ours ? known : 0;
 }
 
 Result<bool> Job::is_alive(pid_t pid) const {
@@ -95,6 +134,11 @@ Result<bool> Job::is_alone(std::span<const User> users) const {
     if (user.pid == 0 || CK_TRY(is_alive(user.pid))) return false;
   }
   return true;
+}
+
+bool Job::can_name(const Family& family, int id) const {
+  const ControlArea& area = box().area();
+  return area.virtual_id(family.number, id) != id || area.real_id(family.number, id) == id;
 }
 
 Result<bool> Job::owns(const ipc_perm& permissions, time_t changed,
@@ -152,6 +196,7 @@ Status capture_system_v(std::span<const CaptureProcess> processes, const std::se
   if (CK_TRY(capture_semaphores(job, extent.semaphores, state)))
     CK_TRY(capture_adjustments(job, state));
   CK_TRY(capture_queues(job, extent.queues, state));
+  state.set_place(CK_TRY(place_of(job.pid())));
   manifest.set_system_v(state.SerializeAsString());
   return {};
 }

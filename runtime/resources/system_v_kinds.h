@@ -25,10 +25,15 @@ struct Family {
   long control;         // the system call
   int stat;             // its command that finds by place in the kernel's table
   const char* remove;   // ipcrm's option
+  abi::SystemVFamily number;
 };
 extern const Family kSegments, kSemaphores, kQueues;
 
 std::string name_of(const Family& family, const SystemVState::Owner& owner);
+// What system calls of ours name the object by.
+int kernels_id(const SystemVState::Owner& owner);
+// The same for the key.
+int kernels_key(const SystemVState::Owner& owner);
 
 // semctl(2) has one argument more than the others.
 template <typename Argument>
@@ -46,7 +51,12 @@ class Job {
   proc::Mailbox& box() const { return *processes_[0].mailbox; }
   RealPid pid() const { return processes_[0].pid; }
   std::span<const CaptureProcess> processes() const { return processes_; }
-  bool has(pid_t pid) const;
+  bool has(pid_t pid) const { return known(pid) != 0; }
+  // The pid by which its program knows a process of the job; 0: it is none.
+  pid_t known(pid_t pid) const;
+  // Whether the job may know the object with that id: with virtual ids, its number may mean another
+  // one there.
+  bool can_name(const Family& family, int id) const;
   // Who used the object last, as the processes of the job see it; 0 with `used`: somebody whom they
   // cannot see.
   struct User {
@@ -83,7 +93,7 @@ Result<std::vector<std::pair<int, Description>>> list(const Job& job, const Fami
     }
     CK_TRY(box.run());
     for (auto [call, address] : asked)
-      if (box.result(call) >= 0)
+      if (box.result(call) >= 0 && job.can_name(family, static_cast<int>(box.result(call))))
         found.emplace_back(static_cast<int>(box.result(call)), box.value_at<Description>(address));
   }
   box.clear();
@@ -95,7 +105,7 @@ template <typename Description, typename Permissions>
 Status set_owner(proc::Mailbox& box, const Family& family, const SystemVState::Owner& owner,
                  Permissions permissions) {
   const auto address = box.reserve(sizeof(Description));
-  add_control(box, family, owner.id(), IPC_STAT, address);
+  add_control(box, family, kernels_id(owner), IPC_STAT, address);
   CK_TRY(box.run());
   CK_TRY(box.expect_all("examine " + name_of(family, owner)));
   const auto before = box.value_at<Description>(address);
@@ -106,14 +116,15 @@ Status set_owner(proc::Mailbox& box, const Family& family, const SystemVState::O
   permission.mode = (permission.mode & ~0777u) | (owner.mode() & 0777u);
   box.clear();
   if (std::memcmp(&wanted, &before, sizeof wanted) == 0) return {};
-  add_control(box, family, owner.id(), IPC_SET, box.put_value(wanted));
+  add_control(box, family, kernels_id(owner), IPC_SET, box.put_value(wanted));
   CK_TRY(box.run());
   Status set = box.expect_all("set owner and permissions of " + name_of(family, owner));
   box.clear();
   return set;
 }
 
-void fill_owner(int id, const ipc_perm& permissions, SystemVState::Owner& owner);
+void fill_owner(const Job& job, const Family& family, int id, const ipc_perm& permissions,
+                SystemVState::Owner& owner);
 
 Status capture_segments(const Job& job, int highest, bool swapped, const std::set<int>& attached,
                         memory::ObjectTable& objects, SystemVState& state);
@@ -124,6 +135,9 @@ Status capture_adjustments(const Job& job, SystemVState& state);
 Result<std::vector<std::int64_t>> ask_each(proc::Mailbox& box, int id, std::uint64_t count,
                                            int command);
 Status capture_queues(const Job& job, int highest, SystemVState& state);
+
+// Where ids hold: the host's boot, and the process's IPC namespace.
+Result<std::string> place_of(RealPid pid);
 
 // What stands in the place of an object of the image, seen from the engine.
 enum class Standing { kGone, kSame, kOther, kInUse };
@@ -142,13 +156,22 @@ class Maker {
   // The process with that pid, or the first one.
   proc::Mailbox& box(pid_t pid = 0) const;
   const image::Reader& reader() const { return reader_; }
-  // shmget and the like, with the id of `owner`.
+  // shmget and the like, with the id of `owner`. Where ids are virtual, with any, and without the
+  // key if others have it; `owner` then says so.
   template <typename... Args>
-  Status make(proc::Mailbox& box, const Family& family, const SystemVState::Owner& owner, long get,
+  Status make(proc::Mailbox& box, const Family& family, SystemVState::Owner& owner, long get,
               Args... args) const {
-    CK_TRY(announce(box, family, owner));
-    Result<std::int64_t> id = box.call("make " + name_of(family, owner), get, owner.key(), args...);
-    return check(box, family, owner, std::move(id));
+    const std::string what = "make " + name_of(family, owner);
+    const bool any_id = box.area().has_virtual_ids();
+    if (!any_id) CK_TRY(announce(box, family, owner));
+    Result<std::int64_t> id = box.call(what, get, owner.key(), args...);
+    if (!any_id) return check(box, family, owner, std::move(id));
+    if (!id.ok() && id.error().errnum == EEXIST) {
+      owner.set_keyless(true);
+      id = box.call(what, get, IPC_PRIVATE, args...);
+    }
+    owner.set_host_id(static_cast<std::uint32_t>(CK_TRY(std::move(id))) + 1);
+    return {};
   }
 
  private:
@@ -160,10 +183,10 @@ class Maker {
 };
 
 // `there`: the object is there already.
-Status restore(const Maker& maker, const SystemVState::Segment& segment, bool there);
-Status restore(const Maker& maker, const SystemVState::Semaphores& semaphores, bool there);
+Status restore(const Maker& maker, SystemVState::Segment& segment, bool there);
+Status restore(const Maker& maker, SystemVState::Semaphores& semaphores, bool there);
 Status restore_adjustments(const Maker& maker, const SystemVState::Semaphores& semaphores);
-Status restore(const Maker& maker, const SystemVState::Queue& queue, bool there);
+Status restore(const Maker& maker, SystemVState::Queue& queue, bool there);
 // Owner, mode, and the mark that it lives only as long as it is attached.
 Status finish(proc::Mailbox& box, const SystemVState::Segment& segment);
 

@@ -16,9 +16,9 @@ Status capture_messages(const Job& job, const msqid_ds& found, SystemVState::Que
   const std::size_t most = found.__msg_cbytes;
   const Scratch scratch = CK_TRY(Scratch::map(job.box(), job.pid(), kTypeBytes + most + 1));
   for (msgqnum_t i = 0; i < found.msg_qnum; ++i) {
-    const std::int64_t length = CK_TRY(
-        job.box().call("look at a message of " + name_of(kQueues, queue.owner()), SYS_msgrcv,
-                       queue.owner().id(), scratch.address(), most, i, MSG_COPY | IPC_NOWAIT));
+    const std::int64_t length = CK_TRY(job.box().call(
+        "look at a message of " + name_of(kQueues, queue.owner()), SYS_msgrcv,
+        kernels_id(queue.owner()), scratch.address(), most, i, MSG_COPY | IPC_NOWAIT));
     long type = 0;
     std::string text(static_cast<std::size_t>(length), '\0');
     CK_TRY(scratch.read(0, std::as_writable_bytes(std::span(&type, 1))));
@@ -57,7 +57,8 @@ Status send_all(proc::Mailbox& box, const SystemVState::Queue& queue, const Scra
     CK_TRY(scratch.write(0, std::as_bytes(std::span(&type, 1))));
     CK_TRY(scratch.write(kTypeBytes, std::as_bytes(std::span(message.text()))));
     CK_TRY(box.call("put a message into " + name_of(kQueues, queue.owner()), SYS_msgsnd,
-                    queue.owner().id(), scratch.address(), message.text().size(), IPC_NOWAIT));
+                    kernels_id(queue.owner()), scratch.address(), message.text().size(),
+                    IPC_NOWAIT));
   }
   return {};
 }
@@ -76,10 +77,10 @@ Status capture_queues(const Job& job, int highest, SystemVState& state) {
                                {found.msg_lrpid, found.msg_rtime != 0}};
     if (!CK_TRY(job.owns(found.msg_perm, found.msg_ctime, users))) continue;
     SystemVState::Queue& queue = *state.add_queues();
-    fill_owner(id, found.msg_perm, *queue.mutable_owner());
+    fill_owner(job, kQueues, id, found.msg_perm, *queue.mutable_owner());
     queue.set_max_bytes(found.msg_qbytes);
-    queue.set_last_sender(job.has(found.msg_lspid) ? found.msg_lspid : 0);
-    queue.set_last_receiver(job.has(found.msg_lrpid) ? found.msg_lrpid : 0);
+    queue.set_last_sender(job.known(found.msg_lspid));
+    queue.set_last_receiver(job.known(found.msg_lrpid));
     CK_TRY(capture_messages(job, found, queue));
   }
   return {};
@@ -87,27 +88,27 @@ Status capture_queues(const Job& job, int highest, SystemVState& state) {
 
 Standing standing(const SystemVState::Queue& queue, const std::set<pid_t>& own) {
   msqid_ds found{};
-  if (::msgctl(queue.owner().id(), IPC_STAT, &found) != 0)
+  if (::msgctl(kernels_id(queue.owner()), IPC_STAT, &found) != 0)
     return errno == EINVAL || errno == EIDRM ? Standing::kGone : Standing::kOther;
   if (!is_same(found.msg_perm, queue.owner())) return Standing::kOther;
   const bool used = lives_outside(found.msg_lspid, own) || lives_outside(found.msg_lrpid, own);
   return used ? Standing::kInUse : Standing::kSame;
 }
 
-Status restore(const Maker& maker, const SystemVState::Queue& queue, bool there) {
-  const SystemVState::Owner& owner = queue.owner();
+Status restore(const Maker& maker, SystemVState::Queue& queue, bool there) {
+  SystemVState::Owner& owner = *queue.mutable_owner();
   const int mode = static_cast<int>(owner.mode() & 0777) | 0600;
   if (!there)
     CK_TRY(maker.make(maker.box(), kQueues, owner, SYS_msgget, IPC_CREAT | IPC_EXCL | mode));
   proc::Mailbox& sender = maker.box(queue.last_sender());
   const Scratch scratch =
       CK_TRY(Scratch::map(sender, sender.pid(), kTypeBytes + longest(queue) + 1));
-  if (there) CK_TRY(drain(sender, owner.id(), scratch.address(), longest(queue)));
+  if (there) CK_TRY(drain(sender, kernels_id(owner), scratch.address(), longest(queue)));
   CK_TRY(set_owner<msqid_ds>(maker.box(), kQueues, owner, [&](msqid_ds& all) -> ipc_perm& {
     all.msg_qbytes = queue.max_bytes();
     return all.msg_perm;
   }));
-  CK_TRY(touch(maker.box(queue.last_receiver()), owner.id()));
+  CK_TRY(touch(maker.box(queue.last_receiver()), kernels_id(owner)));
   return send_all(sender, queue, scratch);
 }
 

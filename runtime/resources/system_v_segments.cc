@@ -22,8 +22,8 @@ std::uint64_t whole_pages(std::uint64_t size) {
 class Attachment {
  public:
   static Result<Attachment> make(proc::Mailbox& box, const SystemVState::Owner& owner, int flags) {
-    const std::int64_t begin =
-        CK_TRY(box.call("attach " + name_of(kSegments, owner), SYS_shmat, owner.id(), 0, flags));
+    const std::int64_t begin = CK_TRY(
+        box.call("attach " + name_of(kSegments, owner), SYS_shmat, kernels_id(owner), 0, flags));
     return Attachment(box, static_cast<std::uint64_t>(begin));
   }
   ~Attachment() {
@@ -93,11 +93,11 @@ Status capture_segments(const Job& job, int highest, bool swapped, const std::se
     const bool is_attached = missing.erase(id) != 0;
     if (!is_attached && !CK_TRY(job.owns(found.shm_perm, found.shm_ctime, users))) continue;
     SystemVState::Segment& segment = *state.add_segments();
-    fill_owner(id, found.shm_perm, *segment.mutable_owner());
+    fill_owner(job, kSegments, id, found.shm_perm, *segment.mutable_owner());
     segment.set_size(found.shm_segsz);
     segment.set_removed(found.shm_perm.mode & SHM_DEST);
-    segment.set_creator(job.has(found.shm_cpid) ? found.shm_cpid : 0);
-    segment.set_object(objects.add_system_v(id, whole_pages(found.shm_segsz)));
+    segment.set_creator(job.known(found.shm_cpid));
+    segment.set_object(objects.add_system_v(segment.owner().id(), whole_pages(found.shm_segsz)));
     CK_TRY(capture_content(job, swapped, segment, objects));
   }
   if (missing.empty()) return {};
@@ -108,7 +108,7 @@ Status capture_segments(const Job& job, int highest, bool swapped, const std::se
 
 Standing standing(const SystemVState::Segment& segment) {
   shmid_ds found{};
-  if (::shmctl(segment.owner().id(), IPC_STAT, &found) != 0)
+  if (::shmctl(kernels_id(segment.owner()), IPC_STAT, &found) != 0)
     return errno == EINVAL || errno == EIDRM ? Standing::kGone : Standing::kOther;
   if (!is_same(found.shm_perm, segment.owner()) || found.shm_segsz != segment.size())
     return Standing::kOther;
@@ -116,9 +116,9 @@ Standing standing(const SystemVState::Segment& segment) {
 }
 
 // A process's own mark in the memory of a segment: who made it stays who made it.
-Status restore(const Maker& maker, const SystemVState::Segment& segment, bool there) {
+Status restore(const Maker& maker, SystemVState::Segment& segment, bool there) {
   constexpr int kOwnerMay = 0600;
-  const SystemVState::Owner& owner = segment.owner();
+  SystemVState::Owner& owner = *segment.mutable_owner();
   const int mode = static_cast<int>(owner.mode() & 0777) | kOwnerMay;
   if (!there)
     CK_TRY(maker.make(maker.box(segment.creator()), kSegments, owner, SYS_shmget, segment.size(),
@@ -136,8 +136,10 @@ Status finish(proc::Mailbox& box, const SystemVState::Segment& segment) {
   CK_TRY(set_owner<shmid_ds>(box, kSegments, owner,
                              [](shmid_ds& all) -> ipc_perm& { return all.shm_perm; }));
   const std::string name = name_of(kSegments, owner);
-  if (owner.mode() & SHM_LOCKED) CK_TRY(box.call("lock " + name, SYS_shmctl, owner.id(), SHM_LOCK));
-  if (segment.removed()) CK_TRY(box.call("remove " + name, SYS_shmctl, owner.id(), IPC_RMID, 0));
+  if (owner.mode() & SHM_LOCKED)
+    CK_TRY(box.call("lock " + name, SYS_shmctl, kernels_id(owner), SHM_LOCK));
+  if (segment.removed())
+    CK_TRY(box.call("remove " + name, SYS_shmctl, kernels_id(owner), IPC_RMID, 0));
   return {};
 }
 

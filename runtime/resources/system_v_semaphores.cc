@@ -42,17 +42,17 @@ Result<bool> capture_semaphores(const Job& job, int highest, SystemVState& state
     alone = alone && ours && CK_TRY(job.is_alone(users));
     if (!ours) continue;
     SystemVState::Semaphores& semaphores = *state.add_semaphores();
-    fill_owner(id, found.sem_perm, *semaphores.mutable_owner());
+    fill_owner(job, kSemaphores, id, found.sem_perm, *semaphores.mutable_owner());
     for (std::int64_t value : CK_TRY(ask_each(job.box(), id, found.sem_nsems, GETVAL)))
       semaphores.add_values(static_cast<std::uint32_t>(value));
     for (std::int64_t pid : last_users)
-      semaphores.add_last_users(job.has(static_cast<pid_t>(pid)) ? static_cast<int>(pid) : 0);
+      semaphores.add_last_users(job.known(static_cast<pid_t>(pid)));
   }
   return alone;
 }
 
 Standing standing(const SystemVState::Semaphores& semaphores, const std::set<pid_t>& own) {
-  const int id = semaphores.owner().id();
+  const int id = kernels_id(semaphores.owner());
   semid_ds found{};
   if (::semctl(id, 0, IPC_STAT, Argument{.description = &found}) != 0)
     return errno == EINVAL || errno == EIDRM ? Standing::kGone : Standing::kOther;
@@ -69,8 +69,8 @@ Standing standing(const SystemVState::Semaphores& semaphores, const std::set<pid
 }
 
 // Each value is set by the process that is to be its last user.
-Status restore(const Maker& maker, const SystemVState::Semaphores& semaphores, bool there) {
-  const SystemVState::Owner& owner = semaphores.owner();
+Status restore(const Maker& maker, SystemVState::Semaphores& semaphores, bool there) {
+  SystemVState::Owner& owner = *semaphores.mutable_owner();
   const int count = semaphores.values_size();
   const int mode = static_cast<int>(owner.mode() & 0777) | 0600;
   if (!there)
@@ -79,8 +79,8 @@ Status restore(const Maker& maker, const SystemVState::Semaphores& semaphores, b
   for (int i = 0; i < count; ++i) {
     const pid_t user = i < semaphores.last_users_size() ? semaphores.last_users(i) : 0;
     if (!there && user == 0 && semaphores.values(i) == 0) continue;  // nobody has ever used it
-    CK_TRY(maker.box(user).call("set " + name_of(kSemaphores, owner), SYS_semctl, owner.id(), i,
-                                SETVAL, semaphores.values(i)));
+    CK_TRY(maker.box(user).call("set " + name_of(kSemaphores, owner), SYS_semctl, kernels_id(owner),
+                                i, SETVAL, semaphores.values(i)));
   }
   CK_TRY(restore_adjustments(maker, semaphores));
   return set_owner<semid_ds>(maker.box(), kSemaphores, owner,

@@ -30,8 +30,8 @@ sembuf operation(std::size_t number, std::int64_t by, short flags) {
 Result<Values> read_values(proc::Mailbox& box, const SystemVState& state) {
   Values values;
   for (const SystemVState::Semaphores& set : state.semaphores())
-    values.push_back(CK_TRY(
-        ask_each(box, set.owner().id(), static_cast<std::uint64_t>(set.values_size()), GETVAL)));
+    values.push_back(CK_TRY(ask_each(box, kernels_id(set.owner()),
+                                     static_cast<std::uint64_t>(set.values_size()), GETVAL)));
   return values;
 }
 
@@ -39,7 +39,7 @@ Result<bool> anybody_waits(const Job& job, const SystemVState& state) {
   for (const SystemVState::Semaphores& set : state.semaphores()) {
     for (int command : {GETNCNT, GETZCNT}) {
       for (std::int64_t waiters :
-           CK_TRY(ask_each(job.box(), set.owner().id(),
+           CK_TRY(ask_each(job.box(), kernels_id(set.owner()),
                            static_cast<std::uint64_t>(set.values_size()), command)))
         if (waiters != 0) return true;
     }
@@ -53,7 +53,7 @@ Status mark_last_user(const Job& job, const SystemVState::Semaphores& set, std::
   for (const CaptureProcess& process : job.processes()) {
     if (user == 0 || process.record->pid() != user) continue;
     const sembuf nothing[] = {operation(number, 1, 0), operation(number, -1, 0)};
-    return operate(*process.mailbox, set.owner().id(), nothing);
+    return operate(*process.mailbox, kernels_id(set.owner()), nothing);
   }
   return {};
 }
@@ -69,7 +69,7 @@ Status take_adjustments(const Job& job, const CaptureProcess& process, const Val
       const std::int64_t by = after[i][number] - before[i][number];
       if (by == 0) continue;
       const sembuf redo = operation(number, -by, SEM_UNDO);
-      CK_TRY(operate(*process.mailbox, set.owner().id(), std::span(&redo, 1)));
+      CK_TRY(operate(*process.mailbox, kernels_id(set.owner()), std::span(&redo, 1)));
       CK_TRY(mark_last_user(job, set, number));
       SystemVState::Semaphores::Adjustment& adjustment = *set.add_adjustments();
       adjustment.set_pid(process.record->pid());
@@ -95,7 +95,7 @@ Status capture_adjustments(const Job& job, SystemVState& state) {
 // From a value high enough for all of them, and then to the right one.
 Status restore_adjustments(const Maker& maker, const SystemVState::Semaphores& set) {
   std::map<std::uint32_t, std::int64_t> sums;
-  const int id = set.owner().id();
+  const int id = kernels_id(set.owner());
   for (const auto& adjustment : set.adjustments()) {
     if (adjustment.number() >= static_cast<std::uint32_t>(set.last_users_size()))
       return make_error(ErrorKind::kBadImage, "a semaphore's adjustment is damaged");

@@ -54,7 +54,7 @@ constexpr std::uint32_t kFSetown = 8, kFGetown = 9, kFSetownEx = 15, kFGetownEx 
 constexpr std::uint32_t kPriorityOperations[] = {FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI,
                                                  13 /* FUTEX_LOCK_PI2 */};
 
-std::vector<Rule> conditional_rules() {
+std::vector<Rule> conditional_rules(bool system_v) {
   const Condition first_not_zero{0, Kind::kNotZero, ~0u, {}};
   const Condition second_not_zero{1, Kind::kNotZero, ~0u, {}};
   std::vector<Rule> rules;
@@ -92,6 +92,7 @@ std::vector<Rule> conditional_rules() {
   rules.push_back({SYS_futex,
                    {{1, Kind::kIn, static_cast<std::uint32_t>(FUTEX_CMD_MASK),
                      Values(std::begin(kPriorityOperations), std::end(kPriorityOperations))}}});
+  if (system_v) return rules;
   rules.push_back({SYS_shmctl, {{1, Kind::kIn, 0xff, {IPC_STAT, SHM_STAT, SHM_STAT_ANY}}}});
   rules.push_back({SYS_msgctl, {{1, Kind::kIn, 0xff, {IPC_STAT, 11, 13}}}});  // MSG_STAT, _ANY
   rules.push_back({SYS_semctl, {{2, Kind::kIn, 0xff, {GETPID}}}});
@@ -128,6 +129,16 @@ constexpr std::array kAlways = {SYS_getpid,
                                 SYS_process_vm_writev,
                                 SYS_ptrace,
                                 SYS_timer_create};
+
+constexpr std::array kSystemV = {SYS_shmget,     SYS_shmat,  SYS_shmctl, SYS_semget,
+                                 SYS_semop,      SYS_semctl, SYS_msgget, SYS_msgsnd,
+                                 SYS_semtimedop, SYS_msgrcv, SYS_msgctl};
+
+Values always(bool system_v) {
+  Values numbers(kAlways.begin(), kAlways.end());
+  if (system_v) numbers.insert(numbers.end(), kSystemV.begin(), kSystemV.end());
+  return numbers;
+}
 
 constexpr std::uint32_t low_half(unsigned argument) {
   return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8 * argument);
@@ -180,7 +191,7 @@ void add_condition(Program& program, const Condition& condition) {
 
 }  // namespace
 
-std::vector<sock_filter> make_id_filter(std::uint64_t gate) {
+std::vector<sock_filter> make_id_filter(std::uint64_t gate, bool system_v) {
   // The common end: from the gate page a call passes.
   Program end;
   end.load(offsetof(seccomp_data, instruction_pointer) + 4);
@@ -198,7 +209,7 @@ std::vector<sock_filter> make_id_filter(std::uint64_t gate) {
   program.load(offsetof(seccomp_data, nr));
   program.unless(BPF_JEQ, abi::kComeBack, 1);
   program.add(BPF_RET | BPF_K, SECCOMP_RET_TRAP | abi::kTrapData);
-  for (const Rule& rule : conditional_rules()) {
+  for (const Rule& rule : conditional_rules(system_v)) {
     Program body;
     for (const Condition& condition : rule.conditions) add_condition(body, condition);
     program.unless(BPF_JEQ, static_cast<std::uint32_t>(rule.number),
@@ -206,9 +217,10 @@ std::vector<sock_filter> make_id_filter(std::uint64_t gate) {
     for (const sock_filter& one : body.code()) program.code().push_back(one);
     for (const sock_filter& one : end.code()) program.code().push_back(one);
   }
-  for (std::size_t i = 0; i < kAlways.size(); ++i)
-    program.add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(kAlways[i]),
-                static_cast<std::uint8_t>(kAlways.size() - i), 0);
+  const Values numbers = always(system_v);
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    program.add(BPF_JMP | BPF_JEQ | BPF_K, numbers[i],
+                static_cast<std::uint8_t>(numbers.size() - i), 0);
   program.add(BPF_RET | BPF_K, kAllow);
   for (const sock_filter& one : end.code()) program.code().push_back(one);
   return std::move(program.code());

@@ -10,6 +10,7 @@
 
 namespace ck::restore {
 
-std::vector<sock_filter> make_id_filter(std::uint64_t gate);
+// `system_v`: the job knows System V objects by other ids than the kernel (abi/system_v_ids.h).
+std::vector<sock_filter> make_id_filter(std::uint64_t gate, bool system_v);
 
 }  // namespace ck::restore

@@ -94,8 +94,7 @@ class Restart {
     Mailbox root(area_, kFirstSlot, 0, spawned_->root->pid());
     CK_TRY(root.wait_parked().ok() ? Status() : restorer_died());
     const Camp camp = CK_TRY(move_to_camp(root, area_, spawned_->helpers.area(), manifest_));
-    const auto system_v =
-        CK_TRY(resources::SystemVRestore::plan(reader_, mode_ != PidsMode::kNamespace, warnings_));
+    auto system_v = CK_TRY(resources::SystemVRestore::plan(reader_, system_v_ids(), warnings_));
     CK_TRY(system_v.begin(root));
     CK_TRY(make_terminals(root));
     CK_TRY(build_tree(root));
@@ -123,6 +122,7 @@ class Restart {
     CK_TRY(repaired_.revive());
     CK_TRY(release());
     done_ = true;
+    system_v.keep();
     Restarted restarted;
     restarted.pids = mode_;
     restarted.root = std::move(spawned_->root);
@@ -148,6 +148,12 @@ class Restart {
   Status restorer_died() const {
     return make_error(ErrorKind::kSystem,
                       "the restorer " + options_.restorer_path + " does not run here");
+  }
+
+  resources::SystemVRestore::Ids system_v_ids() const {
+    using Ids = resources::SystemVRestore::Ids;
+    if (mode_ == PidsMode::kNamespace) return Ids::kNamespace;
+    return mode_ == PidsMode::kVirtual ? Ids::kVirtual : Ids::kOfHost;
   }
 
   // This way works here, but somebody killed the first process: no reason to take another.

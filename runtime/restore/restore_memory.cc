@@ -253,7 +253,8 @@ Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& fil
     const image::MappingRecord& mapping = *step.mapping;
     if (const int segment = files.system_v_segment(step.object); segment >= 0) {
       const bool first = attached.insert(mapping.begin() - mapping.offset()).second;
-      CK_TRY(attach(batch, step, segment, first));
+      const int id = box.area().real_id(abi::SystemVFamily::kSegments, segment);
+      CK_TRY(attach(batch, step, id, first));
       continue;
     }
     int fd = -1;

@@ -140,7 +140,8 @@ abi::KernelSigaction stand_before(const abi::AgentPage& page, const abi::KernelS
 
 Status install_filter(const VirtualProcess& process, const abi::AgentPage& page) {
   Mailbox& box = *process.box;
-  const std::vector<sock_filter> filter = make_id_filter(page.gate);
+  const std::vector<sock_filter> filter =
+      make_id_filter(page.gate, box.area().header()->system_v.entries[0].ids != 0);
   for (const bool privileged : {true, false}) {
     box.clear();
     if (!privileged) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).stop_on_error();

@@ -1,6 +1,6 @@
 // System V message queues: messages in order with their types, limits; a child waits for a type
 // that is not there.
-// roundtrip: modes=resume,restart,twice,real
+// roundtrip: modes=resume,restart,twice,real,virtual,ways
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 // System V semaphores: ids, keys, values and who used them last; a child waits for one meanwhile.
-// roundtrip: modes=resume,restart,twice,real
+// roundtrip: modes=resume,restart,twice,real,virtual,ways
 #include <sys/ipc.h>
 #include <sys/sem.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 // System V shared memory: ids, keys and contents of segments, attached by two processes, attached
 // nowhere, attached for reading only, and one that lives by its attachment alone.
-// roundtrip: modes=resume,restart,twice,real
+// roundtrip: modes=resume,restart,twice,real,virtual,ways
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>

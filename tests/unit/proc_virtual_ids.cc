@@ -48,7 +48,7 @@ BOOST_FIXTURE_TEST_CASE(numbers_that_are_taken, Table) {
   begin_virtual_ids(area);
   bind(kFirst, kSecond);
   BOOST_TEST(area.real_id(kSecond) == ck::abi::kNobody);  // nobody believes to be that
-  BOOST_TEST(area.virtual_id(kFirst) == 0);           // somebody else
+  BOOST_TEST(area.virtual_id(kFirst) == 0);               // somebody else
   bind(kSecond, kThird);
   BOOST_TEST(area.real_id(kSecond) == kThird);
   BOOST_TEST(area.virtual_id(kSecond) == kFirst);
@@ -120,6 +120,28 @@ BOOST_FIXTURE_TEST_CASE(ids_in_siginfo, Table) {
   BOOST_TEST(seen(SIGCHLD, CLD_EXITED) == kFirst);
   BOOST_TEST(seen(SIGUSR1, SI_QUEUE) == kSecond);
   BOOST_TEST(seen(SIGSEGV, SEGV_MAPERR) == kSecond);
+}
+
+BOOST_FIXTURE_TEST_CASE(system_v_objects, Table) {
+  using ck::abi::SystemVFamily;
+  constexpr int kHighest = 0x7fffffff;
+  BOOST_TEST(area.real_id(SystemVFamily::kQueues, 5) == 5);
+  begin_virtual_ids(area);
+  BOOST_TEST(bind_system_v(area, SystemVFamily::kQueues, 0, kHighest, 0).ok());
+  BOOST_TEST(bind_system_v(area, SystemVFamily::kQueues, 5, 0, 42).ok());
+  BOOST_TEST(bind_system_v(area, SystemVFamily::kSegments, kHighest, 5, 0).ok());
+  BOOST_TEST(area.real_id(SystemVFamily::kQueues, 0) == kHighest);
+  BOOST_TEST(area.virtual_id(SystemVFamily::kQueues, kHighest) == 0);
+  BOOST_TEST(area.real_id(SystemVFamily::kQueues, 5) == 0);
+  BOOST_TEST(area.virtual_id(SystemVFamily::kQueues, 0) == 5);
+  BOOST_TEST(area.real_id(SystemVFamily::kSegments, kHighest) == 5);
+  for (int other : {-1, 1, 7}) BOOST_TEST(area.real_id(SystemVFamily::kSegments, other) == other);
+  BOOST_TEST(area.real_id(SystemVFamily::kSemaphores, 5) == 5);
+  Status last;
+  for (std::uint32_t i = 3; i <= ck::abi::kMaxRestoredSystemV && last.ok(); ++i)
+    last = bind_system_v(area, SystemVFamily::kQueues, 100 + static_cast<int>(i), 7, 0);
+  BOOST_TEST((!last.ok() && last.error().kind == ErrorKind::kRefused));
+  BOOST_TEST(area.header()->system_v.entries[ck::abi::kMaxRestoredSystemV].ids == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

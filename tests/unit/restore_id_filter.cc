@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <linux/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -51,7 +52,8 @@ std::uint32_t run(const std::vector<sock_filter>& filter, const seccomp_data& da
 }
 
 struct Filter {
-  std::vector<sock_filter> code = restore::make_id_filter(kGate);
+  explicit Filter(bool system_v = false) : code(restore::make_id_filter(kGate, system_v)) {}
+  std::vector<sock_filter> code;
   bool traps(long number, std::initializer_list<std::uint64_t> arguments = {},
              std::uint64_t from = kElsewhere, std::uint32_t arch = AUDIT_ARCH_X86_64) const {
     seccomp_data data{};
@@ -103,6 +105,25 @@ BOOST_FIXTURE_TEST_CASE(arguments_decide, Filter) {
   BOOST_TEST(!traps(SYS_getsockopt, {3, SOL_SOCKET, SO_ERROR}));
   BOOST_TEST(!traps(SYS_getsockopt, {3, 6, SO_PEERCRED}));
   BOOST_TEST(traps(SYS_getsockopt, {3, SOL_SOCKET, SO_PEERCRED}));
+}
+
+BOOST_AUTO_TEST_CASE(system_v) {
+  const Filter without, with(true);
+  for (long number : {SYS_shmget, SYS_shmat, SYS_semget, SYS_semop, SYS_semtimedop, SYS_msgget,
+                      SYS_msgsnd, SYS_msgrcv}) {
+    BOOST_TEST(!without.traps(number));
+    BOOST_TEST(with.traps(number));
+    BOOST_TEST(!with.traps(number, {}, kGate));
+  }
+  for (long number : {SYS_shmctl, SYS_msgctl}) {
+    BOOST_TEST(without.traps(number, {1, IPC_STAT}));
+    BOOST_TEST(!without.traps(number, {1, IPC_SET}));
+    BOOST_TEST(with.traps(number, {1, IPC_SET}));
+  }
+  BOOST_TEST(!without.traps(SYS_semctl, {1, 0, SETVAL}));
+  BOOST_TEST(with.traps(SYS_semctl, {1, 0, SETVAL}));
+  BOOST_TEST(!with.traps(SYS_shmdt));
+  BOOST_TEST(with.traps(SYS_getpid));
 }
 
 BOOST_FIXTURE_TEST_CASE(other_machines_pass, Filter) {
