@@ -65,6 +65,8 @@ Result<Bound> bind_id(const ControlArea& area, pid_t known_as, RealPid real) {
 
 Status bind_system_v(const ControlArea& area, abi::SystemVFamily family, int known_as, int real,
                      int key) {
+  if (known_as < 0 || real < 0)
+    return make_error(ErrorKind::kBadImage, "the id of a System V object is damaged");
   abi::SystemVTable& table = area.header()->system_v;
   for (std::uint32_t i = 0; i < abi::kMaxRestoredSystemV; ++i) {
     abi::SystemVEntry& entry = table.entries[i];

@@ -137,6 +137,7 @@ BOOST_FIXTURE_TEST_CASE(system_v_objects, Table) {
   BOOST_TEST(area.real_id(SystemVFamily::kSegments, kHighest) == 5);
   for (int other : {-1, 1, 7}) BOOST_TEST(area.real_id(SystemVFamily::kSegments, other) == other);
   BOOST_TEST(area.real_id(SystemVFamily::kSemaphores, 5) == 5);
+  BOOST_TEST(!bind_system_v(area, SystemVFamily::kQueues, -1, 8, 0).ok());
   Status last;
   for (std::uint32_t i = 3; i <= ck::abi::kMaxRestoredSystemV && last.ok(); ++i)
     last = bind_system_v(area, SystemVFamily::kQueues, 100 + static_cast<int>(i), 7, 0);
