@@ -91,7 +91,9 @@ void note(Look& look, const Family& family, SystemVState::Owner& owner, Standing
   if (standing == Standing::kOther && has_id)
     look.obstacle = "the id of " + name_of(family, owner) + " belongs to another one here";
   if (standing == Standing::kSame)
-    look.obstacle = name_of(family, owner) + " is left from the job's former life, with another id";
+    look.obstacle = name_of(family, owner) +
+                    " is left from the job's former life, with another id: ipcrm " +
+                    look.present.back();
   owner.clear_host_id();
   owner.clear_keyless();
 }

@@ -190,6 +190,22 @@ class Ids(case.Case):
         self.restart(job)
         self.assertEqual(self.finish(job), [])
 
+    def test_with_real_pids_afterwards(self):
+        self.bench.user = 0
+        job = self.start_job()
+        before = self.image(job)
+        remove_all()
+        self.take_ids(before)
+        self.restart(job)
+        self.image(job)
+        done = self.bench.ckpt("restart", "--pids", "real", job.image)
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        self.assertIn("is left from the job's former life, with another id: ipcrm -q", done.stderr)
+        remove_all()
+        self.restart(job, "real")
+        self.assertEqual({family: listed(family) for family in FAMILIES}, before)
+        self.assertEqual(self.finish(job), [])
+
     def test_a_restart_that_fails_leaves_none(self):
         job = self.start_job()
         self.image(job)
@@ -199,11 +215,11 @@ class Ids(case.Case):
         done = self.bench.ckpt("restart", "--pids", "virtual", job.image,
                                cwd=os.path.join(self.bench.folder, "other"))
         os.rename(self.bench.work + ".away", self.bench.work)
-        self.assertNotEqual(done.returncode, 0, done.stdout)
+        self.assertIn("working directory", done.stderr)
         self.assertEqual([listed(family) for family in FAMILIES], [[], [], []])
 
 
 if __name__ == "__main__":
     if "--list" not in sys.argv:
-        namespaces.enter_own(False)
+        namespaces.enter_own(True)
     sys.exit(case.main(__name__))
