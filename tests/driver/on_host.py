@@ -80,6 +80,7 @@ class Window(On):
             "--on", "b", "--name", "trip", "sh", "-c", script, "name", "a word; $MARK",
             MARK="a\nb = c", SSH_AUTH_SOCK="/here")
         self.ends_with(popen, 5)
+        self.shows("-extproc")  # the last of what stty tells
         shown = self.screen.raw.replace(b"\r\n", b"\n").decode()
         self.assertIn(f"in {self.shared} as 0027 with a\nb = c at {self.b.home} of b "
                       "by a word; $MARK\n", shown)
@@ -88,9 +89,10 @@ class Window(On):
         self.assertIn("intr = ^K", shown)
 
     def test_environment_of_a_host(self):
-        popen = self.run_on(self.a, self.bench.tool("ckrun"), "--on", "b", "env",
+        popen = self.run_on(self.a, self.bench.tool("ckrun"), "--on", "b", "sh", "-c", "env; echo end",
                             SSH_AUTH_SOCK="/here", DISPLAY=":0", CKRUN_DIR="/nowhere", KEPT="yes")
         self.ends_with(popen, 0)
+        self.shows("end\r\n")
         variables = dict(line.split("=", 1) for line in self.screen.raw.decode().split("\r\n")
                          if "=" in line)
         self.assertEqual(variables["KEPT"], "yes")
@@ -194,7 +196,7 @@ class ByRoot(On):
     def test_as_the_user(self):
         popen = self.start_on(self.b, "sh", "-c", "id -u; echo at $HOME; exit 3")
         self.ends_with(popen, 3)
-        self.assertIn(f"{USER_ID}\r\nat {self.b.home}\r\n".encode(), self.screen.raw)
+        self.shows(f"{USER_ID}\r\nat {self.b.home}\r\n")
 
     def test_nobody_there(self):
         self.b.forget_user()
