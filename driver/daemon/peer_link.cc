@@ -29,6 +29,7 @@ Task<Status> open_tls(TlsChannel& channel, const PeerLink::Target& target,
   auto& socket = channel.stream().next_layer();
   auto [refused, endpoint] = co_await asio::async_connect(socket, addresses, kAsTuple);
   if (refused) co_return channel.failure(refused);
+  send_at_once(socket);
   channel.stream().set_verify_callback(target.verify);
   auto [error] =
       co_await channel.stream().async_handshake(asio::ssl::stream_base::client, kAsTuple);

@@ -107,6 +107,7 @@ Task<void> PeerServer::serve(tcp::acceptor& acceptor) {
       state_.metrics().count_connection("over_limit");
       log_warning("peer refused", {{"peer", to_text(remote)}, {"reason", "too many connections"}});
     } else {
+      send_at_once(socket);
       TlsStream stream(std::move(socket), *state_.configuration().tls);
       auto session = std::make_shared<Session>(sessions_, std::move(stream), remote);
       spawn(acceptor.get_executor(), serve_one(std::move(session)));

@@ -125,7 +125,11 @@ Status start_timers(Mailbox& box, const image::ProcessRecord& process) {
   for (const image::IntervalTimerRecord& timer : process.interval_timers()) {
     auto to_timeval = [](std::int64_t us) { return timeval{us / 1'000'000, us % 1'000'000}; };
     box.clear();
-    const itimerval setting{to_timeval(timer.interval_us()), to_timeval(timer.remaining_us())};
+    // One that repeats and does not run has fired: the kernel starts it when SIGALRM is taken
+    // (kernel/signal.c, dequeue_signal). So it has to fire again, into the signal that waits.
+    const bool has_fired = timer.which() == ITIMER_REAL && timer.remaining_us() == 0;
+    const itimerval setting{to_timeval(timer.interval_us()),
+                            to_timeval(has_fired ? 1 : timer.remaining_us())};
     CK_TRY(
         box.call("arm an interval timer", SYS_setitimer, timer.which(), box.put_value(setting), 0));
   }
