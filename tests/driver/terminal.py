@@ -229,7 +229,9 @@ class Editor(OnTerminal):
         screen.wait_for("new words and more")
         screen.type("\x1b:1\rdd")
         screen.wait_until(lambda text: "line 1 of" not in text, "a line less")
+        screen.wait_until(lambda text: "line 29 of" not in text, "a window of 24 lines")
         screen.resize(30, 100)
+        screen.wait_for("line 29 of")  # Vim by itself may lose what is typed before it has seen that
         screen.type("/line 50 of\rcwLINE")
         screen.wait_for("LINE 50 of")
         yield
