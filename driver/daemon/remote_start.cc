@@ -16,6 +16,14 @@ using protocol::wire::Started;
 // A host that is busy may take long to start a program. It is not asked twice.
 constexpr milliseconds kStartPatience{30000};
 
+// Its own words say which host they are about.
+Error not_heard(Error error, const std::string& host) {
+  if (error.message.starts_with("host ")) return error;
+  if (error.kind == ErrorKind::kTryAgain || error.kind == ErrorKind::kSystem)
+    error.hint = "the job may run there all the same: ckpt ls --all-hosts";
+  return std::move(error).within("host " + host);
+}
+
 }  // namespace
 
 Task<Result<Started>> start_here(State& state, std::string user, RunOrder order, std::string from) {
@@ -49,14 +57,16 @@ Task<Result<Started>> start_at(State& state, std::string user, protocol::wire::R
     co_return co_await start_here(state, std::move(user), request.order(), state.host());
   CK_CO_CHECK(state.check_member());
   CK_CO_TRY(cluster::Peer peer, find_peer(state, request.host()));
-  CK_CO_TRY(PeerLink link, co_await PeerLink::connect(state, peer));
+  auto link = co_await PeerLink::connect(state, peer);
+  if (!link.ok()) co_return std::move(link).error().within("host " + request.host());
   PeerMessage question;
   question.mutable_run()->set_user(user);
   *question.mutable_run()->mutable_order() = std::move(*request.mutable_order());
-  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question), kStartPatience));
-  if (!answer.has_started())
+  auto answer = co_await link->ask(std::move(question), kStartPatience);
+  if (!answer.ok()) co_return not_heard(std::move(answer).error(), request.host());
+  if (!answer->has_started())
     co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
-  co_return answer.started();
+  co_return answer->started();
 }
 
 }  // namespace ck::daemon
