@@ -64,6 +64,12 @@ bool is_alive(RealPid task) {
   return stat.ok() && stat->state != 'Z' && stat->state != 'X';
 }
 
+bool is_ending(RealPid task) {
+  constexpr std::uint32_t kExiting = 0x4;  // PF_EXITING (kernel: include/linux/sched.h)
+  const Result<ProcessStat> stat = read_stat(task);
+  return !stat.ok() || (stat->flags & kExiting) != 0;
+}
+
 bool any_thread_alive(RealPid pid) {
   const Result<std::vector<RealPid>> threads = read_threads(pid);
   return threads.ok() && std::any_of(threads->begin(), threads->end(), is_alive);

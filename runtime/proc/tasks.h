@@ -20,6 +20,9 @@ Result<std::vector<RealPid>> read_children_of_thread(RealPid pid, RealPid tid);
 
 // Of one thread, or of a process's first: false once it is a zombie, which kill(2) still reaches.
 bool is_alive(RealPid task);
+// The same, but true from when it begins to exit: it has no memory any more, and its files in /proc
+// belong to root.
+bool is_ending(RealPid task);
 // Any of the process's threads: a first thread that has exited is a zombie while others live.
 bool any_thread_alive(RealPid pid);
 

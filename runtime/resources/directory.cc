@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/resources/capture.h"
+#include "runtime/resources/kernel_file.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/table.h"
 
@@ -14,15 +15,20 @@ bool recognises(const CaptureSession&, const OpenFile& file) {
 }
 
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
+  if (is_kernel_file(file)) {
+    record.set_state(CK_TRY(kernel_file_name(session, file)));
+    return {};
+  }
   record.set_object(
       CK_TRY(session.objects.add_file(file.status, file.duplicate.get(), file.entry.target)));
   return {};
 }
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
-  int fd = CK_TRY(session.open_there(record.name(), record.flags() | O_DIRECTORY));
+  const std::string& path = record.state().empty() ? record.name() : record.state();
+  int fd = CK_TRY(session.open_there(path, record.flags() | O_DIRECTORY));
   if (record.position() != 0) {
-    CK_TRY(session.box().call("set the position of directory " + record.name(), SYS_lseek, fd,
+    CK_TRY(session.box().call("set the position of directory " + path, SYS_lseek, fd,
                               record.position(), SEEK_SET));
   }
   return Restored::in_process(fd);

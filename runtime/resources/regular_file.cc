@@ -1,18 +1,15 @@
 // Regular files by path and position.
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 
 #include "runtime/base/timespec.h"
 #include "runtime/memory/posix_shared_memory.h"
-#include "runtime/proc/text_cursor.h"
 #include "runtime/resources/capture.h"
+#include "runtime/resources/kernel_file.h"
 #include "runtime/resources/restore.h"
 #include "runtime/resources/table.h"
 
@@ -20,15 +17,6 @@ namespace ck::resources {
 namespace {
 
 using image::ObjectRecord;
-
-constexpr std::string_view kProc = "/proc/";
-
-bool is_kernel_file(const OpenFile& file) {
-  struct statfs system {};
-  int result = file.duplicate ? ::fstatfs(file.duplicate.get(), &system)
-                              : ::statfs(file.entry.target.c_str(), &system);
-  return result == 0 && (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC);
-}
 
 bool recognises(const CaptureSession&, const OpenFile& file) {
   const std::string& path = file.entry.target;
@@ -39,35 +27,6 @@ bool recognises(const CaptureSession&, const OpenFile& file) {
   struct stat found {};
   return path.find("/.nfs0") == path.npos && ::stat(path.c_str(), &found) == 0 &&
          found.st_dev == file.status.st_dev && found.st_ino == file.status.st_ino;
-}
-
-// Which process of the job a number below /proc means.
-std::optional<std::size_t> process_named(const CaptureSession& session, const OpenFile& file,
-                                         pid_t number) {
-  struct stat here {};
-  bool shows_real_ids = ::stat("/proc", &here) == 0 && here.st_dev == file.status.st_dev;
-  if (shows_real_ids || session.survey) return session.find_process(RealPid(number));
-  for (std::size_t i = 0; i < session.processes.size(); ++i) {
-    if (session.processes[i].record->pid() == number) return i;
-  }
-  return std::nullopt;
-}
-
-// "/proc/123/maps" is the same process's own under another number after a restart.
-Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFile& file) {
-  const std::string& path = file.entry.target;
-  std::size_t tail = path.find('/', kProc.size());
-  if (!path.starts_with(kProc) || tail == path.npos || !std::isdigit(path[kProc.size()]))
-    return path;
-  pid_t number = proc::TextCursor(std::string_view(path).substr(kProc.size())).number<pid_t>();
-  std::optional<std::size_t> process = process_named(session, file, number);
-  if (!process) {
-    return make_error(ErrorKind::kRefused,
-                      "it is the kernel's file about another process, outside of the job");
-  }
-  if (*process == file.process || session.survey) return "/proc/self" + path.substr(tail);
-  return std::string(kProc) + std::to_string(session.processes[*process].record->pid()) +
-         path.substr(tail);
 }
 
 // A restart opens it by its path again.

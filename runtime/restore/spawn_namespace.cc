@@ -459,8 +459,8 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
   Status mapped = write_id_maps(init);
   if (mapped.ok() && ::send(spawned->go.get(), "g", 1, MSG_NOSIGNAL) != 1)
     mapped = sys_error("start the job's init process");
-  // Its files belong to root once it is a zombie: that is not what this host forbids.
-  if (!mapped.ok() && !proc::is_alive(RealPid(init)))
+  // Its files belong to root once it ends: that is not what this host forbids.
+  if (!mapped.ok() && proc::is_ending(RealPid(init)))
     mapped = make_error(ErrorKind::kTryAgain, "the job's init process ended at once");
   Result<FoundRoot> root = FoundRoot{};
   if (mapped.ok()) root = await_root(plan, init, report_reader.get());
