@@ -25,7 +25,9 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
 }
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
-  const std::string& path = record.state().empty() ? record.name() : record.state();
+  const std::string path = record.state().empty()
+                               ? record.name()
+                               : kernel_file_path(record.state(), session.box().area());
   int fd = CK_TRY(session.open_there(path, record.flags() | O_DIRECTORY));
   if (record.position() != 0) {
     CK_TRY(session.box().call("set the position of directory " + path, SYS_lseek, fd,

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cctype>
 #include <optional>
 
@@ -26,6 +27,19 @@ std::optional<std::size_t> process_named(const CaptureSession& session, const Op
   return std::nullopt;
 }
 
+// The same path with another number behind "/task/", if there is one.
+template <typename Translate>
+std::string with_thread(const std::string& path, Translate translate) {
+  constexpr std::string_view kTask = "/task/";
+  const std::size_t found = path.find(kTask);
+  if (found == path.npos) return path;
+  const std::size_t begin = found + kTask.size();
+  const pid_t thread = proc::TextCursor(std::string_view(path).substr(begin)).number<pid_t>();
+  if (thread <= 0) return path;
+  const std::size_t end = std::min(path.find('/', begin), path.size());
+  return path.substr(0, begin) + std::to_string(translate(thread)) + path.substr(end);
+}
+
 }  // namespace
 
 bool is_kernel_file(const OpenFile& file) {
@@ -37,9 +51,8 @@ bool is_kernel_file(const OpenFile& file) {
 
 Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFile& file) {
   const std::string& path = file.entry.target;
-  std::size_t tail = path.find('/', kProc.size());
-  if (!path.starts_with(kProc) || tail == path.npos || !std::isdigit(path[kProc.size()]))
-    return path;
+  if (!path.starts_with(kProc) || !std::isdigit(path[kProc.size()])) return path;
+  const std::string tail = path.substr(std::min(path.find('/', kProc.size()), path.size()));
   pid_t number = proc::TextCursor(std::string_view(path).substr(kProc.size())).number<pid_t>();
   std::optional<std::size_t> process = process_named(session, file, number);
   if (!process) {
@@ -49,9 +62,23 @@ Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFi
                       "try again when the program has closed it")
         .that_passes();
   }
-  if (*process == file.process || session.survey) return "/proc/self" + path.substr(tail);
-  return std::string(kProc) + std::to_string(session.processes[*process].record->pid()) +
-         path.substr(tail);
+  if (session.survey) return std::string(kProc) + "self" + tail;
+  const ControlArea& area = session.processes[0].mailbox->area();
+  const std::string whose =
+      *process == file.process ? "self" : std::to_string(session.processes[*process].record->pid());
+  return std::string(kProc) + whose +
+         with_thread(tail, [&](pid_t thread) { return area.virtual_id(thread); });
+}
+
+std::string kernel_file_path(const std::string& name, const ControlArea& area) {
+  if (!name.starts_with(kProc)) return name;
+  const auto real = [&](pid_t id) { return area.real_id(id); };
+  std::string path = with_thread(name, real);
+  if (!std::isdigit(path[kProc.size()])) return path;
+  const std::size_t end = std::min(path.find('/', kProc.size()), path.size());
+  const pid_t process =
+      proc::TextCursor(std::string_view(path).substr(kProc.size())).number<pid_t>();
+  return std::string(kProc) + std::to_string(real(process)) + path.substr(end);
 }
 
 }  // namespace ck::resources

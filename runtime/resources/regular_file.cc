@@ -121,9 +121,9 @@ Status check_content(RestoreSession& session, const image::OpenFileRecord& recor
 }
 
 Result<Restored> restore(RestoreSession& session, const image::OpenFileRecord& record) {
-  const std::string& path =
+  const std::string path =
       record.object() != 0 ? session.manifest.objects(static_cast<int>(record.object()) - 1).path()
-                           : record.state();
+                           : kernel_file_path(record.state(), session.box().area());
   int fd = CK_TRY(session.open_there(path, record.flags()));
   CK_TRY(check_content(session, record, fd));
   CK_TRY(session.box().call("set the position of " + path, SYS_lseek, fd, record.position(),

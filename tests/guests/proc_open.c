@@ -1,6 +1,6 @@
 // Files and folders below /proc that are open go on telling about the same process, itself and a
-// child.
-// roundtrip: modes=resume,restart,twice,real,virtual
+// child. (Their paths have other numbers with virtual ids.)
+// roundtrip: state=no modes=resume,restart,twice,real,virtual,ways
 #include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -42,12 +42,16 @@ int main(void) {
   }
   int own = open_below(getpid(), "comm", O_RDONLY), its = open_below(child, "comm", O_RDONLY);
   int own_tasks = open_below(getpid(), "task", O_RDONLY | O_DIRECTORY);
+  char own_thread[32];
+  snprintf(own_thread, sizeof own_thread, "task/%d/comm", getpid());
+  int thread = open_below(getpid(), own_thread, O_RDONLY);
   int its_folder = open_below(child, "", O_RDONLY | O_DIRECTORY);
   guest_nap(20);
   guest_ready();
   guest_wait();
   expect_name(own, "proc_open");
   expect_name(its, "its_child");
+  expect_name(thread, "proc_open");
   EXPECT_EQ(count_entries(own_tasks), 1);
   int again = openat(its_folder, "comm", O_RDONLY);
   EXPECT(again >= 0);
