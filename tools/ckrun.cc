@@ -8,8 +8,10 @@
 #include "runtime/base/standard_streams.h"
 #include "runtime/job/names.h"
 #include "runtime/job/run_job.h"
+#include "tools/by_ckd.h"
 #include "tools/cli.h"
 #include "tools/follow.h"
+#include "tools/run_elsewhere.h"
 
 namespace ck::tools {
 namespace {
@@ -28,6 +30,8 @@ ckpt --stop; 126 or 127 if the program cannot be executed or found; else as in c
 
 struct Options {
   std::string dir;
+  std::string on;       // that host, instead of this one
+  bool by_ckd = false;  // it is that one
   bool keep_hostname = false;
   job::StartRequest request;
 };
@@ -44,6 +48,9 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--name", options.request.name, "Name of the job (default: from PROG)")
       ->type_name("NAME");
   add_dir(app, options.dir);
+  app.add_option("--on", options.on, "Run it on that host, with the terminal here (needs ckd)")
+      ->type_name("HOST");
+  app.add_flag("--by-ckd", options.by_ckd)->group("");
   add_parsed(app, "--interval", settings.interval, job::parse_interval, "TIME",
              "Checkpoint every TIME, such as 10m or 1h30m");
   add_parsed(app, "--keep", settings.keep, number_between(1, 1'000'000), "N",
@@ -84,11 +91,10 @@ std::string own_hostname() {
 }
 
 // As shells do, where the command itself is the trouble.
-int fail_to_execute(const Error& error) {
-  int code = fail(kTool, error);
+int status_of_command(const Error& error) {
   if (error.kind == ErrorKind::kNotFound) return kNotFound;
   if (error.kind == ErrorKind::kPermission) return kCannotExecute;
-  return code;
+  return exit_code(error.kind);
 }
 
 // CLI11 does not know of the program and its arguments, which are cut off before it.
@@ -98,6 +104,57 @@ class UsageFormatter : public CLI::Formatter {
     return "Usage: ckrun [OPTIONS] [--] PROG [ARGS...]\n";
   }
 };
+
+Status check(const Options& options) {
+  if (options.request.command.empty())
+    return make_error(ErrorKind::kUsage, "no program was given",
+                      "ckrun [OPTIONS] [--] PROG [ARGS...]");
+  if (getauxval(AT_SECURE) != 0)
+    return make_error(ErrorKind::kRefused, "ckrun runs with borrowed privileges",
+                      "it must not be setuid or have file capabilities");
+  if (!options.on.empty() && !options.by_ckd && !options.dir.empty())
+    return make_error(ErrorKind::kUsage, "--dir is a folder of this host, and --on means another",
+                      "the job's folder is where ckd there has its jobs");
+  return options.request.name.empty() ? Status() : job::check_name(options.request.name);
+}
+
+// `fail` says why the program does not run, and returns the exit status for that.
+int start_here(Options& options, ByCkd* by_ckd,
+               const std::function<int(const Error&, int status)>& fail) {
+  const char* path = getenv("PATH");
+  Result<std::string> program =
+      process::preflight(options.request.command[0], path == nullptr ? "/usr/bin:/bin" : path);
+  if (!program.ok()) return fail(program.error(), status_of_command(program.error()));
+  Result<std::string> folder = job::jobs_folder(options.dir);
+  if (!folder.ok()) return fail(folder.error(), exit_code(folder.error().kind));
+  options.request.jobs_folder = *folder;
+  if (options.keep_hostname) options.request.settings.hostname = own_hostname();
+  options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
+    return follow_moved(kTool, job.id, job.name, host, status);
+  };
+  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
+    return terminal_elsewhere(job, host, status);
+  };
+  if (by_ckd != nullptr) by_ckd->fill(options.request);
+  Result<int> status = job::start_job(options.request);
+  return status.ok() ? *status : fail(status.error(), exit_code(status.error().kind));
+}
+
+int run_here(Options& options) {
+  return start_here(options, nullptr, [](const Error& error, int status) {
+    (void)fail(kTool, error);
+    return status;
+  });
+}
+
+int run_by_ckd(Options& options) {
+  Result<ByCkd> by_ckd = ByCkd::take();
+  if (!by_ckd.ok()) return fail(kTool, by_ckd.error());
+  return start_here(options, &*by_ckd, [&by_ckd](const Error& error, int status) {
+    by_ckd->fail(error, status);
+    return status;
+  });
+}
 
 int run(const std::vector<std::string>& args) {
   CLI::App app("Runs a program so that it can be checkpointed while it runs, and restarted.",
@@ -110,33 +167,11 @@ int run(const std::vector<std::string>& args) {
   auto options_end = word.after_dashes ? command - 1 : command;
   if (auto code = parse(kTool, app, {args.begin(), options_end})) return *code;
   options.request.command.assign(command, args.end());
-  if (options.request.command.empty()) {
-    return fail(kTool, make_error(ErrorKind::kUsage, "no program was given",
-                                  "ckrun [OPTIONS] [--] PROG [ARGS...]"));
-  }
-  if (getauxval(AT_SECURE) != 0) {
-    return fail(kTool, make_error(ErrorKind::kRefused, "ckrun runs with borrowed privileges",
-                                  "it must not be setuid or have file capabilities"));
-  }
-  if (!options.request.name.empty()) {
-    Status name = job::check_name(options.request.name);
-    if (!name.ok()) return fail(kTool, name.error());
-  }
-  const char* path = getenv("PATH");
-  Result<std::string> program =
-      process::preflight(options.request.command[0], path == nullptr ? "/usr/bin:/bin" : path);
-  if (!program.ok()) return fail_to_execute(program.error());
-  Result<std::string> folder = job::jobs_folder(options.dir);
-  if (!folder.ok()) return fail(kTool, folder.error());
-  options.request.jobs_folder = *folder;
-  if (options.keep_hostname) options.request.settings.hostname = own_hostname();
-  options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
-    return follow_moved(kTool, job.id, job.name, host, status);
-  };
-  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
-    return terminal_elsewhere(job, host, status);
-  };
-  Result<int> status = job::start_job(options.request);
+  const Status checked = check(options);
+  if (!checked.ok()) return fail(kTool, checked.error());
+  if (options.by_ckd) return run_by_ckd(options);
+  if (options.on.empty()) return run_here(options);
+  const Result<int> status = run_elsewhere({options.on, args, options.request.own_terminal});
   return status.ok() ? *status : fail(kTool, status.error());
 }
 

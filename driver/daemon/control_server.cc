@@ -10,6 +10,7 @@
 #include "driver/daemon/follow.h"
 #include "driver/daemon/handovers.h"
 #include "driver/daemon/peers_ask.h"
+#include "driver/daemon/remote_start.h"
 #include "driver/daemon/spawn.h"
 #include "driver/daemon/terminals.h"
 #include "driver/daemon/users.h"
@@ -23,7 +24,7 @@ using protocol::wire::ControlRequest;
 
 constexpr milliseconds kPatience{5000};
 constexpr milliseconds kAcceptPause{200};
-constexpr std::uint32_t kLongestRequest = 64u << 10;
+constexpr std::uint32_t kLongestRequest = 768u << 10;  // an environment may be in it
 constexpr unsigned kMostSessions = 64;
 constexpr unsigned kMostOfUser = 16;  // so that one user cannot keep the others out
 
@@ -153,6 +154,13 @@ Task<Result<ControlReply>> drain(State& state, std::shared_ptr<LocalChannel> cha
   co_return reply;
 }
 
+Task<Result<ControlReply>> run(State& state, uid_t user, protocol::wire::RunRequest request) {
+  ControlReply reply;
+  CK_CO_TRY(*reply.mutable_started(),
+            co_await start_at(state, user_name(user), std::move(request)));
+  co_return reply;
+}
+
 Result<ControlReply> resolve(State& state, uid_t user, const ControlRequest& request) {
   CK_TRY(check_ready(state));
   const bool all = user == 0 || user == geteuid();
@@ -190,6 +198,8 @@ Task<Result<ControlReply>> answer(State& state, std::shared_ptr<LocalChannel> ch
       co_return co_await migrate(state, channel, user, request.migrate());
     case ControlRequest::kFollow:
       co_return co_await follow(state, channel, user, request.follow());
+    case ControlRequest::kRun:
+      co_return co_await run(state, user, request.run());
     case ControlRequest::kAutoMigrate:
       co_return co_await auto_migrate(state, channel, user, request.auto_migrate());
     case ControlRequest::kDrain:

@@ -158,8 +158,7 @@ Status Handovers::check_free(const std::string& job) const {
 
 // Whether this host wants a job that is offered.
 Status Handovers::check_policy(const handover::wire::Offer& offer) {
-  if (state_.drained)
-    return make_error(ErrorKind::kRefused, "host " + state_.host() + " is being drained");
+  CK_TRY(state_.check_takes_jobs());
   const handover::wire::Needs& needs = offer.needs();
   if (!needs.by_load()) return {};
   const driver::HostView self = view_of(CK_TRY(state_.report()), driver::journal::now());

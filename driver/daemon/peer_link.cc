@@ -93,11 +93,12 @@ Task<Result<PeerLink>> PeerLink::connect(const State& state, cluster::Peer peer)
   co_return link;
 }
 
-Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question) {
+Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question,
+                                        std::optional<milliseconds> patience) {
+  const milliseconds limit = patience.value_or(target_->patience);
   CK_CO_TRY(std::string frame, protocol::make_frame(question));
-  CK_CO_CHECK(co_await channel_.send(std::move(frame), target_->patience));
-  CK_CO_TRY(std::string bytes, co_await channel_.receive(protocol::kLongestMessage,
-                                                         target_->patience, target_->patience));
+  CK_CO_CHECK(co_await channel_.send(std::move(frame), limit));
+  CK_CO_TRY(std::string bytes, co_await channel_.receive(protocol::kLongestMessage, limit, limit));
   if (bytes.empty()) {
     co_return make_error(ErrorKind::kTryAgain, target_->address + " closed the connection",
                          "its log tells why");

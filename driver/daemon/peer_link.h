@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "driver/daemon/channel.h"
 #include "driver/daemon/state.h"
@@ -27,8 +28,9 @@ class PeerLink {
   // The connection itself, for what is not questions and answers.
   TlsChannel release() && { return std::move(channel_); }
 
-  // The peer's Refusal comes back as the Error that it is.
-  Task<Result<protocol::wire::PeerMessage>> ask(protocol::wire::PeerMessage question);
+  // The peer's Refusal comes back as the Error that it is. `patience`: another one than usual.
+  Task<Result<protocol::wire::PeerMessage>> ask(protocol::wire::PeerMessage question,
+                                                std::optional<milliseconds> patience = {});
 
  private:
   PeerLink(TlsChannel channel, std::shared_ptr<Target> target)

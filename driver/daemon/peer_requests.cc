@@ -6,6 +6,7 @@
 #include "driver/daemon/handovers.h"
 #include "driver/daemon/job_list.h"
 #include "driver/daemon/news.h"
+#include "driver/daemon/remote_start.h"
 
 namespace ck::daemon {
 namespace {
@@ -80,6 +81,13 @@ Task<Result<PeerMessage>> jobs(State& state, std::string user) {
   co_return answer;
 }
 
+Task<Result<PeerMessage>> run(State& state, Identity peer, protocol::wire::Run wish) {
+  PeerMessage answer;
+  CK_CO_TRY(*answer.mutable_started(),
+            co_await start_here(state, wish.user(), wish.order(), peer.name));
+  co_return answer;
+}
+
 Result<PeerMessage> hand_over(State& state, const Identity& peer, std::uint64_t connection,
                               const driver::handover::wire::Message& message) {
   if (state.handovers == nullptr)
@@ -114,6 +122,8 @@ Task<Result<PeerMessage>> answer_peer(State& state, Identity peer, std::uint64_t
       co_return report(state);
     case PeerMessage::kJobsQuery:
       co_return co_await jobs(state, question.jobs_query().user());
+    case PeerMessage::kRun:
+      co_return co_await run(state, peer, question.run());
     case PeerMessage::kHandover:
       co_return hand_over(state, peer, connection, question.handover());
     default:

@@ -90,6 +90,11 @@ Status State::check_member() const {
                     "ckd init makes one, ckd join enters one");
 }
 
+Status State::check_takes_jobs() const {
+  if (!drained) return {};
+  return make_error(ErrorKind::kRefused, "host " + host_ + " is being drained");
+}
+
 Status State::health() const {
   if (!configuration_->member) return {};
   return cluster::check_dates(configuration_->member->certificate, "this host's certificate");

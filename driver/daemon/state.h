@@ -70,6 +70,8 @@ class State {
 
   // kRefused where this host belongs to no cluster.
   Status check_member() const;
+  // kRefused while it is drained.
+  Status check_takes_jobs() const;
   // kPermission when the host's certificate is not valid now.
   Status health() const;
 

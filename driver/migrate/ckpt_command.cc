@@ -18,14 +18,6 @@ constexpr std::size_t kMostOutput = 64u << 10;
 constexpr off_t kLogTail = 4096;
 constexpr int kReadyFd = 3;
 
-Result<std::string> ckpt_path() {
-  std::array<char, PATH_MAX> path;
-  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-  if (size <= 0) return sys_error("find out where this program is installed");
-  const std::string self(path.data(), static_cast<std::size_t>(size));
-  return self.substr(0, self.rfind('/') + 1) + "ckpt";
-}
-
 struct Pipe {
   UniqueFd reading, writing;
 };
@@ -104,8 +96,16 @@ std::string end_of_file(int fd, off_t begin) {
 
 }  // namespace
 
+Result<std::string> installed(const std::string& command) {
+  std::array<char, PATH_MAX> path;
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size <= 0) return sys_error("find out where this program is installed");
+  const std::string self(path.data(), static_cast<std::size_t>(size));
+  return self.substr(0, self.rfind('/') + 1) + command;
+}
+
 Result<std::string> run_ckpt(const std::vector<std::string>& arguments) {
-  const std::string path = CK_TRY(ckpt_path());
+  const std::string path = CK_TRY(installed("ckpt"));
   Pipe output = CK_TRY(make_pipe());
   Pipe error = CK_TRY(make_pipe());
   UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -124,7 +124,7 @@ Result<std::string> run_ckpt(const std::vector<std::string>& arguments) {
 
 Status start_ckpt(const std::string& subcommand, const std::vector<std::string>& arguments,
                   const std::string& log) {
-  const std::string path = CK_TRY(ckpt_path());
+  const std::string path = CK_TRY(installed("ckpt"));
   std::vector<std::string> words{subcommand, "--ready-fd", std::to_string(kReadyFd)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   UniqueFd file(::open(log.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));

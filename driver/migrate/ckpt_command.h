@@ -9,6 +9,9 @@
 
 namespace ck::driver::migrate {
 
+// Where that command is.
+Result<std::string> installed(const std::string& command);
+
 // Its standard output. What it says on standard error when it fails is the Error.
 Result<std::string> run_ckpt(const std::vector<std::string>& arguments);
 

@@ -16,11 +16,15 @@ inline constexpr int kMostHandovers = 10000;
 inline constexpr int kMostMoves = 10000;
 inline constexpr int kMostJobs = 2000;  // of one host, in one list
 inline constexpr std::size_t kLongestCommand = 256;
+inline constexpr int kMostWords = 8192;  // arguments of a command, variables of an environment
+inline constexpr std::size_t kLongestOrder = 512u << 10;  // all of them together
 inline constexpr std::size_t kLongestPem = 256u << 10;
 
 Status check(const wire::PeerMessage& message);
 Status check(const wire::ControlRequest& request);
 Status check(const wire::ControlReply& reply);
+Status check(const wire::RunOrder& order);
+Status check(const wire::Started& started);
 
 // A host's name in the cluster: letters, digits, '-', '.', '_'; at most 64; no leading '.' or '-'.
 Status check_host_name(std::string_view name);

@@ -81,6 +81,11 @@ Status check_terminal(const wire::TerminalRequest& request) {
   return check_host_name(request.host());
 }
 
+Status check_run(const wire::RunRequest& request) {
+  CK_TRY(check(request.order()));
+  return check_host_name(request.host());
+}
+
 Status check_resolve(const wire::ResolveRequest& request) {
   const std::string& how = request.how();
   CK_TRY(check_text("resolve.handover", request.handover(), 64));
@@ -99,6 +104,7 @@ Status check(const wire::ControlRequest& request) {
   if (request.has_follow()) return check_follow(request.follow());
   if (request.has_terminal()) return check_terminal(request.terminal());
   if (request.has_auto_migrate()) return check_auto(request.auto_migrate());
+  if (request.has_run()) return check_run(request.run());
   if (request.has_drain()) return check_host_name(request.drain().host());
   if (request.has_resolve()) return check_resolve(request.resolve());
   if (request.kind_case() != wire::ControlRequest::KIND_NOT_SET) return {};
@@ -124,6 +130,8 @@ Status check(const wire::ControlReply& reply) {
       return check_text("follow.host", reply.follow().host(), 64);
     case wire::ControlReply::kTerminal:
       return check_text("terminal.host", reply.terminal().host(), 64);
+    case wire::ControlReply::kStarted:
+      return check(reply.started());
     case wire::ControlReply::kResolve:
       return check_text("resolve.text", reply.resolve().text(), 1024);
     case wire::ControlReply::kMoves:

@@ -133,6 +133,11 @@ Status check(const wire::PeerMessage& message) {
                         driver::handover::kIdBytes);
     case wire::PeerMessage::kTerminalOpen:
       return check_terminal(message.terminal_open());
+    case wire::PeerMessage::kRun:
+      CK_TRY(check_user("run.user", message.run().user()));
+      return check(message.run().order());
+    case wire::PeerMessage::kStarted:
+      return check(message.started());
     case wire::PeerMessage::kTerminalReady:
     case wire::PeerMessage::kTransferReady:
     case wire::PeerMessage::kHostQuery:

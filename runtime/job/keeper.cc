@@ -47,14 +47,16 @@ class Keeper {
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (plan.client) connections_.push_back({std::move(plan.client), {}, {}});
+    if (!plan.client) return;
+    connections_.push_back({std::move(plan.client), {}, {}});
+    awaited_ = &connections_.front();
   }
 
   int run() {
     collect();
     while (!over()) {
       std::vector<pollfd> fds{{listening_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-      const bool drains = client_ == nullptr && running_ && !hung_up_;
+      const bool drains = is_alone() && running_ && !hung_up_;
       const bool types = !backlog_.empty() && running_ && !hung_up_;
       const auto wanted = static_cast<short>((drains ? POLLIN : 0) | (types ? POLLOUT : 0));
       fds.push_back({wanted != 0 ? master_.get() : -1, wanted, 0});
@@ -72,7 +74,11 @@ class Keeper {
 
  private:
   // The client relays what is left, to a terminal that may be slow, and closes.
-  bool over() const { return end_ && client_ == nullptr; }
+  bool over() const { return end_ && is_alone(); }
+
+  // Nobody wants what the program writes. The first client does, which may be slower to come than
+  // the program is to end.
+  bool is_alone() const { return client_ == nullptr && awaited_ == nullptr; }
 
   int patience() const {
     if (leaving_ != nullptr) {
@@ -133,6 +139,7 @@ class Keeper {
     if (&*one == client_) drop_client();
     has_left(*one);
     if (&*one == supervisor_) supervisor_ = nullptr;
+    if (&*one == awaited_) awaited_ = nullptr;
     connections_.erase(one);
     end_if_deserted();
   }
@@ -157,6 +164,7 @@ class Keeper {
       case Type::kBye:
         from.modes.reset();
         if (&from == client_) drop_client();
+        if (&from == awaited_) awaited_ = nullptr;
         return has_left(from);
       case Type::kGoOn:
       case Type::kSignal:
@@ -216,12 +224,14 @@ class Keeper {
       leave(1);
     }
     client_ = &from;
+    awaited_ = nullptr;
     if (!message.fds.empty()) from.terminal = std::move(message.fds.front());
     if (message.text.size() == sizeof(terminal::Modes)) {
       from.modes.emplace();
       std::memcpy(&*from.modes, message.text.data(), sizeof(terminal::Modes));
     }
     if (running_) give_master();
+    if (end_) tell_end();
   }
 
   // Not while a former client has it: what that one still reads, this one would not show.
@@ -400,17 +410,22 @@ class Keeper {
   void end(int status, const std::string& text = {}) {
     if (end_) return;
     end_ = status;
-    if (client_ != nullptr) (void)send(client_->socket.get(), Type::kEnded, status, text);
+    end_text_ = text;
+    if (client_ != nullptr) tell_end();
   }
+
+  void tell_end() const { (void)send(client_->socket.get(), Type::kEnded, *end_, end_text_); }
 
   UniqueFd listening_, signals_, master_;
   pid_t child_;  // the supervisor that this process waits for; 0: it has ended
   std::string name_;
   bool running_ = false, hung_up_ = false;
   std::optional<int> end_;
+  std::string end_text_;
   std::list<Connection> connections_;
   std::string backlog_;  // typed, and not in the terminal yet
   Connection* client_ = nullptr;
+  Connection* awaited_ = nullptr;      // the first client, until it attaches
   bool holds_ = false, held_ = false;  // it was told kHold; it has answered
   bool frozen_ = false;                // what is typed now might never be read by the program
   Connection* leaving_ = nullptr;      // it was told kLeave, for the client to come

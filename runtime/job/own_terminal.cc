@@ -39,7 +39,8 @@ Result<Made> make_terminal(const OwnTerminalPlan& plan, const UserTerminal& user
   made.listening = CK_TRY(
       keeper::listen(keeper::socket_name(CK_TRY(this_host()).pid_namespace, RealPid(::getpid()))));
   made.master = CK_TRY(open_master(plan.number));
-  if (user) CK_TRY(terminal::set_modes(made.master.get(), *user.modes()));
+  const std::optional<terminal::Modes>& modes = user ? user.modes() : plan.modes;
+  if (modes) CK_TRY(terminal::set_modes(made.master.get(), *modes));
   CK_TRY(terminal::set_window(made.master.get(),
                               user.window().value_or(plan.window.value_or(kUsualWindow))));
   made.slave = CK_TRY(terminal::open_slave(made.master.get(), O_RDWR));

@@ -20,9 +20,11 @@ struct OwnTerminalPlan {
   bool redraw = false;             // the job has drawn its screen before
   Redraw how = Redraw::kAuto;
   bool end_of_input = false;
-  int for_supervisor = -1;                 // a descriptor that the two others close
-  std::optional<terminal::Window> window;  // that it has if the user's is not known
-  Elsewhere elsewhere;                     // may be empty
+  int for_supervisor = -1;  // a descriptor that the two others close
+  // Of the job's terminal, if the user's are not known.
+  std::optional<terminal::Modes> modes;
+  std::optional<terminal::Window> window;
+  Elsewhere elsewhere;  // may be empty
   // Instead of the user's end: what the job was handed over for. May be empty.
   std::function<Result<ClientOutcome>(UniqueFd connection, RealPid keeper)> serve;
 };

@@ -27,6 +27,17 @@ using OnMoved = std::function<int(const JobInfo& job, const std::string& host, i
 using TerminalOf = std::function<std::unique_ptr<JobTerminal>(const JobInfo& job,
                                                               const std::string& host, int status)>;
 
+// A job that is started for a user who sits at another host: it has a terminal of its own.
+struct RemoteStart {
+  std::optional<terminal::Modes> modes;  // of the user's terminal
+  std::optional<terminal::Window> window;
+  int report_fd = -1;  // the supervisor's alone: other processes close it; close-on-exec
+  // In the supervisor: the program runs.
+  std::function<void(const JobDir& job, RealPid keeper)> on_started;
+  // Instead of a client on this process's streams.
+  std::function<Result<ClientOutcome>(UniqueFd connection, RealPid keeper)> serve_terminal;
+};
+
 struct StartRequest {
   std::string jobs_folder;
   std::string name;  // empty: made from the command
@@ -37,6 +48,7 @@ struct StartRequest {
   unsigned max_threads = kDefaultMaxThreads;
   // A terminal of its own for the job. Not said: if standard input and output are terminals.
   std::optional<bool> own_terminal;
+  std::optional<RemoteStart> remote;
   OnMoved on_moved;        // may be empty
   TerminalOf terminal_of;  // may be empty
 };

@@ -24,7 +24,7 @@ std::vector<std::string> own_environment() {
 
 Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation& installation,
                      process::LaunchOptions options, unsigned max_threads, UniqueFd control_socket,
-                     const KeeperLink* terminal, bool* launched) {
+                     const KeeperLink* terminal, const std::function<void()>& on_launched) {
   const Settings& settings = job.info().settings;
   // A program of one process and one thread can be checkpointed, however full the folder gets.
   ControlArea area = CK_TRY(make_area(job, installation.agent, max_threads + kSpareSlots,
@@ -40,10 +40,10 @@ Result<int> start_in(const JobDir& job, Ownership& ownership, const Installation
   }
   std::unique_ptr<process::RootProcess> root = CK_TRY(process::launch(options, area));
   slave.reset();
-  *launched = true;
   Status recorded = ownership.record_root(root->pid(), area.path(),
                                           terminal == nullptr ? RealPid() : terminal->keeper());
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
+  on_launched();
   return supervise("ckrun", job, ownership, *root, std::move(control_socket), area, settings, {},
                    terminal, shared ? &*shared : nullptr);
 }
@@ -67,19 +67,34 @@ Result<int> start(const StartRequest& request, RealPid keeper) {
   std::optional<KeeperLink> terminal;
   if (keeper) terminal = CK_TRY(KeeperLink::connect(keeper, job.info().name));
   bool launched = false;
+  const auto on_launched = [&] {
+    launched = true;
+    if (request.remote) request.remote->on_started(job, keeper);
+  };
   Result<int> status =
       start_in(job, ownership, installation, std::move(options), request.max_threads,
-               std::move(control_socket), terminal ? &*terminal : nullptr, &launched);
+               std::move(control_socket), terminal ? &*terminal : nullptr, on_launched);
   // A job whose program never ran leaves nothing behind.
   if (!launched) (void)remove_job_folder(job);
   if (status.ok() && !keeper) return status_if_moved(job, request.on_moved, *status);
   return status;
 }
 
+Result<int> start_for_another_host(const StartRequest& request) {
+  OwnTerminalPlan plan;
+  plan.tool = "ckrun";
+  plan.modes = request.remote->modes;
+  plan.window = request.remote->window;
+  plan.for_supervisor = request.remote->report_fd;
+  plan.serve = request.remote->serve_terminal;
+  return on_own_terminal(plan, [&](RealPid keeper) { return start(request, keeper); });
+}
+
 }  // namespace
 
 Result<int> start_job(const StartRequest& request) {
   CK_TRY(refuse_in_a_job());
+  if (request.remote) return start_for_another_host(request);
   const bool has_terminal = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
   if (!request.own_terminal.value_or(has_terminal)) return start(request, RealPid());
   OwnTerminalPlan plan;

@@ -62,7 +62,8 @@ class Client {
         job_(std::move(options_.job)),
         user_(UserTerminal::find()),
         input_end_(relay_end(0, O_RDONLY)),
-        output_end_(relay_end(1, O_WRONLY)) {}
+        output_end_(relay_end(1, O_WRONLY)),
+        name_(options_.name) {}
 
   Result<ClientOutcome> run() {
     CK_TRY(begin());

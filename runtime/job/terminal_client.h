@@ -27,6 +27,7 @@ using Elsewhere =
 
 struct ClientOptions {
   std::string tool;  // begins its messages
+  std::string name;  // of the job, if it is known already
   std::unique_ptr<JobTerminal> job;
   bool redraw = false;  // the program has drawn its screen before
   Redraw how = Redraw::kAuto;

@@ -2,6 +2,7 @@
 """Real programs that move between hosts, and hand-overs in which something dies or is cut."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,17 +17,23 @@ from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
 class Programs(Moving):
     """Real ones go round; what they print equals what they print undisturbed."""
 
+    def undisturbed(self, *command):
+        return subprocess.run(self.a.command(command, USER_ID), cwd=self.shared,
+                              env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, timeout=STEP_SECONDS, check=True).stdout
+
     def goes_round(self, *command):
-        expected = subprocess.run(self.a.command(command, USER_ID), cwd=self.shared,
-                                  env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, timeout=STEP_SECONDS, check=True).stdout
+        expected = self.undisturbed(*command)
         self.start(self.a, "trip", *command)
         self.until(lambda: self.state(self.a, "trip") == "running", "it runs")
+        self.move_round()
+        self.ends(self.a, "trip")
+        self.assertEqual(self.text("trip"), expected.decode())
+
+    def move_round(self):
         for source, target in ((self.a, self.b), (self.b, self.c), (self.c, self.a)):
             figures = self.migrate(source, "trip", target)
             print(f"{source.name} to {target.name}:", figures)
-        self.ends(self.a, "trip")
-        self.assertEqual(self.text("trip"), expected.decode())
 
     def program(self, name):
         return os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "apps", "programs",
@@ -42,6 +49,25 @@ class Programs(Moving):
     def test_pipeline(self):
         self.goes_round("bash", "-c", "seq 1 700000 | sort -R --random-source=/dev/zero | "
                         "sort -n | gzip -c | gzip -dc | md5sum")
+
+    def test_redis(self):
+        """A server with its clients, which ask all the time."""
+        if not shutil.which("redis-server"):
+            self.skipTest("redis-server is not installed")
+        folder = os.path.join(self.shared, "redis")
+        os.mkdir(folder)
+        os.chown(folder, USER_ID, USER_ID)
+        command = ("env", "-C", folder, "bash", self.program("redis_job.sh"), "7399", "6000",
+                   self.go, "0.001")
+        self.release()
+        expected = self.undisturbed(*command)
+        self.hold()
+        self.start(self.a, "trip", *command)
+        self.until(lambda: self.text("trip").count("\n") > 100, "there are answers")
+        self.move_round()
+        self.release()
+        self.ends(self.a, "trip")
+        self.assertEqual(self.text("trip"), expected.decode())
 
     def test_trees_of_python(self):
         self.goes_round(sys.executable, self.program("pool.py"), "2000")

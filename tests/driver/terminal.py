@@ -2,6 +2,7 @@
 """The user's terminal stays when an interactive job moves."""
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import termios
@@ -205,6 +206,61 @@ class Follow(OnTerminal):
         self.shows("prompt> ", 3)
         self.screen.type("exit $?\r")
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 7)
+
+
+class Editor(OnTerminal):
+    """Vim is typed into on three hosts; what it writes at last is what it writes undisturbed."""
+    LINES = "".join(f"line {number} of a file that is longer than the screen\n"
+                    for number in range(1, 200))
+
+    def edit(self, name, *start):
+        """One step after the other; the file at last."""
+        path = os.path.join(self.shared, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(self.LINES)
+        os.chown(path, USER_ID, USER_ID)
+        screen = self.screen
+        popen = self.run_on(self.a, *start, "vim", "-N", "-u", "NONE", "-n", path)
+        screen.wait_for("line 1 of")
+        screen.type("20Gonew words")
+        screen.wait_for("new words")
+        yield  # in the middle of an insertion
+        screen.type(" and more")
+        screen.wait_for("new words and more")
+        screen.type("\x1b:1\rdd")
+        screen.wait_until(lambda text: "line 1 of" not in text, "a line less")
+        screen.wait_until(lambda text: "line 29 of" not in text, "a window of 24 lines")
+        screen.resize(30, 100)
+        screen.wait_for("line 29 of")  # Vim by itself may lose what is typed before it has seen that
+        screen.type("/line 50 of\rcwLINE")
+        screen.wait_for("LINE 50 of")
+        yield
+        screen.type("\x1buu\x12")  # both changes undone, one of them done again
+        screen.wait_for("line 2 of")
+        screen.type("\x1b:%s/longer/LONGER/ | 1\r")
+        screen.wait_for("line 2 of a file that is LONGER")
+        yield
+        screen.type("p\x1b[BAthe end\x1b:wq\r")
+        self.ends_with(popen, 0)
+        with open(path, encoding="ascii") as file:
+            self.written = file.read()
+
+    def test_vim(self):
+        if not shutil.which("vim"):
+            self.skipTest("vim is not installed")
+        for _ in self.edit("undisturbed"):
+            pass
+        expected = self.written
+        self.screen.resize(24, 80)
+        steps = self.edit("moved", self.bench.tool("ckrun"), "--name", "trip", "--")
+        for (source, target), _ in zip(self.round(), steps):
+            self.migrate(source, "trip", target)
+        for _ in steps:
+            pass
+        self.assertEqual(self.written, expected)
+        self.assertIn("new words and more\n", expected)
+        self.assertIn("the end\n", expected)
+        self.assertIn("LONGER", expected)
 
 
 if __name__ == "__main__":

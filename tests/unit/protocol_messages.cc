@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "driver/protocol/check.h"
+#include "driver/protocol/environment.h"
 #include "driver/protocol/frame.h"
 
 namespace {
@@ -138,6 +139,88 @@ BOOST_AUTO_TEST_CASE(requests_of_ckpt) {
   BOOST_TEST(check(request).ok());
   request.clear_kind();
   BOOST_TEST(!check(request).ok());
+}
+
+wire::PeerMessage good_run() {
+  wire::PeerMessage message;
+  message.mutable_run()->set_user("ann");
+  wire::RunOrder& order = *message.mutable_run()->mutable_order();
+  order.add_arguments("vi");
+  order.add_environment("TEXT=two\nlines = one");
+  order.add_environment("EMPTY=");
+  order.set_folder("/home/ann");
+  order.set_umask(027);
+  order.mutable_terminal()->set_modes(std::string(44, '\0'));
+  order.mutable_terminal()->set_rows(24);
+  return message;
+}
+
+BOOST_AUTO_TEST_CASE(an_order_to_run) {
+  const wire::PeerMessage good = good_run();
+  BOOST_TEST(check(good).ok());
+  const auto refused = [&good](const std::string& field, const auto& change) {
+    wire::PeerMessage message = good;
+    change(*message.mutable_run()->mutable_order());
+    refuses(message, field);
+  };
+  refused("run.arguments", [](wire::RunOrder& order) { order.clear_arguments(); });
+  refused("run.arguments",
+          [](wire::RunOrder& order) { order.add_arguments(std::string("a\0b", 3)); });
+  refused("run.arguments", [](wire::RunOrder& order) {
+    for (int i = 0; i < kMostWords; ++i) order.add_arguments("x");
+  });
+  for (const std::string& entry : {std::string("=x"), std::string("x"), std::string("x=\0", 3)})
+    refused("run.environment", [&](wire::RunOrder& order) { order.add_environment(entry); });
+  refused("run is too long", [](wire::RunOrder& order) {
+    order.add_environment("LONG=" + std::string(kLongestOrder, 'x'));
+  });
+  refused("run.folder", [](wire::RunOrder& order) { order.set_folder("here"); });
+  refused("run.folder",
+          [](wire::RunOrder& order) { order.set_folder("/" + std::string(4096, 'x')); });
+  refused("run.umask", [](wire::RunOrder& order) { order.set_umask(01000); });
+  refused("run.terminal.modes",
+          [](wire::RunOrder& order) { order.mutable_terminal()->set_modes("x"); });
+  refused("run.terminal", [](wire::RunOrder& order) { order.mutable_terminal()->set_rows(65536); });
+  wire::PeerMessage message = good;
+  message.mutable_run()->clear_user();
+  refuses(message, "run.user");
+}
+
+BOOST_AUTO_TEST_CASE(the_longest_order_fits_a_message) {
+  wire::PeerMessage message = good_run();
+  wire::RunOrder& order = *message.mutable_run()->mutable_order();
+  order.clear_environment();
+  order.clear_arguments();
+  for (int i = 0; i < kMostWords; ++i) order.add_arguments("x");
+  for (int i = 0; i < kMostWords; ++i) order.add_environment("x=" + std::string(60, 'x'));
+  BOOST_TEST(check(message).ok());
+  BOOST_TEST(make_frame(message).ok());
+}
+
+BOOST_AUTO_TEST_CASE(what_was_started) {
+  wire::PeerMessage message;
+  wire::Started& started = *message.mutable_started();
+  refuses(message, "started.job");
+  started.set_job("abc");
+  started.set_server(12);
+  BOOST_TEST(check(message).ok());
+  started.set_exit_status(256);
+  refuses(message, "started.exit_status");
+  started.set_exit_status(0);
+  started.set_name("a\nb");
+  refuses(message, "started.name");
+  started.clear_name();
+  started.mutable_failure();
+  refuses(message, "refusal.message");
+}
+
+BOOST_AUTO_TEST_CASE(variables_of_a_host) {
+  BOOST_TEST((belonging_of("PATH=/bin") == Belonging::kUser));
+  BOOST_TEST((belonging_of("HOMELY=1") == Belonging::kUser));
+  BOOST_TEST((belonging_of("HOME=/root") == Belonging::kThere));
+  BOOST_TEST((belonging_of("CKRUN_DIR=") == Belonging::kThere));
+  BOOST_TEST((belonging_of("SSH_TTY=/dev/pts/1") == Belonging::kHost));
+  BOOST_TEST((belonging_of("DISPLAY") == Belonging::kHost));
 }
 
 BOOST_AUTO_TEST_CASE(addresses) {

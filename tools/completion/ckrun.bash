@@ -55,7 +55,7 @@ _ckrun_option_value()
         --peers-from) mapfile -t COMPREPLY < <(compgen -W 'gridengine slurm' -- "$current") ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$current") ;;
         --valid) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d' -- "$current") ;;
-        --host | --class | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
+        --host | --on | --class | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -79,7 +79,7 @@ _ckrun()
     fi
     _ckrun_option_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
     if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--name --dir --interval --keep -s --signal --compress
+        mapfile -t COMPREPLY < <(compgen -W '--name --on --dir --interval --keep -s --signal --compress
             --threads --timeout --tcp --stop-exit --pty --no-pty --max-threads --class --keep-hostname --allow-uncontrolled --help --version' -- "$current")
     else
         compopt -o filenames
