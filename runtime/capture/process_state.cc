@@ -186,8 +186,9 @@ ProcessCapture::ProcessCapture(FrozenProcess& process)
 void ProcessCapture::ask() {
   for (std::size_t i = 0; i < boxes_.size(); ++i) {
     boxes_[i].clear();
-    questions_[i].add_to(boxes_[i]);
+    // Interval timers before pending signals: one that fires in between is seen twice, not never.
     if (i == 0) ask_process(boxes_[i]);
+    questions_[i].add_to(boxes_[i]);
     boxes_[i].start();
   }
 }

@@ -15,7 +15,7 @@ import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import processes  # noqa: E402
+from harness import namespaces, processes  # noqa: E402
 from harness.job import OWN_NAMES, STEP_SECONDS, Bench, Skipped  # noqa: E402
 from programs import PROGRAMS  # noqa: E402
 
@@ -152,6 +152,8 @@ def main():
     if as_root and os.geteuid() != 0:
         print("SKIP: needs root")
         return 77
+    if options.pids == "virtual":
+        namespaces.enter_own(False)
     bench = Bench(options.build, as_root=as_root)
     trial = None
     try:
