@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <thread>
@@ -339,6 +340,7 @@ Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
   ::prctl(PR_SET_TIMERSLACK, kTimerSlack.count());
   const auto begin = steady_clock::now();
   const Deadline deadline = begin + options.timeout;
+  std::optional<Error> waited_for;
   for (auto between = kFirstWait;;
        between = std::min<std::chrono::microseconds>(2 * between, kLongestWait)) {
     const auto attempt = steady_clock::now();
@@ -349,9 +351,13 @@ Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
     if (!proc::any_thread_alive(root))
       return make_error(ErrorKind::kNotFound,
                         "process " + to_string(root) + " ended during the checkpoint");
-    const auto took = duration_cast<std::chrono::microseconds>(steady_clock::now() - attempt);
+    const auto now = steady_clock::now();
+    // The last attempt may have had no time: what has taken the time is more to the point.
+    if (!report.error().passes && waited_for && now >= deadline) return *std::move(waited_for);
+    const auto took = duration_cast<std::chrono::microseconds>(now - attempt);
     const auto wait = about(std::max(between, kShareOfJob * took));
-    if (!report.error().passes || steady_clock::now() + wait >= deadline) return report;
+    if (!report.error().passes || now + wait >= deadline) return report;
+    waited_for = report.error();
     spdlog::debug("checkpoint of {}: {}; again", root.value, report.error().message);
     std::this_thread::sleep_for(wait);
   }
