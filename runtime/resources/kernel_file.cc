@@ -27,6 +27,15 @@ std::optional<std::size_t> process_named(const CaptureSession& session, const Op
   return std::nullopt;
 }
 
+pid_t number_at(std::string_view path, std::size_t begin) {
+  return proc::TextCursor(path.substr(begin)).number<pid_t>();
+}
+
+// The same path with another word in the place of the one at `begin`.
+std::string with_word(const std::string& path, std::size_t begin, const std::string& word) {
+  return path.substr(0, begin) + word + path.substr(std::min(path.find('/', begin), path.size()));
+}
+
 // The same path with another number behind "/task/", if there is one.
 template <typename Translate>
 std::string with_thread(const std::string& path, Translate translate) {
@@ -34,10 +43,12 @@ std::string with_thread(const std::string& path, Translate translate) {
   const std::size_t found = path.find(kTask);
   if (found == path.npos) return path;
   const std::size_t begin = found + kTask.size();
-  const pid_t thread = proc::TextCursor(std::string_view(path).substr(begin)).number<pid_t>();
-  if (thread <= 0) return path;
-  const std::size_t end = std::min(path.find('/', begin), path.size());
-  return path.substr(0, begin) + std::to_string(translate(thread)) + path.substr(end);
+  const pid_t thread = number_at(path, begin);
+  return thread <= 0 ? path : with_word(path, begin, std::to_string(translate(thread)));
+}
+
+bool is_about_process(const std::string& path) {
+  return path.starts_with(kProc) && std::isdigit(path[kProc.size()]);
 }
 
 }  // namespace
@@ -51,10 +62,8 @@ bool is_kernel_file(const OpenFile& file) {
 
 Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFile& file) {
   const std::string& path = file.entry.target;
-  if (!path.starts_with(kProc) || !std::isdigit(path[kProc.size()])) return path;
-  const std::string tail = path.substr(std::min(path.find('/', kProc.size()), path.size()));
-  pid_t number = proc::TextCursor(std::string_view(path).substr(kProc.size())).number<pid_t>();
-  std::optional<std::size_t> process = process_named(session, file, number);
+  if (!is_about_process(path)) return path;
+  std::optional<std::size_t> process = process_named(session, file, number_at(path, kProc.size()));
   if (!process) {
     // Programs that look at others, like top, have such files open for a moment.
     return make_error(ErrorKind::kTryAgain,
@@ -62,23 +71,20 @@ Result<std::string> kernel_file_name(const CaptureSession& session, const OpenFi
                       "try again when the program has closed it")
         .that_passes();
   }
-  if (session.survey) return std::string(kProc) + "self" + tail;
+  if (session.survey) return with_word(path, kProc.size(), "self");
   const ControlArea& area = session.processes[0].mailbox->area();
   const std::string whose =
       *process == file.process ? "self" : std::to_string(session.processes[*process].record->pid());
-  return std::string(kProc) + whose +
-         with_thread(tail, [&](pid_t thread) { return area.virtual_id(thread); });
+  return with_word(with_thread(path, [&](pid_t thread) { return area.virtual_id(thread); }),
+                   kProc.size(), whose);
 }
 
 std::string kernel_file_path(const std::string& name, const ControlArea& area) {
   if (!name.starts_with(kProc)) return name;
   const auto real = [&](pid_t id) { return area.real_id(id); };
-  std::string path = with_thread(name, real);
-  if (!std::isdigit(path[kProc.size()])) return path;
-  const std::size_t end = std::min(path.find('/', kProc.size()), path.size());
-  const pid_t process =
-      proc::TextCursor(std::string_view(path).substr(kProc.size())).number<pid_t>();
-  return std::string(kProc) + std::to_string(real(process)) + path.substr(end);
+  const std::string path = with_thread(name, real);
+  if (!is_about_process(path)) return path;
+  return with_word(path, kProc.size(), std::to_string(real(number_at(path, kProc.size()))));
 }
 
 }  // namespace ck::resources

@@ -112,21 +112,29 @@ class Builder {
     return fd;
   }
 
-  // Its other end is in its listener's queue.
+  // Nothing if the address pair is in TIME_WAIT on this side.
+  Result<std::optional<UniqueFd>> connect(const InetState& state) {
+    UniqueFd fd = CK_TRY(make_connecting(state));
+    const int error = CK_TRY(try_connect(fd.get(), state.remote()));
+    if (error == EADDRNOTAVAIL) return std::optional<UniqueFd>();
+    if (error != 0) return cannot_connect(state, error);
+    unset_port_choice(fd.get());
+    return std::optional(std::move(fd));
+  }
+
+  static Error cannot_connect(const InetState& state, int error) {
+    return sys_error(
+        "connect " + address_text(state.local()) + " to " + address_text(state.remote()), error);
+  }
+
+  // Its other end is in its listener's queue. The connection may have been accepted and closed
+  // since.
   Result<UniqueFd> make_waiting(const InetState& state) {
     const auto deadline = steady_clock::now() + kTimeWait;
     for (;;) {
-      UniqueFd fd = CK_TRY(make_connecting(state));
-      const int error = CK_TRY(try_connect(fd.get(), state.remote()));
-      if (error == 0) {
-        unset_port_choice(fd.get());
-        return fd;
-      }
-      // The connection may have been accepted and closed since: it is in TIME_WAIT.
-      if (error != EADDRNOTAVAIL || steady_clock::now() > deadline)
-        return sys_error("connect " + address_text(state.local()) + " to " +
-                             address_text(state.remote()),
-                         error);
+      std::optional<UniqueFd> fd = CK_TRY(connect(state));
+      if (fd) return *std::move(fd);
+      if (steady_clock::now() > deadline) return cannot_connect(state, EADDRNOTAVAIL);
       ::poll(nullptr, 0, 50);
     }
   }
@@ -144,12 +152,9 @@ class Builder {
     const UniqueFd listener = CK_TRY(make_bound(to));
     if (::listen(listener.get(), 16) != 0)
       return sys_error("listen at " + address_text(to.local()));
-    Ends ends;
-    ends.from = CK_TRY(make_connecting(from));
-    const int error = CK_TRY(try_connect(ends.from.get(), from.remote()));
-    if (error == EADDRNOTAVAIL) return std::optional<Ends>();
-    if (error != 0) return sys_error("connect a socket to " + address_text(from.remote()), error);
-    unset_port_choice(ends.from.get());
+    std::optional<UniqueFd> connected = CK_TRY(connect(from));
+    if (!connected) return std::optional<Ends>();
+    Ends ends{*std::move(connected), {}};
     ends.to = CK_TRY(accept_from(listener.get(), from.local()));
     return std::optional(std::move(ends));
   }
