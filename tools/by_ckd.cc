@@ -9,6 +9,7 @@
 #include "driver/migrate/start_wire.h"
 #include "driver/protocol/frame.h"
 #include "driver/terminal/terminal_server.h"
+#include "driver/terminal/window.h"
 #include "runtime/base/log.h"
 
 namespace ck::tools {
@@ -61,10 +62,7 @@ void ByCkd::fill(job::StartRequest& request) {
     if (terminal->modes().size() == sizeof(terminal::Modes))
       std::memcpy(&remote.modes.emplace(), terminal->modes().data(), sizeof(terminal::Modes));
     if (terminal->rows() != 0 && terminal->columns() != 0)
-      remote.window = {static_cast<unsigned short>(terminal->rows()),
-                       static_cast<unsigned short>(terminal->columns()),
-                       static_cast<unsigned short>(terminal->width()),
-                       static_cast<unsigned short>(terminal->height())};
+      remote.window = driver::terminal::from_wire(*terminal);
   }
   remote.on_started = [this](const job::JobDir& job, RealPid keeper) { started(job, keeper); };
   remote.serve_terminal = [this, folder = request.jobs_folder](UniqueFd connection,

@@ -13,6 +13,7 @@
 #include "driver/protocol/environment.h"
 #include "driver/protocol/frame.h"
 #include "driver/terminal/remote_terminal.h"
+#include "driver/terminal/window.h"
 #include "runtime/job/run_parts.h"
 #include "runtime/job/terminal_client.h"
 #include "runtime/job/user_terminal.h"
@@ -52,12 +53,8 @@ wire::UserTerminal user_terminal() {
   const job::UserTerminal user = job::UserTerminal::find();
   if (!user) return sent;
   sent.set_modes(reinterpret_cast<const char*>(&*user.modes()), sizeof(terminal::Modes));
-  if (const std::optional<terminal::Window> window = user.window()) {
-    sent.set_rows(window->ws_row);
-    sent.set_columns(window->ws_col);
-    sent.set_width(window->ws_xpixel);
-    sent.set_height(window->ws_ypixel);
-  }
+  if (const std::optional<terminal::Window> window = user.window())
+    driver::terminal::put(*window, sent);
   return sent;
 }
 

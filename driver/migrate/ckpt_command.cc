@@ -18,16 +18,6 @@ constexpr std::size_t kMostOutput = 64u << 10;
 constexpr off_t kLogTail = 4096;
 constexpr int kReadyFd = 3;
 
-struct Pipe {
-  UniqueFd reading, writing;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return sys_error("make a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
 // In a forked child: nothing but these three streams, and `ready` if there is one, goes along.
 [[noreturn]] void execute(const std::string& path, const std::vector<std::string>& arguments,
                           int input, int output, int error, int ready) {
@@ -95,6 +85,12 @@ std::string end_of_file(int fd, off_t begin) {
 }
 
 }  // namespace
+
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return sys_error("make a pipe");
+  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
 
 Result<std::string> installed(const std::string& command) {
   std::array<char, PATH_MAX> path;

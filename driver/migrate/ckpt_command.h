@@ -6,8 +6,14 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/base/unique_fd.h"
 
 namespace ck::driver::migrate {
+
+struct Pipe {
+  UniqueFd reading, writing;
+};
+Result<Pipe> make_pipe();  // close-on-exec
 
 // Where that command is.
 Result<std::string> installed(const std::string& command);

@@ -40,12 +40,6 @@ Result<Ends> make_socket() {
   return Ends{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-Result<Ends> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return sys_error("make a pipe");
-  return Ends{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
 // The user's variables, and this host's where they belong to a host.
 std::vector<std::string> environment_of(const RunOrder& order) {
   std::vector<std::string> all;
@@ -148,18 +142,18 @@ Result<Started> start_program(const std::string& jobs_folder, const RunOrder& or
   const UniqueFd said(::memfd_create("ckrun", MFD_CLOEXEC));
   if (!said) return sys_error("make a file in memory");
   Ends report = CK_TRY(make_socket());
-  Ends listens = CK_TRY(make_pipe());
+  Pipe listens = CK_TRY(make_pipe());
   CK_TRY(take_place(order));
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("start ckrun");
-  if (pid == 0) execute(command, said.get(), report.theirs.get(), listens.theirs.get());
+  if (pid == 0) execute(command, said.get(), report.theirs.get(), listens.writing.get());
   report.theirs.reset();
-  listens.theirs.reset();
+  listens.writing.reset();
   const std::string terminal = order.terminal().SerializeAsString();
   (void)::send(report.ours.get(), terminal.data(), terminal.size(), MSG_NOSIGNAL);
   Result<Started> started = receive_report(report.ours.get());
   if (started.ok() && !started->has_failure()) {
-    wait_until_listens(pid, listens.ours.get());
+    wait_until_listens(pid, listens.reading.get());
     return started;
   }
   end(pid);

@@ -6,17 +6,24 @@
 
 namespace ck::driver::terminal {
 
-inline wire::Window to_wire(const ck::terminal::Window& window) {
-  wire::Window message;
+// `Message`: any with these four fields.
+template <typename Message>
+void put(const ck::terminal::Window& window, Message& message) {
   message.set_rows(window.ws_row);
   message.set_columns(window.ws_col);
   message.set_width(window.ws_xpixel);
   message.set_height(window.ws_ypixel);
+}
+
+inline wire::Window to_wire(const ck::terminal::Window& window) {
+  wire::Window message;
+  put(window, message);
   return message;
 }
 
 // check() has passed it.
-inline ck::terminal::Window from_wire(const wire::Window& message) {
+template <typename Message>
+ck::terminal::Window from_wire(const Message& message) {
   ck::terminal::Window window{};
   window.ws_row = static_cast<unsigned short>(message.rows());
   window.ws_col = static_cast<unsigned short>(message.columns());
