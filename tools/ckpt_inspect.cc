@@ -58,6 +58,8 @@ void print_head(const json::object& summary) {
   line("sizes", format_bytes(number(summary, "image_bytes")) + " image, " +
                     format_bytes(number(summary, "content_bytes")) + " of content in " +
                     std::to_string(number(summary, "chunks")) + " chunks");
+  for (const json::value& parent : summary.at("parents").as_array())
+    line("on top of", std::string(parent.as_string()));
 }
 
 void print_descriptors(const json::object& process) {

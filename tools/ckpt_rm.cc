@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "runtime/image/generations.h"
 #include "runtime/image/reader.h"
 #include "runtime/job/image_target.h"
 #include "runtime/job/names.h"
@@ -25,7 +26,7 @@ Status remove_image(const std::string& path) {
   bool named_like_one = path.ends_with(".ckpt");
   if (!named_like_one) (void)CK_TRY(image::Reader::open(path, false));
   if (unlink(path.c_str()) != 0) return sys_error("delete " + path);
-  return {};
+  return image::remove_unneeded_parents(path.substr(0, path.rfind('/')));
 }
 
 Status remove_one(const std::string& target, const std::string& folder, bool force) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -31,6 +32,8 @@ struct Options {
   bool hold = false;
   bool allow_uncontrolled = false;
   bool json = false;
+  bool track = false;
+  std::string basis;
   std::optional<int> stop_exit;
   std::optional<job::Compression> compression;
   std::optional<resources::TcpPolicy> tcp;
@@ -61,6 +64,8 @@ job::wire::Request make_request(const Options& options) {
   job::wire::CheckpointRequest& checkpoint = *request.mutable_checkpoint();
   checkpoint.set_stop(options.stop);
   checkpoint.set_hold(options.hold);
+  if (!options.basis.empty()) checkpoint.set_basis(std::filesystem::absolute(options.basis));
+  checkpoint.set_track(options.track);
   checkpoint.set_allow_uncontrolled(options.allow_uncontrolled);
   if (options.stop_exit) checkpoint.set_stop_exit(*options.stop_exit);
   if (options.compression) checkpoint.set_compress(job::format_compression(*options.compression));
@@ -128,11 +133,16 @@ void declare_save(CLI::App& app, Action& action) {
          "PID|JOB", options->target,
          "The supervisor's pid, or that of any process of the job; or the job's name or id")
       ->required();
-  CLI::Option* stop =
-      sub->add_flag("--stop", options->stop, "End the job once its image is safe");
+  CLI::Option* stop = sub->add_flag("--stop", options->stop, "End the job once its image is safe");
   sub->add_flag("--hold", options->hold,
                 "The job stands still once its image is safe, until ckpt unhold")
       ->excludes(stop);
+  sub->add_option("--on-top-of", options->basis,
+                  "Write only what differs from this image of the job; both are needed then")
+      ->type_name("IMAGE");
+  sub->add_flag(
+      "--track", options->track,
+      "Note what changes from now on, so that the next image on top of this one is quick");
   add_parsed(*sub, "--stop-exit", options->stop_exit, number_between(0, 255), "N",
              "With --stop: the supervisor's exit status");
   sub->add_flag("--allow-uncontrolled", options->allow_uncontrolled,

@@ -1,6 +1,7 @@
 #include "tools/image_summary.h"
 
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -116,11 +117,20 @@ struct Sizes {
 Sizes sizes_of(const Manifest& manifest) {
   Sizes sizes;
   for (const auto& chunk : manifest.chunks()) {
-    sizes.raw += chunk.raw_size();
-    sizes.stored += chunk.stored_size();
-    sizes.raw_by_stream[chunk.stream()] += chunk.raw_size();
+    const auto& lengths = chunk.run_length();
+    const auto raw = std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0});
+    sizes.raw += raw;
+    if (chunk.file() == 0) sizes.stored += chunk.stored_size();
+    sizes.raw_by_stream[chunk.stream()] += raw;
   }
   return sizes;
+}
+
+json::array parents_json(const Manifest& manifest) {
+  json::array names;
+  for (const image::ParentRecord& parent : manifest.parents())
+    names.emplace_back(image::parent_name({parent.hash_low(), parent.hash_high()}));
+  return names;
 }
 
 json::object host_json(const image::HostRecord& host) {
@@ -154,6 +164,7 @@ json::object summarise(const image::Reader& reader) {
           {"content_bytes", sizes.raw},
           {"stored_bytes", sizes.stored},
           {"chunks", manifest.chunks_size()},
+          {"parents", parents_json(manifest)},
           {"host", host_json(manifest.host())},
           {"processes", std::move(processes)},
           {"objects", list(manifest.objects(), object_json)}};

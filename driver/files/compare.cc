@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 
+#include "runtime/image/pieces.h"
 #include "runtime/memory/file_content.h"
 
 namespace ck::driver::files {
@@ -53,12 +54,10 @@ Status Contents::each(std::uint32_t object, Use use) const {
   std::vector<std::byte> content(image::kChunkBytes);
   for (const int index : chunks_[object - 1]) {
     const image::ChunkRecord& chunk = manifest.chunks(index);
-    std::span<std::byte> rest = std::span(content).first(chunk.raw_size());
-    CK_TRY(bundle_.read_chunk(static_cast<std::size_t>(index), rest));
-    for (int run = 0; run < chunk.run_begin_size(); ++run) {
-      CK_TRY(use(chunk.run_begin(run), rest.first(chunk.run_length(run))));
-      rest = rest.subspan(chunk.run_length(run));
-    }
+    const std::span<std::byte> bytes = std::span(content).first(chunk.raw_size());
+    CK_TRY(bundle_.read_chunk(static_cast<std::size_t>(index), bytes));
+    for (const image::Piece& piece : image::pieces_of(chunk))
+      CK_TRY(use(piece.begin, bytes.subspan(piece.at, piece.length)));
   }
   return {};
 }

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "runtime/base/log.h"
+#include "runtime/capture/change_tracker.h"
 #include "runtime/capture/frozen_job.h"
 #include "runtime/capture/memory_capture.h"
 #include "runtime/capture/process_state.h"
@@ -119,6 +120,8 @@ class Checkpoint {
     CheckpointReport report;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
     if (options_.stop) report.ended = !CK_TRY(goes_on(report.image));
+    if (options_.tracker != nullptr && options_.track)
+      options_.tracker->settle(writer_->manifest_hash());
     report.pause = pause_;
     for (const FrozenJob::LeftOut& process : job_->left_out)
       report.left_out.push_back(process.why.message + ": left out of the image");
@@ -172,8 +175,9 @@ class Checkpoint {
     CK_TRY(capture_system_v());
     CK_TRY(describe_memory());
     spdlog::debug("mappings after {} us", elapsed_us());
+    CK_TRY(look_at_changes());
     CK_TRY(shared_.freeze());
-    CK_TRY(fork_twins());
+    CK_TRY(options_.stop ? without_twins() : fork_twins());
     spdlog::debug("twins after {} us", elapsed_us());
     return {};
   }
@@ -212,9 +216,8 @@ class Checkpoint {
     std::deque<proc::Mailbox> boxes;
     std::vector<RealPid> left_out;
     for (const FrozenJob::LeftOut& process : job_->left_out) left_out.push_back(process.pid);
-    return resources::capture_descriptors(
-        capture_processes(boxes), manifest_, objects_,
-        {options_.tcp, &held_, options_.own_terminal, left_out});
+    return resources::capture_descriptors(capture_processes(boxes), manifest_, objects_,
+                                          {options_.tcp, &held_, options_.own_terminal, left_out});
   }
 
   Status capture_system_v() {
@@ -235,6 +238,23 @@ class Checkpoint {
       CK_TRY(memory_.back()->describe(*manifest_.mutable_processes(static_cast<int>(i)),
                                       scans_[process.pid.value]));
     }
+    return {};
+  }
+
+  Status look_at_changes() {
+    if (options_.tracker == nullptr) return {};
+    if (options_.writer.basis)
+      for (const auto& memory : memory_)
+        CK_TRY(memory->compare(*options_.tracker, *options_.writer.basis));
+    if (options_.track)
+      for (const auto& memory : memory_) CK_TRY(memory->track(*options_.tracker));
+    spdlog::debug("changes after {} us", elapsed_us());
+    return {};
+  }
+
+  // The job never runs again: it is read itself.
+  Status without_twins() {
+    twins_.resize(job_->processes.size());
     return {};
   }
 
@@ -345,6 +365,9 @@ Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
        between = std::min<std::chrono::microseconds>(2 * between, kLongestWait)) {
     const auto attempt = steady_clock::now();
     Result<CheckpointReport> report = Checkpoint(root, area, options, deadline).run();
+    // What was protected for an image that failed does not tell of the one before. One that needs
+    // no tracking can be tried again with what is known.
+    if (options.tracker != nullptr && options.track != report.ok()) options.tracker->forget();
     if (report.ok()) report->total = steady_clock::now() - begin;
     if (report.ok()) return report;
     // Whatever failed, this is why.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct OwnTerminal;
 }
 
 namespace ck::capture {
+
+class ChangeTracker;
 
 struct CheckpointOptions {
   std::string image_path;  // must not exist
@@ -37,13 +40,17 @@ struct CheckpointOptions {
   resources::TcpPolicy tcp = resources::TcpPolicy::kReset;
   const resources::OwnTerminal* own_terminal = nullptr;  // that ckrun made for the job
   image::Progress* progress = nullptr;
+  // For an image on top of another (image::WriterOptions::basis): knows what has changed since.
+  // Null: all is read. `track`: also notes what changes from now on; else the noting ends.
+  ChangeTracker* tracker = nullptr;
+  bool track = false;
 };
 
 struct CheckpointReport {
   std::chrono::nanoseconds pause{};  // first thread stopped to last thread released, or to the kill
   std::chrono::nanoseconds total{};
   image::WriteReport image;
-  bool ended = false;  // the job was killed
+  bool ended = false;                 // the job was killed
   std::vector<std::string> left_out;  // a line for each process
 };
 

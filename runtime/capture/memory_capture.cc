@@ -50,6 +50,31 @@ bool names_hold(const std::vector<proc::Mapping>& mappings) {
   return true;
 }
 
+// Goes through an area's pages, in order, and tells those that have changed from the others.
+class Changes {
+ public:
+  explicit Changes(const std::optional<std::vector<proc::PageRun>>& changed) : changed_(changed) {}
+
+  template <typename IfChanged, typename IfKept>
+  Status split(proc::PageRun run, IfChanged if_changed, IfKept if_kept) {
+    if (!changed_) return if_changed(run);
+    while (run.begin < run.end) {
+      while (next_ < changed_->size() && (*changed_)[next_].end <= run.begin) ++next_;
+      const bool any = next_ < changed_->size() && (*changed_)[next_].begin < run.end;
+      const std::uint64_t begin = any ? std::max((*changed_)[next_].begin, run.begin) : run.end;
+      if (run.begin < begin) if_kept({run.begin, begin});
+      const std::uint64_t end = any ? std::min((*changed_)[next_].end, run.end) : run.end;
+      if (begin < end) CK_TRY(if_changed({begin, end}));
+      run.begin = end;
+    }
+    return {};
+  }
+
+ private:
+  const std::optional<std::vector<proc::PageRun>>& changed_;
+  std::size_t next_ = 0;
+};
+
 }  // namespace
 
 MemoryCapture::MemoryCapture(FrozenProcess& process, std::uint32_t process_index,
@@ -142,6 +167,33 @@ Status MemoryCapture::capture_vdso(const Area& area, image::ProcessRecord& recor
   return {};
 }
 
+// Devices write to the buffers of a ring, which the kernel does not note. A huge page is one.
+bool MemoryCapture::can_track(const Area& area) const {
+  const auto is_ring = [](const Area& other) { return other.kind == Class::kIoUring; };
+  return (area.kind == Class::kAnonymous || area.kind == Class::kPrivateFile) &&
+         !(area.mapping.vm_flags & proc::kVmHugeTlb) &&
+         std::none_of(areas_.begin(), areas_.end(), is_ring);
+}
+
+Status MemoryCapture::compare(const ChangeTracker& tracker, const image::Basis& basis) {
+  const std::optional<std::uint32_t> index =
+      tracker.knows(basis.hash()) ? tracker.index_of(process_.pid) : std::nullopt;
+  if (!index) return {};
+  in_basis_ = {image::StreamId::Kind::kMemory, *index};
+  const proc::PageScan scan = CK_TRY(proc::PageScan::open(process_.witness));
+  for (Area& area : areas_)
+    if (can_track(area)) area.changed = CK_TRY(ChangeTracker::changed(scan, area.range()));
+  return {};
+}
+
+Status MemoryCapture::track(ChangeTracker& tracker) {
+  std::vector<proc::PageRun> ranges;
+  for (const Area& area : areas_)
+    if (can_track(area)) ranges.push_back(area.range());
+  const proc::PageScan scan = CK_TRY(proc::PageScan::open(process_.witness));
+  return tracker.protect(process_, index_, scan, ranges);
+}
+
 Status MemoryCapture::write_private(image::Writer& writer, RealPid from) {
   twin_source_ = CK_TRY(memory::MemorySource::open(from));
   const proc::PageScan scan = CK_TRY(proc::PageScan::open(from));
@@ -149,10 +201,13 @@ Status MemoryCapture::write_private(image::Writer& writer, RealPid from) {
   // A page of zeros that a program wrote over a file's page must come back; elsewhere it is there.
   memory::ChunkFeeder anonymous(writer, stream, *twin_source_);
   memory::ChunkFeeder over_file(writer, stream, *twin_source_, image::ZeroPages::kKeep);
+  std::vector<image::Run> kept;
   for (const Area& area : areas_)
-    CK_TRY(feed_private(area, scan, area.kind == Class::kPrivateFile ? over_file : anonymous));
+    CK_TRY(
+        feed_private(area, scan, area.kind == Class::kPrivateFile ? over_file : anonymous, kept));
   CK_TRY(anonymous.flush());
   CK_TRY(over_file.flush());
+  if (!kept.empty()) CK_TRY(writer.keep(stream, in_basis_, kept));
   return note_guards(scan);
 }
 
@@ -175,8 +230,16 @@ Status MemoryCapture::note_guards(const proc::PageScan& scan) {
 }
 
 Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
-                                   memory::ChunkFeeder& feeder) const {
-  auto feed = [&](proc::PageRun run) { return feeder.add(run.begin, run.end); };
+                                   memory::ChunkFeeder& feeder,
+                                   std::vector<image::Run>& kept) const {
+  Changes changes(area.changed);
+  auto feed = [&](proc::PageRun run) {
+    return changes.split(
+        run, [&](proc::PageRun part) { return feeder.add(part.begin, part.end); },
+        [&](proc::PageRun part) {
+          kept.push_back({part.begin, part.end - part.begin});
+        });
+  };
   const std::uint64_t begin = area.mapping.begin;
   const std::uint64_t end = area.mapping.end;
   switch (area.kind) {

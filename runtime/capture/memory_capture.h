@@ -3,11 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/capture/change_tracker.h"
 #include "runtime/capture/freeze.h"
 #include "runtime/capture/shared_memory.h"
+#include "runtime/image/basis.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/mappings.h"
@@ -29,6 +32,11 @@ class MemoryCapture {
   // After the thaw: whether the twin has all private memory. Advice that keeps memory from a fork
   // may have been given between scan and freeze; then this is an Error of kind kTryAgain.
   Status check_twin(RealPid twin) const;
+  // While frozen, after describe(): finds out what of the private memory is as in the basis of the
+  // image, and is not read.
+  Status compare(const ChangeTracker& tracker, const image::Basis& basis);
+  // While frozen, after compare(): changes are noted from now on.
+  Status track(ChangeTracker& tracker);
   // After the thaw: private pages, from the twin; or from the process itself, frozen.
   Status write_private(image::Writer& writer, RealPid from);
 
@@ -39,12 +47,16 @@ class MemoryCapture {
     proc::Mapping mapping;
     memory::Class kind;
     std::uint32_t object = 0;  // index plus 1
+    // Since the basis, in order; nothing: not known.
+    std::optional<std::vector<proc::PageRun>> changed;
+    proc::PageRun range() const { return {mapping.begin, mapping.end}; }
   };
+  bool can_track(const Area& area) const;
   Status add_object(Area& area);
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
   Status note_guards(const proc::PageScan& scan);
-  Status feed_private(const Area& area, const proc::PageScan& scan,
-                      memory::ChunkFeeder& feeder) const;
+  Status feed_private(const Area& area, const proc::PageScan& scan, memory::ChunkFeeder& feeder,
+                      std::vector<image::Run>& kept) const;
 
   FrozenProcess& process_;
   std::uint32_t index_;
@@ -52,6 +64,7 @@ class MemoryCapture {
   memory::ObjectTable& objects_;
   SharedMemory& shared_;
   std::vector<Area> areas_;
+  image::StreamId in_basis_;
   std::unique_ptr<memory::MemorySource> frozen_source_;
   std::unique_ptr<memory::MemorySource> twin_source_;
 };

@@ -35,7 +35,9 @@ Status survey_mappings(RealPid pid, std::vector<Finding>& findings) {
     const memory::Classified classified = memory::classify(mapping, 0);
     if (classified.kind == memory::Class::kUnsupported)
       findings.push_back({pid, range(mapping), classified.reason, "", true});
-    if (mapping.vm_flags & (proc::kVmUffdMissing | proc::kVmUffdWp | proc::kVmUffdMinor))
+    // Not kVmUffdWp: it may be the supervisor's (change_tracker.h). If it is the program's, the
+    // descriptor is found.
+    if (mapping.vm_flags & (proc::kVmUffdMissing | proc::kVmUffdMinor))
       findings.push_back(
           {pid, range(mapping), "is watched by a userfaultfd, which is not kept", "", true});
   }

@@ -24,7 +24,8 @@ struct StoredChunk {
   std::uint64_t offset = 0;
   std::uint32_t size = 0;
   Codec codec = Codec::kRaw;
-  Hash128 hash;  // of the stored bytes
+  Hash128 hash;            // of the stored bytes
+  std::uint32_t file = 0;  // see ChunkRecord
 };
 
 class ChunkIndex {

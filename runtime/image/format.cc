@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstring>
 
@@ -36,10 +37,11 @@ Hash128 hash128(std::span<const std::byte> bytes) {
   return {hash.low64, hash.high64};
 }
 
-Header make_header() {
+Header make_header(std::uint32_t flags) {
   Header header{};
   std::memcpy(header.magic, kHeaderMagic, sizeof header.magic);
   header.version = kFormatVersion;
+  header.flags = flags;
   header.byte_order = kByteOrder;
   header.arch = kArchX86_64;
   header.hash = seal(header);
@@ -77,7 +79,7 @@ Status check_header(const Header& header, const std::string& path) {
   if (header.hash != seal(header) || header.version == 0) {
     return bad("the header of " + path + " is damaged", kTryOlder);
   }
-  if (header.flags != 0) {
+  if ((header.flags & ~kFlagIncremental) != 0) {
     return bad(path + " uses features that this version of ckrun does not know",
                "use a ckrun at least as new as the one that wrote it");
   }
@@ -105,6 +107,13 @@ Status check_footer(const Footer& footer, std::uint64_t file_size, const std::st
     return bad("the footer of " + path + " is damaged: no manifest where it points", kTryOlder);
   }
   return {};
+}
+
+std::string parent_name(Hash128 manifest_hash) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%s%016" PRIx64 "%016" PRIx64 ".ckpt", kParentPrefix,
+                manifest_hash.high, manifest_hash.low);
+  return text;
 }
 
 std::string human_bytes(std::uint64_t bytes) {

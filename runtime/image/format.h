@@ -14,6 +14,11 @@
 // ChunkRecord.stream: bit 31 clear: the memory of process `index`, runs are addresses; bit 31 set:
 // the content of object `index`, runs are file offsets. See StreamId in writer.h.
 //
+// An incremental image (kFlagIncremental) refers to chunks of others, its parents, by
+// ChunkRecord.file: the manifest names each by the hash of its manifest, and it lies in the same
+// folder under parent_name(). Parents of parents are named, too, so that no other file needs to be
+// read. Of a parent's chunk some of the content may be of no use any more (run_skip).
+//
 // Checks: the header and the footer end with an XXH3-64 of their other bytes (seed: the magic), the
 // footer holds the manifest's XXH3-128, each ChunkRecord that of its stored bytes. The version
 // rises when an older reader would restore something wrong; unknown flags are refused for the same
@@ -35,6 +40,8 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 inline constexpr std::uint32_t kByteOrder = 0x04030201;
 inline constexpr std::uint32_t kArchX86_64 = 62;  // EM_X86_64
 inline constexpr std::uint64_t kPageBytes = 4096;
+inline constexpr std::uint32_t kFlagIncremental = 1;
+inline constexpr int kMaxParents = 64;
 
 // Manifests are read whole. The index of 1 TiB of memory is about 50 MiB.
 inline constexpr std::uint64_t kMaxManifestBytes = 512ull << 20;
@@ -42,7 +49,7 @@ inline constexpr std::uint64_t kMaxManifestBytes = 512ull << 20;
 struct Header {
   char magic[8];
   std::uint32_t version;
-  std::uint32_t flags;  // none is defined yet: 0
+  std::uint32_t flags;
   std::uint32_t byte_order;
   std::uint32_t arch;
   std::uint64_t reserved[4];  // 0
@@ -69,13 +76,17 @@ static_assert(sizeof(Footer) == 64);
 
 Hash128 hash128(std::span<const std::byte> bytes);
 
-Header make_header();
+Header make_header(std::uint32_t flags = 0);
 Footer make_footer(std::uint64_t manifest_offset, std::uint64_t manifest_size,
                    Hash128 manifest_hash);
 
 // Each tells in its error what is wrong with `path`. `file_size`: the file's true size.
 Status check_header(const Header& header, const std::string& path);
 Status check_footer(const Footer& footer, std::uint64_t file_size, const std::string& path);
+
+// The file name of an image that others need, by the hash of its manifest.
+std::string parent_name(Hash128 manifest_hash);
+inline constexpr char kParentPrefix[] = ".parent-";
 
 // "12.3 MiB", for messages.
 std::string human_bytes(std::uint64_t bytes);

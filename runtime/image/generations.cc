@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
+#include <set>
 
 #include "runtime/base/unique_fd.h"
 #include "runtime/image/temporary_file.h"
@@ -37,6 +39,14 @@ Result<std::vector<std::string>> names_in(const std::string& folder) {
 }
 
 }  // namespace
+
+Status link_file(int fd, const std::string& to) {
+  const std::string from = "/proc/self/fd/" + std::to_string(fd);
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+      errno == EEXIST)
+    return {};
+  return sys_error("link " + to);
+}
 
 std::string generation_name(std::uint64_t number) {
   char text[48];
@@ -115,7 +125,51 @@ Result<Retention> keep_newest(const std::string& folder, unsigned keep) {
       return sys_error("remove " + generation.path);
     }
   }
+  CK_TRY(remove_unneeded_parents(folder));
   return retention;
+}
+
+Result<std::vector<std::string>> list_parents(const std::string& folder) {
+  std::vector<std::string> parents;
+  for (const std::string& name : CK_TRY(names_in(folder)))
+    if (name.starts_with(kParentPrefix) && name.ends_with(kSuffix))
+      parents.push_back(folder + "/" + name);
+  return parents;
+}
+
+Status link_parents(const Reader& image, const std::string& folder) {
+  for (int i = 0; i < image.manifest().parents_size(); ++i) {
+    const ParentRecord& parent = image.manifest().parents(i);
+    CK_TRY(link_file(image.parent_fd(static_cast<std::size_t>(i)),
+                     folder + "/" + parent_name({parent.hash_low(), parent.hash_high()})));
+  }
+  return {};
+}
+
+Status remove_unneeded_parents(const std::string& folder) {
+  const std::vector<std::string> parents = CK_TRY(list_parents(folder));
+  if (parents.empty()) return {};
+  std::set<ino_t> named;  // otherwise, too
+  for (const std::string& name : CK_TRY(names_in(folder))) {
+    struct stat status {};
+    if (!name.starts_with(kParentPrefix) && ::lstat((folder + "/" + name).c_str(), &status) == 0)
+      named.insert(status.st_ino);
+  }
+  std::set<std::string> needed;
+  for (const Generation& generation : CK_TRY(list_generations(folder))) {
+    const Result<std::unique_ptr<Reader>> reader = Reader::open(generation.path, false);
+    if (!reader.ok()) continue;
+    for (const ParentRecord& parent : (*reader)->manifest().parents())
+      needed.insert(folder + "/" + parent_name({parent.hash_low(), parent.hash_high()}));
+  }
+  for (const std::string& parent : parents) {
+    struct stat status {};
+    if (needed.contains(parent) || ::lstat(parent.c_str(), &status) != 0 ||
+        named.contains(status.st_ino))
+      continue;
+    if (::unlink(parent.c_str()) != 0 && errno != ENOENT) return sys_error("remove " + parent);
+  }
+  return {};
 }
 
 Status remove_leftovers(const std::string& folder) {

@@ -40,8 +40,18 @@ struct Retention {
   std::vector<std::string> damaged;  // newer than the oldest one kept: one line each, left there
 };
 // Removes what is older than the `keep` newest whole generations (at least one is kept); removes
-// nothing while there are fewer than that.
+// nothing while there are fewer than that. Parents that nothing needs any more go, too.
 Result<Retention> keep_newest(const std::string& folder, unsigned keep);
+
+// One more name of an open file; nothing to do if there is one of that name.
+Status link_file(int fd, const std::string& to);
+// Images there that incremental ones need (parent_name()): their paths.
+Result<std::vector<std::string>> list_parents(const std::string& folder);
+// Gives the image's parents their names in `folder`, too, which must be on the same file system.
+Status link_parents(const Reader& image, const std::string& folder);
+// Removes those that no generation in the folder needs. One that has another name there, too, is
+// left: something may yet be written on top of it.
+Status remove_unneeded_parents(const std::string& folder);
 
 // Removes temporary files of writers that died, where O_TMPFILE was not to be had.
 Status remove_leftovers(const std::string& folder);

@@ -84,6 +84,8 @@ class ImageReader final : public Reader {
   int fd() const override { return fd_.get(); }
   const Manifest& manifest() const override { return manifest_; }
   std::uint64_t file_bytes() const override { return file_bytes_; }
+  Hash128 manifest_hash() const override { return footer_.manifest_hash; }
+  int parent_fd(std::size_t index) const override { return parents_[index].fd(); }
   Status read_chunk(std::size_t index, std::span<std::byte> into) const override;
   Result<VerifyReport> verify(unsigned threads, Progress* progress) const override;
 
@@ -92,21 +94,43 @@ class ImageReader final : public Reader {
   Result<Footer> read_ends();
   Status parse_manifest(const Footer& footer);
   Status validate(std::uint64_t data_end) const;
+  Status open_parents(bool require_owner);
   Error chunk_damaged(std::size_t index) const;
 
   std::string path_;
   UniqueFd fd_;
   std::uint64_t file_bytes_ = 0;
+  Footer footer_{};
   Manifest manifest_;
+  std::vector<ImageReader> parents_;  // their files alone, without a manifest
 };
 
 Status ImageReader::load(bool require_owner) {
   CK_TRY(check_file(require_owner));
-  const Footer footer = CK_TRY(read_ends());
-  CK_TRY(parse_manifest(footer));
-  Status status = validate(footer.manifest_offset);
+  footer_ = CK_TRY(read_ends());
+  CK_TRY(parse_manifest(footer_));
+  Status status = validate(footer_.manifest_offset);
   if (!status.ok())
     return std::move(status).error().within("the manifest of " + path_ + " is invalid");
+  return open_parents(require_owner);
+}
+
+Status ImageReader::open_parents(bool require_owner) {
+  const std::string folder = path_.substr(0, path_.rfind('/') + 1);
+  for (const ParentRecord& parent : manifest_.parents()) {
+    const Hash128 hash{parent.hash_low(), parent.hash_high()};
+    const std::string path = folder + parent_name(hash);
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd && errno == ENOENT)
+      return bad(path_ + " is not whole: " + path + ", of which it holds the changes, is not there",
+                 "an earlier generation may still be whole");
+    if (!fd) return sys_error("open " + path);
+    ImageReader& file = parents_.emplace_back(path, std::move(fd));
+    CK_TRY(file.check_file(require_owner));
+    file.footer_ = CK_TRY(file.read_ends());
+    if (file.footer_.manifest_hash != hash)
+      return bad(path + " is another image than its name says");
+  }
   return {};
 }
 
@@ -179,7 +203,8 @@ Status ImageReader::read_chunk(std::size_t index, std::span<std::byte> into) con
   const bool raw = chunk.codec() == static_cast<std::uint32_t>(Codec::kRaw);
   const std::span<std::byte> stored = raw ? into : decoder.input(chunk.stored_size());
   if (stored.empty()) return sys_error("read " + path_, ENOMEM);
-  CK_TRY(read_at(fd(), chunk.offset(), stored, path_));
+  const ImageReader& file = chunk.file() == 0 ? *this : parents_[chunk.file() - 1];
+  CK_TRY(read_at(file.fd(), chunk.offset(), stored, file.path_));
   if (hash128(stored) != Hash128{chunk.hash_low(), chunk.hash_high()}) return chunk_damaged(index);
   if (!raw && !decoder.decompress(stored, into)) return chunk_damaged(index);
   return {};

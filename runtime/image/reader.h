@@ -10,6 +10,7 @@
 #include <string>
 
 #include "runtime/base/result.h"
+#include "runtime/image/format.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
 
@@ -23,15 +24,18 @@ struct VerifyReport {
 class Reader {
  public:
   // Opens and checks header, footer, manifest checksum, and the manifest's structure (indices,
-  // ranges, sizes). `require_owner`: refuse an image that others than the caller (or root) own or
-  // could have written: it will be executed.
+  // ranges, sizes); and that the parents of an incremental image are there. `require_owner`: refuse
+  // an image that others than the caller (or root) own or could have written: it will be executed.
   static Result<std::unique_ptr<Reader>> open(const std::string& path, bool require_owner);
   virtual ~Reader() = default;
 
   virtual const std::string& path() const = 0;
-  virtual int fd() const = 0;  // for raw chunks: pread at ChunkRecord.offset
+  virtual int fd() const = 0;
   virtual const Manifest& manifest() const = 0;
   virtual std::uint64_t file_bytes() const = 0;
+  virtual Hash128 manifest_hash() const = 0;
+  // Of Manifest.parents: what opened the image has opened them.
+  virtual int parent_fd(std::size_t index) const = 0;
 
   // The content of chunk `index` (raw_size bytes) into `into`, checksum verified.
   virtual Status read_chunk(std::size_t index, std::span<std::byte> into) const = 0;

@@ -183,11 +183,7 @@ Status validate_serialised(const std::string& manifest) {
 }
 
 Status validate_records(const Manifest& manifest) {
-  if (manifest.has_parent()) {
-    return make_error(ErrorKind::kBadImage, "it holds only what changed since generation " +
-                                                std::to_string(manifest.parent().generation()) +
-                                                ", which this version of ckrun cannot combine");
-  }
+  if (manifest.parents_size() > kMaxParents) return invalid("it has too many parents");
   CK_TRY(check_text(manifest.writer(), "the writer's name", 255));
   CK_TRY(validate_job(manifest.job()));
   CK_TRY(validate_host(manifest.host()));

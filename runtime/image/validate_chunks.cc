@@ -49,8 +49,11 @@ Status ChunkValidator::check_storage(const ChunkRecord& chunk) const {
           : chunk.stored_size() == 0 || chunk.stored_size() >= chunk.raw_size()) {
     return invalid(name() + " has an impossible stored size");
   }
-  if (chunk.offset() < sizeof(Header) || chunk.offset() > data_end_ ||
-      chunk.stored_size() > data_end_ - chunk.offset()) {
+  if (chunk.file() > static_cast<std::uint32_t>(manifest_.parents_size()))
+    return invalid(name() + " is in a parent that is not there");
+  const std::uint64_t end = chunk.file() == 0 ? data_end_ : kMaxFileOffset;
+  if (chunk.offset() < sizeof(Header) || chunk.offset() > end ||
+      chunk.stored_size() > end - chunk.offset()) {
     return invalid(name() + " lies outside the file");
   }
   return {};
@@ -60,11 +63,17 @@ Status ChunkValidator::check_runs(const ChunkRecord& chunk) const {
   const int count = chunk.run_begin_size();
   if (count == 0 || count != chunk.run_length_size())
     return invalid(name() + " has no proper runs");
+  const bool skips = chunk.run_skip_size() != 0;
+  if (skips && (chunk.file() == 0 || chunk.run_skip_size() != count + 1))
+    return invalid(name() + " leaves out what it should not");
   std::uint64_t total = 0;
   std::uint64_t previous_end = 0;
   for (int i = 0; i < count; ++i) {
     const std::uint64_t begin = chunk.run_begin(i);
     const std::uint64_t length = chunk.run_length(i);
+    if (skips && chunk.run_skip(i) > chunk.raw_size() - total)
+      return invalid(name() + " leaves out more than there is");
+    if (skips) total += chunk.run_skip(i);
     if (length == 0 || length > chunk.raw_size() - total || begin > kMaxFileOffset ||
         begin % kPageBytes != 0 || begin < previous_end) {
       return invalid(name() + " has runs that are out of order or too long");
@@ -73,7 +82,8 @@ Status ChunkValidator::check_runs(const ChunkRecord& chunk) const {
     previous_end = begin + length;
     CK_TRY(check_place(chunk.stream(), begin, previous_end));
   }
-  if (total != chunk.raw_size()) return invalid(name() + " is longer than its runs");
+  const std::uint64_t unused = skips ? chunk.run_skip(count) : 0;
+  if (unused != chunk.raw_size() - total) return invalid(name() + " is longer than its runs");
   return {};
 }
 

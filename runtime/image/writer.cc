@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "runtime/image/append_file.h"
+#include "runtime/image/basis.h"
 #include "runtime/image/chunk_encoder.h"
 #include "runtime/image/chunk_index.h"
 #include "runtime/image/format.h"
@@ -54,8 +55,13 @@ std::uint64_t total_length(const std::vector<Run>& runs) {
 }
 
 ChunkRecord make_record(const Job& job, const std::vector<Run>& runs, const StoredChunk& stored,
-                        std::size_t raw_size) {
+                        std::size_t raw_size, Hash128 content) {
   ChunkRecord record;
+  record.set_file(stored.file);
+  if (stored.codec != Codec::kRaw) {
+    record.set_content_low(content.low);
+    record.set_content_high(content.high);
+  }
   record.set_stream(job.stream.packed());
   record.set_offset(stored.offset);
   record.set_stored_size(stored.size);
@@ -72,8 +78,12 @@ ChunkRecord make_record(const Job& job, const std::vector<Run>& runs, const Stor
 
 class ImageWriter final : public Writer {
  public:
-  ImageWriter(TemporaryFile file, std::unique_ptr<AppendFile> output, Progress* progress)
-      : file_(std::move(file)), output_(std::move(output)), progress_(progress) {}
+  ImageWriter(TemporaryFile file, std::unique_ptr<AppendFile> output,
+              std::shared_ptr<const Basis> basis, Progress* progress)
+      : file_(std::move(file)),
+        output_(std::move(output)),
+        basis_(std::move(basis)),
+        progress_(progress) {}
   ~ImageWriter() override {
     stopping_ = true;
     jobs_.close();
@@ -82,14 +92,16 @@ class ImageWriter final : public Writer {
   Status start(const WriterOptions& options);
   Status add(StreamId stream, const ByteSource& source, std::vector<Run> runs,
              ZeroPages zeros) override;
+  Status keep(StreamId stream, StreamId as, const std::vector<Run>& runs) override;
   Status finish_chunks() override;
   Result<WriteReport> commit(Manifest manifest,
                              const std::function<Status()>& before_rename) override;
+  Hash128 manifest_hash() const override { return manifest_hash_; }
 
  private:
   void work(Worker& worker);
   Status write_chunk(Worker& worker, Job& job);
-  Result<StoredChunk> store(Worker& worker, std::span<const std::byte> content);
+  Result<StoredChunk> store(Worker& worker, std::span<const std::byte> content, Hash128 hash);
   Status check_records(const Manifest& manifest);
   Result<Footer> write_manifest(const Manifest& manifest);
   void fail(Error error);
@@ -97,12 +109,15 @@ class ImageWriter final : public Writer {
 
   TemporaryFile file_;
   std::unique_ptr<AppendFile> output_;
+  const std::shared_ptr<const Basis> basis_;
   Progress* const progress_;
   ChunkIndex index_;
   std::uint32_t next_sequence_ = 0;
   std::atomic<std::uint64_t> bytes_in_{0};
   std::atomic<std::uint64_t> zero_bytes_{0};
   std::atomic<std::uint64_t> duplicate_bytes_{0};
+  std::uint64_t kept_bytes_ = 0;
+  Hash128 manifest_hash_;
   std::atomic<bool> stopping_{false};  // queued jobs need not be done any more
   mutable std::mutex failure_mutex_;
   std::optional<Error> failure_;
@@ -112,7 +127,7 @@ class ImageWriter final : public Writer {
 };
 
 Status ImageWriter::start(const WriterOptions& options) {
-  const Header header = make_header();
+  const Header header = make_header(basis_ ? kFlagIncremental : 0);
   CK_TRY(output_->append(std::as_bytes(std::span(&header, 1))));
   const unsigned count = worker_count(options);
   for (unsigned i = 0; i < count; ++i) {
@@ -150,6 +165,15 @@ Status ImageWriter::add(StreamId stream, const ByteSource& source, std::vector<R
   return {};
 }
 
+Status ImageWriter::keep(StreamId stream, StreamId as, const std::vector<Run>& runs) {
+  CK_TRY(failure());
+  CK_CHECK(basis_ != nullptr);
+  for (const ChunkRecord& record : basis_->records(as, runs, stream))
+    index_.add(next_sequence_++, record);
+  kept_bytes_ += total_length(runs);
+  return {};
+}
+
 void ImageWriter::work(Worker& worker) {
   while (std::optional<Job> job = jobs_.pop()) {
     if (!stopping_) {
@@ -178,17 +202,20 @@ Status ImageWriter::write_chunk(Worker& worker, Job& job) {
     zero_bytes_ += total - content.size();
   }
   if (!content.empty()) {
-    const StoredChunk stored = CK_TRY(store(worker, content));
-    index_.add(job.sequence, make_record(job, job.runs, stored, content.size()));
+    const Hash128 hash = hash128(content);
+    const StoredChunk stored = CK_TRY(store(worker, content, hash));
+    index_.add(job.sequence, make_record(job, job.runs, stored, content.size(), hash));
   }
   if (progress_ != nullptr) progress_->advance(total);
   return {};
 }
 
-Result<StoredChunk> ImageWriter::store(Worker& worker, std::span<const std::byte> content) {
+Result<StoredChunk> ImageWriter::store(Worker& worker, std::span<const std::byte> content,
+                                       Hash128 hash) {
   const auto size = static_cast<std::uint32_t>(content.size());
-  const Hash128 hash = hash128(content);
-  if (auto known = index_.find(hash, size)) {
+  auto known = index_.find(hash, size);
+  if (!known && basis_) known = basis_->find(hash, size);
+  if (known) {
     duplicate_bytes_ += size;
     return *known;
   }
@@ -258,14 +285,20 @@ Result<WriteReport> ImageWriter::commit(Manifest manifest,
                                         const std::function<Status()>& before_rename) {
   CK_TRY(finish_chunks());
   manifest.clear_chunks();
+  manifest.clear_parents();
+  if (basis_)
+    for (ParentRecord& parent : basis_->parents()) *manifest.add_parents() = std::move(parent);
   CK_TRY(check_records(manifest));
   const Footer footer = CK_TRY(write_manifest(manifest));
+  manifest_hash_ = footer.manifest_hash;
   CK_TRY(output_->append(std::as_bytes(std::span(&footer, 1))));
   CK_TRY(output_->flush());
   CK_TRY(file_.sync());
   if (before_rename) CK_TRY(before_rename());
+  const std::string& path = file_.final_path();
+  if (basis_) CK_TRY(basis_->link_into(path.substr(0, path.rfind('/'))));
   CK_TRY(file_.publish());
-  return WriteReport{bytes_in_, zero_bytes_, duplicate_bytes_, output_->size()};
+  return WriteReport{bytes_in_, zero_bytes_, duplicate_bytes_, kept_bytes_, output_->size()};
 }
 
 void ImageWriter::fail(Error error) {
@@ -286,7 +319,8 @@ Result<std::unique_ptr<Writer>> Writer::create(const std::string& final_path,
                                                const WriterOptions& options, Progress* progress) {
   TemporaryFile file = CK_TRY(TemporaryFile::create(final_path));
   auto output = CK_TRY(AppendFile::create(file.fd(), final_path));
-  auto writer = std::make_unique<ImageWriter>(std::move(file), std::move(output), progress);
+  auto writer =
+      std::make_unique<ImageWriter>(std::move(file), std::move(output), options.basis, progress);
   CK_TRY(writer->start(options));
   return std::unique_ptr<Writer>(std::move(writer));
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/image/format.h"
 #include "runtime/image/image.pb.h"
 
 namespace ck::image {
@@ -46,10 +47,13 @@ struct Run {
   std::uint64_t length = 0;  // bytes
 };
 
+class Basis;
+
 struct WriterOptions {
   Codec codec = Codec::kZstd;
   int level = 1;
-  unsigned threads = 0;  // 0: one a core
+  unsigned threads = 0;                // 0: one a core
+  std::shared_ptr<const Basis> basis;  // the image will be incremental; null: whole
 };
 
 // What becomes of pages of zeros. A page that is left out reads as zero after a restore only where
@@ -69,6 +73,7 @@ struct WriteReport {
   std::uint64_t bytes_in = 0;    // read from the sources
   std::uint64_t zero_bytes = 0;  // of these, left out
   std::uint64_t duplicate_bytes = 0;
+  std::uint64_t kept_bytes = 0;   // not read: as in the basis
   std::uint64_t image_bytes = 0;  // size of the file
 };
 
@@ -88,6 +93,9 @@ class Writer {
   virtual Status add(StreamId stream, const ByteSource& source, std::vector<Run> runs,
                      ZeroPages zeros = ZeroPages::kLeaveOut) = 0;
 
+  // Runs (in order) that are what they are in stream `as` of the basis, which there must be.
+  virtual Status keep(StreamId stream, StreamId as, const std::vector<Run>& runs) = 0;
+
   // Waits until all that was added is written. Sources may go after that.
   virtual Status finish_chunks() = 0;
 
@@ -95,6 +103,8 @@ class Writer {
   // folder. `before_rename` is the caller's last word (the incarnation check); its error aborts.
   virtual Result<WriteReport> commit(Manifest manifest,
                                      const std::function<Status()>& before_rename = {}) = 0;
+  // After commit().
+  virtual Hash128 manifest_hash() const = 0;
 };
 
 }  // namespace ck::image

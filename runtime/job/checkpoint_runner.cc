@@ -181,8 +181,8 @@ void CheckpointRunner::thread_main() {
       Hold hold;
       if (order.on_held)
         hold = [this](const CheckpointOutcome& held) { return await_unhold(held); };
-      outcome = std::make_shared<Result<CheckpointOutcome>>(take_checkpoint(
-          job_, ownership_, checkpoint_, order.settings, order.stop, hold, meter_.get()));
+      outcome = std::make_shared<Result<CheckpointOutcome>>(
+          take_checkpoint(job_, ownership_, checkpoint_, order, hold, meter_.get()));
     });
     engine.join();
     boost::asio::post(io_, [this, outcome] { finished(std::move(*outcome)); });

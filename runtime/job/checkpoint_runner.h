@@ -39,6 +39,8 @@ struct CheckpointOutcome {
 struct CheckpointOrder {
   Settings settings;  // the job's, with what this request changes
   bool stop = false;
+  std::string basis;         // path of an image that the new one is on top of; empty: none
+  bool track = false;        // changes are noted, for the next order with a basis
   bool any_will_do = false;  // nobody waits for this one: refused if another waits already
   // With stop: the image is safe, and the job stands still until unhold(). May be empty.
   std::function<void(const CheckpointOutcome&)> on_held;

@@ -21,10 +21,13 @@ namespace {
 // the file system cannot share the file, the clone has none until then.
 void adopt_image(const JobDir& clone, const image::Reader& reader) {
   std::string own = clone.file(image::generation_name(1).c_str());
-  if (linkat(AT_FDCWD, reader.path().c_str(), AT_FDCWD, own.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-    tell("job " + clone.info().name + " cannot be restarted before its first checkpoint: " +
-         sys_error("link " + reader.path() + " to " + own).message);
-  }
+  Status linked = image::link_parents(reader, clone.path());
+  if (linked.ok() &&
+      linkat(AT_FDCWD, reader.path().c_str(), AT_FDCWD, own.c_str(), AT_SYMLINK_FOLLOW) != 0)
+    linked = sys_error("link " + reader.path() + " to " + own);
+  if (!linked.ok())
+    tell("job " + clone.info().name +
+         " cannot be restarted before its first checkpoint: " + linked.error().message);
 }
 
 Result<JobDir> make_clone(const std::optional<JobDir>& original, const image::Reader& reader,

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 
+#include "runtime/capture/change_tracker.h"
 #include "runtime/capture/checkpoint.h"
 #include "runtime/capture/frozen_job.h"
 #include "runtime/job/stale_areas.h"
@@ -110,12 +111,14 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
     own.emplace();
     own->master.reset(fcntl(terminal->master(), F_DUPFD_CLOEXEC, 0));
   }
+  capture::ChangeTracker tracker;
   CheckpointFunction checkpoint =
-      [&head, &area, &own,
+      [&head, &area, &own, &tracker,
        terminal](const capture::CheckpointOptions& options) -> Result<capture::CheckpointReport> {
     capture::CheckpointOptions with_status = options;
     with_status.job.set_terminal_type(terminal_type(RealPid(head.pid)));
     if (const int status = head.root_status; status >= 0) with_status.job.set_root_status(status);
+    with_status.tracker = &tracker;
     if (!own) return capture::checkpoint(RealPid(head.pid), area, with_status);
     own->peek_input = [terminal, stop = options.stop] { return terminal->peek_input(stop); };
     with_status.own_terminal = &*own;

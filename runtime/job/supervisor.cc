@@ -432,6 +432,8 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   CheckpointOrder order;
   order.settings = *settings;
   order.stop = request.stop() || request.hold();
+  order.basis = request.basis();
+  order.track = request.track();
   const auto asker = std::make_shared<std::shared_ptr<ControlSession>>(session);
   if (request.hold())
     order.on_held = [this, asker](const CheckpointOutcome& outcome) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/base/log.h"
+#include "runtime/image/basis.h"
 #include "runtime/image/generations.h"
 
 namespace ck::job {
@@ -34,8 +35,9 @@ Status prune(const JobDir& job, const Ownership& ownership, unsigned keep) {
 
 Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ownership,
                                           const CheckpointFunction& checkpoint,
-                                          const Settings& settings, bool stop, const Hold& hold,
+                                          const CheckpointOrder& order, const Hold& hold,
                                           image::Progress* progress) {
+  const Settings& settings = order.settings;
   auto still_mine = [&ownership] { return ownership.check_still_mine(); };
   CK_TRY(still_mine());
   CheckpointOutcome outcome;
@@ -46,11 +48,13 @@ Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ow
   options.writer.codec = settings.compression.codec;
   options.writer.level = settings.compression.level;
   options.writer.threads = settings.threads;
+  if (!order.basis.empty()) options.writer.basis = CK_TRY(image::Basis::load(order.basis));
+  options.track = order.track;
   options.job = job_record(job.info(), settings, outcome.generation);
   options.timeout = settings.timeout;
   options.allow_uncontrolled = settings.allow_uncontrolled;
   options.before_rename = still_mine;
-  options.stop = stop;
+  options.stop = order.stop;
   if (hold)
     options.goes_on = [&](const image::WriteReport& report) {
       CheckpointOutcome held = outcome;

@@ -12,7 +12,7 @@ using Hold = std::function<bool(const CheckpointOutcome&)>;
 // `hold` may be empty.
 Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ownership,
                                           const CheckpointFunction& checkpoint,
-                                          const Settings& settings, bool stop, const Hold& hold,
+                                          const CheckpointOrder& order, const Hold& hold,
                                           image::Progress* progress);
 
 }  // namespace ck::job

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/base/timespec.h"
+#include "runtime/image/pieces.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/file_content.h"
 #include "runtime/memory/posix_shared_memory.h"
@@ -73,11 +74,9 @@ Status RestoredObjects::write_chunk(const image::ChunkRecord& chunk,
                                     std::span<const std::byte> content) const {
   image::StreamId stream = image::StreamId::unpack(chunk.stream());
   if (stream.kind != image::StreamId::Kind::kObject || !files_[stream.index]) return {};
-  for (int i = 0; i < chunk.run_begin_size(); ++i) {
-    auto length = static_cast<std::size_t>(chunk.run_length(i));
-    CK_TRY(write_at(files_[stream.index].get(), chunk.run_begin(i), content.first(length)));
-    content = content.subspan(length);
-  }
+  for (const image::Piece& piece : image::pieces_of(chunk))
+    CK_TRY(
+        write_at(files_[stream.index].get(), piece.begin, content.subspan(piece.at, piece.length)));
   return {};
 }
 

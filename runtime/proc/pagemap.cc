@@ -10,10 +10,9 @@
 #include "runtime/proc/proc_file.h"
 
 namespace ck::proc {
-namespace {
 
-// linux/fs.h of Linux 6.7, which is newer than the headers we build with.
-struct ScanArguments {
+// struct pm_scan_arg in linux/fs.h of Linux 6.7, which is newer than the headers we build with.
+struct PageScan::Arguments {
   std::uint64_t size;
   std::uint64_t flags;
   std::uint64_t start;
@@ -27,12 +26,18 @@ struct ScanArguments {
   std::uint64_t category_anyof_mask;
   std::uint64_t return_mask;
 };
+
+namespace {
+
 struct ScanRegion {
   std::uint64_t start;
   std::uint64_t end;
   std::uint64_t categories;
 };
-constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArguments);
+constexpr unsigned long kPagemapScan = _IOWR('f', 16, std::uint64_t[12]);
+constexpr std::uint64_t kProtectMatching = 1 << 0;  // flags
+constexpr std::uint64_t kCheckRegistered = 1 << 1;
+constexpr std::uint64_t kWritten = 1 << 1;  // categories
 constexpr std::uint64_t kFile = 1 << 2;
 constexpr std::uint64_t kPresent = 1 << 3;
 constexpr std::uint64_t kSwapped = 1 << 4;
@@ -68,7 +73,8 @@ class Merger {
   PageRun pending_;
 };
 
-void select(PageScan::Kind kind, bool has_guard, ScanArguments& scan) {
+template <typename Arguments>
+void select(PageScan::Kind kind, bool has_guard, Arguments& scan) {
   using Kind = PageScan::Kind;
   if (kind == Kind::kGuard) {
     scan.category_mask = kGuardPage;
@@ -96,7 +102,7 @@ Result<PageScan> PageScan::open(RealPid pid) {
 }
 
 void PageScan::probe() {
-  ScanArguments scan{};
+  Arguments scan{};
   scan.size = sizeof scan;
   ScanRegion region;
   scan.vec = reinterpret_cast<std::uint64_t>(&region);
@@ -119,13 +125,32 @@ Status PageScan::scan(std::uint64_t begin, std::uint64_t end, Kind kind,
 
 Status PageScan::scan_by_ioctl(std::uint64_t begin, std::uint64_t end, Kind kind,
                                const std::function<Status(PageRun)>& found) const {
+  Arguments scan{};
+  scan.return_mask = kPresent;  // one category alone, so that equal neighbours are one region
+  select(kind, has_guard_, scan);
+  return run_ioctl(begin, end, scan, found);
+}
+
+Result<bool> PageScan::scan_written(std::uint64_t begin, std::uint64_t end, bool protect,
+                                    const std::function<Status(PageRun)>& found) const {
+  if (!has_ioctl_) return false;
+  Arguments scan{};
+  scan.flags = kCheckRegistered | (protect ? kProtectMatching : 0);
+  scan.category_mask = scan.return_mask = kWritten;
+  // Else what is empty counts, and gets page tables full of marks.
+  scan.category_anyof_mask = kPresent | kSwapped;
+  Status scanned = run_ioctl(begin, end, scan, found);
+  if (!scanned.ok() && scanned.error().errnum == EPERM) return false;
+  CK_TRY(std::move(scanned));
+  return true;
+}
+
+Status PageScan::run_ioctl(std::uint64_t begin, std::uint64_t end, Arguments scan,
+                           const std::function<Status(PageRun)>& found) const {
   std::array<ScanRegion, 1024> regions;
-  ScanArguments scan{};
   scan.size = sizeof scan;
   scan.vec = reinterpret_cast<std::uint64_t>(regions.data());
   scan.vec_len = regions.size();
-  scan.return_mask = kPresent;  // one category alone, so that equal neighbours are one region
-  select(kind, has_guard_, scan);
   Merger merger(found);
   while (begin < end) {
     scan.start = begin;

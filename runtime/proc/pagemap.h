@@ -36,6 +36,13 @@ class PageScan {
   Status scan(std::uint64_t begin, std::uint64_t end, Kind kind,
               const std::function<Status(PageRun)>& found) const;
 
+  // Pages, present or swapped, that were written since they were last protected, of a range that is
+  // registered for asynchronous write protection as a whole (userfaultfd, UFFD_FEATURE_WP_ASYNC,
+  // Linux 6.7). `protect`: they are protected again, at the same moment each. False: the range is
+  // not registered, or the kernel cannot tell; `found` may have been called all the same.
+  Result<bool> scan_written(std::uint64_t begin, std::uint64_t end, bool protect,
+                            const std::function<Status(PageRun)>& found) const;
+
   // Whether kGuard finds any: before Linux 6.15 the kernel does not tell of them.
   bool tells_guards() const { return has_guard_; }
   bool has_ioctl() const { return has_ioctl_; }
@@ -46,6 +53,9 @@ class PageScan {
   void probe();
   Status scan_by_ioctl(std::uint64_t begin, std::uint64_t end, Kind kind,
                        const std::function<Status(PageRun)>& found) const;
+  struct Arguments;
+  Status run_ioctl(std::uint64_t begin, std::uint64_t end, Arguments scan,
+                   const std::function<Status(PageRun)>& found) const;
   Status scan_by_reading(std::uint64_t begin, std::uint64_t end, Kind kind,
                          const std::function<Status(PageRun)>& found) const;
 

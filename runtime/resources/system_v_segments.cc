@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 
+#include "runtime/image/pieces.h"
 #include "runtime/image/writer.h"
 #include "runtime/memory/read_memory.h"
 #include "runtime/memory/resident_runs.h"
@@ -72,12 +73,10 @@ Status write_content(const Maker& maker, std::uint32_t object, std::uint64_t add
   for (int i = 0; i < manifest.chunks_size(); ++i) {
     const image::ChunkRecord& chunk = manifest.chunks(i);
     if (!(image::StreamId::unpack(chunk.stream()) == wanted)) continue;
-    auto content = std::span(buffer).first(chunk.raw_size());
+    const auto content = std::span(buffer).first(chunk.raw_size());
     CK_TRY(maker.reader().read_chunk(static_cast<std::size_t>(i), content));
-    for (int run = 0; run < chunk.run_begin_size(); ++run) {
-      CK_TRY(memory.write(address + chunk.run_begin(run), content.first(chunk.run_length(run))));
-      content = content.subspan(chunk.run_length(run));
-    }
+    for (const image::Piece& piece : image::pieces_of(chunk))
+      CK_TRY(memory.write(address + piece.begin, content.subspan(piece.at, piece.length)));
   }
   return {};
 }

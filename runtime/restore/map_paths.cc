@@ -71,6 +71,8 @@ class MappedReader final : public image::Reader {
   int fd() const override { return reader_->fd(); }
   const image::Manifest& manifest() const override { return manifest_; }
   std::uint64_t file_bytes() const override { return reader_->file_bytes(); }
+  image::Hash128 manifest_hash() const override { return reader_->manifest_hash(); }
+  int parent_fd(std::size_t index) const override { return reader_->parent_fd(index); }
   Status read_chunk(std::size_t index, std::span<std::byte> into) const override {
     return reader_->read_chunk(index, into);
   }

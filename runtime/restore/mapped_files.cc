@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "runtime/base/timespec.h"
+#include "runtime/image/pieces.h"
 #include "runtime/memory/posix_shared_memory.h"
 #include "runtime/proc/pass_descriptor.h"
 
@@ -127,15 +128,11 @@ Result<bool> MappedFiles::has_same_content(std::uint32_t index) const {
     if (!(image::StreamId::unpack(chunk.stream()) == stream)) continue;
     CK_TRY(
         reader_.read_chunk(static_cast<std::size_t>(i), std::span(kept).first(chunk.raw_size())));
-    std::size_t at = 0;
-    for (int run = 0; run < chunk.run_begin_size(); ++run) {
-      const std::size_t length = chunk.run_length(run);
-      if (::pread(fd.get(), found.data(), length, static_cast<off_t>(chunk.run_begin(run))) !=
-              static_cast<ssize_t>(length) ||
-          std::memcmp(found.data(), kept.data() + at, length) != 0)
+    for (const image::Piece& piece : image::pieces_of(chunk))
+      if (::pread(fd.get(), found.data(), piece.length, static_cast<off_t>(piece.begin)) !=
+              static_cast<ssize_t>(piece.length) ||
+          std::memcmp(found.data(), kept.data() + piece.at, piece.length) != 0)
         return false;
-      at += length;
-    }
   }
   return true;
 }

@@ -1,18 +1,12 @@
 #include "runtime/restore/page_filler.h"
 
-#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <fstream>
 
-#include "runtime/proc/pidfd.h"
-
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1
-#endif
+#include "runtime/proc/userfault.h"
 
 namespace ck::restore {
 
@@ -38,37 +32,19 @@ bool is_private_anonymous(const image::MappingRecord& mapping) {
   return mapping.backing() == image::BACKING_ANONYMOUS && !mapping.shared() && !mapping.huge_tlb();
 }
 
-// A userfaultfd of the process, held by us alone; none where it is refused.
-Result<UniqueFd> open_userfault(proc::Mailbox& box) {
-  box.clear();
-  const auto opened = box.add(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-  CK_TRY(box.run());
-  if (box.result(opened) < 0) return UniqueFd();
-  const int theirs = static_cast<int>(box.result(opened));
-  const proc::PidFd process = CK_TRY(proc::PidFd::open(box.pid()));
-  Result<UniqueFd> ours = process.get_descriptor(theirs);
-  box.clear();
-  CK_TRY(box.call("close a userfaultfd", SYS_close, theirs));
-  uffdio_api api{UFFD_API, 0, 0};
-  if (!ours.ok() || ::ioctl(ours->get(), UFFDIO_API, &api) != 0) return UniqueFd();
-  return ours;
-}
-
 }  // namespace
 
 Result<PageFiller> PageFiller::create(proc::Mailbox& box, const std::vector<MapStep>& steps) {
   PageFiller filler(CK_TRY(proc::ProcMem::open(box.pid())));
-  filler.userfault_ = CK_TRY(open_userfault(box));
+  filler.userfault_ = CK_TRY(proc::open_userfault(box, 0));
   if (!filler.userfault_) return filler;
   const bool everywhere = huge_pages_everywhere();
   for (const MapStep& step : steps) {
     const image::MappingRecord& mapping = *step.mapping;
     if (!step.filled || !is_private_anonymous(mapping) || gets_huge_pages(mapping, everywhere))
       continue;
-    uffdio_register wanted{};
-    wanted.range = {mapping.begin(), mapping.end() - mapping.begin()};
-    wanted.mode = UFFDIO_REGISTER_MODE_MISSING;
-    if (::ioctl(filler.userfault_.get(), UFFDIO_REGISTER, &wanted) == 0)
+    if (proc::register_range(filler.userfault_.get(), mapping.begin(), mapping.end(),
+                             UFFDIO_REGISTER_MODE_MISSING))
       filler.ranges_.push_back({mapping.begin(), mapping.end()});
   }
   return filler;

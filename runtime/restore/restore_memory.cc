@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "runtime/image/page_buffer.h"
+#include "runtime/image/pieces.h"
 #include "runtime/proc/mem.h"
 #include "runtime/restore/page_filler.h"
 
@@ -90,14 +91,13 @@ class Filling {
   Status fill(std::uint32_t index, std::span<std::byte> buffer,
               std::span<std::byte> scratch) const {
     const image::ChunkRecord& chunk = reader_->manifest().chunks(static_cast<int>(index));
-    if (is_there(chunk)) return {};
+    std::vector<image::Piece> pieces = image::pieces_of(chunk);
+    std::erase_if(pieces, [&](const image::Piece& piece) { return is_there(chunk, piece); });
+    if (pieces.empty()) return {};
     const std::span<std::byte> content = buffer.first(chunk.raw_size());
     CK_TRY(reader_->read_chunk(index, content));
-    std::size_t at = 0;
-    for (int run = 0; run < chunk.run_begin_size(); ++run) {
-      CK_TRY(fill_run(chunk.run_begin(run), content.subspan(at, chunk.run_length(run)), scratch));
-      at += chunk.run_length(run);
-    }
+    for (const image::Piece& piece : pieces)
+      CK_TRY(fill_run(piece.begin, content.subspan(piece.at, piece.length), scratch));
     return {};
   }
 
@@ -108,28 +108,29 @@ class Filling {
   void keep(const KeptMemory& kept) {
     kept_ = kept.ranges;
     const image::Manifest& manifest = reader_->manifest();
-    for (std::uint32_t index : chunks_of(manifest, {image::StreamId::Kind::kMemory, kept.base}))
-      of_base_.emplace(manifest.chunks(static_cast<int>(index)).offset(),
-                       &manifest.chunks(static_cast<int>(index)));
+    for (std::uint32_t index : chunks_of(manifest, {image::StreamId::Kind::kMemory, kept.base})) {
+      const image::ChunkRecord& chunk = manifest.chunks(static_cast<int>(index));
+      for (const image::Piece& piece : image::pieces_of(chunk))
+        of_base_.emplace(identity(chunk), piece);
+    }
   }
 
-  // Equal content is stored once, so that the same place in the file says that it is the same.
-  bool is_there(const image::ChunkRecord& chunk) const {
-    const auto [first, last] = of_base_.equal_range(chunk.offset());
-    const auto same = std::find_if(first, last, [&](const auto& entry) {
-      return std::equal(chunk.run_begin().begin(), chunk.run_begin().end(),
-                        entry.second->run_begin().begin(), entry.second->run_begin().end()) &&
-             std::equal(chunk.run_length().begin(), chunk.run_length().end(),
-                        entry.second->run_length().begin(), entry.second->run_length().end());
+  // Equal content has equal stored bytes, wherever they are.
+  using Identity = std::pair<std::uint64_t, std::uint64_t>;
+  static Identity identity(const image::ChunkRecord& chunk) {
+    return {chunk.hash_low(), chunk.hash_high()};
+  }
+
+  bool is_there(const image::ChunkRecord& chunk, const image::Piece& piece) const {
+    const std::uint64_t end = piece.begin + piece.length;
+    const AddressRange* range = first_after(kept_, piece.begin);
+    if (range == nullptr || piece.begin < range->begin || end > range->end) return false;
+    const auto [first, last] = of_base_.equal_range(identity(chunk));
+    return std::any_of(first, last, [&](const auto& entry) {
+      const image::Piece& base = entry.second;
+      return base.begin <= piece.begin && base.begin + base.length >= end &&
+             base.begin - base.at == piece.begin - piece.at;
     });
-    if (same == last) return false;
-    for (int run = 0; run < chunk.run_begin_size(); ++run) {
-      const AddressRange* range = first_after(kept_, chunk.run_begin(run));
-      if (range == nullptr || chunk.run_begin(run) < range->begin ||
-          chunk.run_begin(run) + chunk.run_length(run) > range->end)
-        return false;
-    }
-    return true;
   }
 
   Status fill_run(std::uint64_t address, std::span<const std::byte> content,
@@ -162,7 +163,7 @@ class Filling {
   PageFiller filler_;
   proc::ProcMem memory_;
   std::vector<AddressRange> kept_;
-  std::multimap<std::uint64_t, const image::ChunkRecord*> of_base_;  // by place in the file
+  std::multimap<Identity, image::Piece> of_base_;
 };
 
 std::vector<AddressRange> pages_of(const image::Manifest& manifest, std::uint32_t process) {

@@ -1,5 +1,7 @@
 // UDP sockets over IPv4 and IPv6: ports, options, who is connected to whom, and what is queued with
 // its senders' addresses, empty datagrams among it.
+// The second look at an empty message does not find it (README, limits): one checkpoint a life.
+// roundtrip: modes=resume,restart,twice,real,virtual,ways
 #include "guest_socket.h"
 
 static void expect_from(int fd, const char* text, int port) {

@@ -1,5 +1,7 @@
 // Datagram sockets by path and abstract name: what is queued, empty messages among it, and from
 // whom, also from a sender that was closed; connected ones; one without a name.
+// The second look at an empty message does not find it (README, limits): one checkpoint a life.
+// roundtrip: modes=resume,restart,twice,real,virtual,ways
 #include "guest_socket.h"
 
 static void send_from(int fd, const char* text, const char* to) {

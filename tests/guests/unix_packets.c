@@ -1,4 +1,6 @@
 // SOCK_SEQPACKET through a listener and as a pair: messages, an empty one, the end.
+// The second look at an empty message does not find it (README, limits): one checkpoint a life.
+// roundtrip: modes=resume,restart,twice,real,virtual,ways
 #include "guest_socket.h"
 
 int main(void) {

@@ -2,12 +2,14 @@
 """Takes one guest program (tests/guests) through checkpoints and restarts, and looks at it from
 outside too: /proc before and after must agree, the output and the exit status must be right.
 
-  roundtrip.py --build DIR --guest NAME --scenario resume|restart|twice|ten|real|virtual|ways|crowded
+  roundtrip.py --build DIR --guest NAME --scenario
+               resume|restart|twice|ten|changes|real|virtual|ways|crowded
 
 resume   three checkpoints while it runs on
 restart  checkpoint, SIGKILL for the whole job, restart (--pids namespace), as an ordinary user
 twice    the same again, from the second life
 ten      ten generations
+changes  twice, from images of what has changed since others were taken
 real     as root, with --pids real
 virtual  twice, with --pids virtual
 ways     --pids virtual, then namespace, then virtual again
@@ -23,7 +25,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import namespaces, processes, snapshot  # noqa: E402
 from harness.job import Bench, Job, Skipped  # noqa: E402
 
-ROUNDS = {"restart": 1, "twice": 2, "ten": 10, "real": 2, "virtual": 2, "ways": 3, "crowded": 2}
+ROUNDS = {"restart": 1, "twice": 2, "ten": 10, "changes": 2, "real": 2, "virtual": 2, "ways": 3,
+          "crowded": 2}
 WAYS = {"real": ["real"], "virtual": ["virtual"], "ways": ["virtual", "namespace"],
         "crowded": ["virtual"]}
 CROWDED_PIDS = (310, 500)  # the first one, and how many there may be: the kernel starts again at 300
@@ -124,13 +127,23 @@ class RoundTrip:
                 raise AssertionError(f"ckpt check: {check.returncode}: {check.stdout}{check.stderr}")
             self.expect_same(before, f"after checkpoint {number + 1}")
 
+    def checkpoint(self):
+        if self.scenario == "changes":
+            below = self.job.checkpoint("save", "--track")
+            time.sleep(0.02)
+            below = self.job.checkpoint("save", "--track", "--on-top-of", below)
+            time.sleep(0.02)
+            self.job.checkpoint("save", "--on-top-of", below)
+        else:
+            self.job.checkpoint()
+
     def restarts(self, rounds):
         for number in range(rounds):
             time.sleep(self.delay / rounds)
             if self.has_ended():
                 return
             before = self.still_snapshot()
-            self.job.checkpoint()
+            self.checkpoint()
             time.sleep(0.03)  # it runs on, past what the image knows
             self.job.kill()
             if self.has_ended():

@@ -13,6 +13,7 @@
 
 #include "runtime/abi/control_area.h"
 #include "runtime/image/format.h"
+#include "runtime/image/pieces.h"
 #include "runtime/image/reader.h"
 #include "runtime/image/writer.h"
 
@@ -132,12 +133,8 @@ inline Result<Bytes> read_stream(const Reader& reader, StreamId stream, std::uin
     const ChunkRecord& chunk = reader.manifest().chunks(i);
     if (StreamId::unpack(chunk.stream()) != stream) continue;
     CK_TRY(reader.read_chunk(static_cast<std::size_t>(i), content));
-    std::size_t at = 0;
-    for (int run = 0; run < chunk.run_begin_size(); ++run) {
-      std::memcpy(result.data() + (chunk.run_begin(run) - begin), content.data() + at,
-                  chunk.run_length(run));
-      at += chunk.run_length(run);
-    }
+    for (const Piece& piece : pieces_of(chunk))
+      std::memcpy(result.data() + (piece.begin - begin), content.data() + piece.at, piece.length);
   }
   return result;
 }

@@ -242,8 +242,12 @@ BOOST_AUTO_TEST_CASE(each_rule_has_its_message) {
   const auto process = [](Manifest& m) -> ProcessRecord& { return *m.mutable_processes(0); };
   const auto chunk = [](Manifest& m) -> ChunkRecord& { return *m.mutable_chunks(0); };
   says("it has no process", [](Manifest& m) { m.clear_processes(); });
-  says("holds only what changed since generation 3",
-       [](Manifest& m) { m.mutable_parent()->set_generation(3); });
+  says("is not there", [](Manifest& m) { m.add_parents()->set_generation(3); });
+  says("it has too many parents", [](Manifest& m) {
+    while (m.parents_size() <= kMaxParents) m.add_parents();
+  });
+  says("is in a parent that is not there", [&](Manifest& m) { chunk(m).set_file(1); });
+  says("leaves out what it should not", [&](Manifest& m) { chunk(m).add_run_skip(0); });
   says("the job's id is not a file name",
        [](Manifest& m) { m.mutable_job()->set_id("../../etc"); });
   says("has impossible bounds",

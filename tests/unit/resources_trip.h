@@ -47,6 +47,9 @@ class MemoryImage : public image::Writer, public image::Reader {
     contents_.push_back(std::move(content));
     return {};
   }
+  Status keep(image::StreamId, image::StreamId, const std::vector<image::Run>&) override {
+    return make_error(ErrorKind::kBug, "there is no basis");
+  }
   Status finish_chunks() override { return {}; }
   Result<image::WriteReport> commit(image::Manifest, const std::function<Status()>&) override {
     return image::WriteReport{};
@@ -55,6 +58,8 @@ class MemoryImage : public image::Writer, public image::Reader {
   int fd() const override { return -1; }
   const image::Manifest& manifest() const override { return manifest_; }
   std::uint64_t file_bytes() const override { return 0; }
+  image::Hash128 manifest_hash() const override { return {}; }
+  int parent_fd(std::size_t) const override { return -1; }
   Status read_chunk(std::size_t index, std::span<std::byte> into) const override {
     std::copy(contents_[index].begin(), contents_[index].end(), into.begin());
     return {};

@@ -99,7 +99,7 @@ _ckpt()
     if [[ $current == -* ]]; then
         local options='--dir --help'
         case $sub in
-            save) options+=' --stop --hold --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
+            save) options+=' --stop --hold --on-top-of --track --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
             unhold) options+=' --end --counter --moved-to' ;;
             restart) options+=' --as --pids --rollback-files --map --force --hold --counter --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
