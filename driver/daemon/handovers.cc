@@ -57,10 +57,6 @@ handover::wire::Message refused(const handover::wire::Message& offer, const Erro
                            {.kind = handover::Message::Kind::kRefused, .reason = error.text()});
 }
 
-std::string folder_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
-
 }  // namespace
 
 Task<Status> Handovers::open() {
@@ -102,7 +98,7 @@ Result<HandoverPlan> Handovers::plan_of(const Entry& entry) const {
   plan.terms = entry.terms;
   plan.peer = entry.peer;
   plan.image = entry.image;
-  plan.jobs_folder = folder_of(folder_of(entry.image));
+  plan.jobs_folder = migrate::jobs_folder_above(entry.image);
   plan.bandwidth = state_.configuration().settings.migration.bandwidth;
   struct stat info {};
   if (entry.image.empty() || ::stat(plan.jobs_folder.c_str(), &info) != 0)

@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "driver/migrate/ckpt_command.h"
+#include "runtime/image/generations.h"
 #include "runtime/job/find_job.h"
 #include "runtime/job/job_state.h"
+#include "runtime/proc/control_area.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -91,6 +93,12 @@ Result<std::optional<job::JobDir>> find_job(const std::string& jobs_folder, cons
 Status remove_image(const std::string& path) {
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
   return sys_error("remove " + path);
+}
+
+Status remove_generation(const std::string& path) {
+  CK_TRY(remove_image(path));
+  Status parents = image::remove_unneeded_parents(path.substr(0, path.rfind('/')));
+  return !parents.ok() && parents.error().errnum == ENOENT ? Status() : parents;
 }
 
 }  // namespace ck::driver::migrate

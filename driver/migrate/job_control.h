@@ -1,6 +1,7 @@
 // What both ends of a hand-over do with a job that is here. Blocking; in a process of its owner.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,5 +45,7 @@ Result<std::optional<job::JobDir>> find_job(const std::string& jobs_folder, cons
 
 // An image that is not there (any more) is removed already.
 Status remove_image(const std::string& path);
+// And what it alone was on top of.
+Status remove_generation(const std::string& path);
 
 }  // namespace ck::driver::migrate

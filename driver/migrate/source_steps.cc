@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <optional>
 
 #include "driver/migrate/ckpt_command.h"
 #include "driver/migrate/job_control.h"
@@ -9,6 +10,7 @@
 #include "driver/migrate/steps.h"
 #include "driver/transfer/send_image.h"
 #include "driver/transfer/stream.h"
+#include "runtime/image/generations.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -16,12 +18,31 @@ namespace {
 using handover::Step;
 using transfer::Sent;
 
-constexpr int kMostRounds = 4;
+constexpr int kMostRounds = 6;
+constexpr std::uint64_t kSmallRound = 4 << 20;  // bytes to send; another would not be much shorter
+
+// What was sent while the job ran, which the last image is on top of.
+std::string early_path(const job::JobDir& job, int round) {
+  return job.path() + "/.early-" + std::to_string(round) + ".ckpt";
+}
+
+std::optional<std::string> newest_early(const job::JobDir& job) {
+  std::optional<std::string> newest;
+  for (int round = 0; round < kMostRounds; ++round)
+    if (::access(early_path(job, round).c_str(), F_OK) == 0) newest = early_path(job, round);
+  return newest;
+}
+
+Status remove_early(const job::JobDir& job) {
+  for (int round = 0; round < kMostRounds; ++round) CK_TRY(remove_image(early_path(job, round)));
+  return image::remove_unneeded_parents(job.path());
+}
 
 // The image's path is the last line.
 Result<std::string> checkpoint(const StepPlan& plan, const job::JobDir& job, bool hold) {
   std::vector<std::string> words{"save", "--dir", plan.jobs_folder};
-  if (hold) words.emplace_back("--hold");
+  words.emplace_back(hold ? "--hold" : "--track");
+  if (const auto basis = newest_early(job)) words.insert(words.end(), {"--on-top-of", *basis});
   if (!plan.compression.empty()) words.insert(words.end(), {"--compress", plan.compression});
   words.push_back(job.info().id);
   std::string output = CK_TRY(run_ckpt(words));
@@ -53,8 +74,8 @@ Result<std::uint64_t> early_files(transfer::Stream& stream, const StepPlan& plan
   return sent.sent_bytes;
 }
 
-// Images of the running job, each of which goes where the next one finds most of itself. Ends when
-// another round would not send much less than the last one.
+// Images of the running job, each on top of the one before. Ends when another round would not send
+// much less than the last one.
 Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, UniqueFd socket,
                                   const Report& report) {
   wire::Result result;
@@ -63,17 +84,19 @@ Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, 
   std::uint64_t last = 0;
   for (int round = 0; round < kMostRounds; ++round) {
     report("checkpoint", 0, 0);
-    const std::string image = CK_TRY(checkpoint(plan, job, false));
+    const std::string taken = CK_TRY(checkpoint(plan, job, false));
+    const std::string image = early_path(job, round);
+    if (::rename(taken.c_str(), image.c_str()) != 0) return sys_error("rename " + taken);
     const Result<std::uint64_t> files = early_files(stream, plan, image, round, report);
     const bool image_too = files.ok() && plan.memory >= kSmallJob;
     const Result<Sent> sent = image_too ? send(stream, image, true, "copy", report) : Sent();
-    CK_TRY(remove_image(image));
     if (!files.ok()) return files.error();
     if (!sent.ok()) return sent.error();
+    if (!image_too) CK_TRY(remove_early(job));  // the last one cannot be on top of it
     const std::uint64_t before = last;
     last = sent->sent_bytes;
     result.set_sent_bytes(result.sent_bytes() + *files + last);
-    if (sent->sent_bytes < kSmallJob || (round > 0 && sent->sent_bytes > before / 2)) break;
+    if (sent->sent_bytes < kSmallRound || (round > 0 && sent->sent_bytes > before / 3 * 2)) break;
   }
   return result;
 }
@@ -111,6 +134,7 @@ Result<wire::Result> send_last(const StepPlan& plan, UniqueFd socket, const Repo
 }
 
 Status end_original(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
+  CK_TRY(remove_early(job));
   std::vector<std::string> options = counter_option(counter);
   options.insert(options.end(), {"--end", "--moved-to", plan.peer});
   CK_TRY(forget_sent_files(plan));
@@ -118,6 +142,7 @@ Status end_original(const StepPlan& plan, const job::JobDir& job, std::uint64_t 
 }
 
 Status continue_here(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
+  CK_TRY(remove_early(job));
   CK_TRY(forget_sent_files(plan));
   const Life life = CK_TRY(settled_life_of(job));
   if (life.kind == Life::Kind::kHeld) return unhold(job, plan.jobs_folder, counter_option(counter));
@@ -133,13 +158,15 @@ Result<wire::Result> do_source_step(const StepPlan& incomplete, StepOrder order,
                                     const Report& report) {
   const StepPlan plan = CK_TRY(completed(incomplete));
   if (order.step == Step::kDropImage) {
-    CK_TRY(remove_image(plan.image));
+    CK_TRY(remove_generation(plan.image));
     return wire::Result();
   }
   const job::JobDir job = CK_TRY(job::JobDir::open(plan.folder));
   switch (order.step) {
     case Step::kCopyRunning: {
+      CK_TRY(remove_early(job));  // of a hand-over that was broken off
       auto copied = copy_running(plan, job, std::move(order.stream), report);
+      if (!copied.ok()) CK_TRY(remove_early(job));
       if (!copied.ok()) CK_TRY(forget_sent_files(plan));
       return copied;
     }

@@ -49,5 +49,7 @@ Result<StepPlan> completed(StepPlan plan);
 
 // Where the image of a hand-over comes to, in the owner's folder of jobs.
 std::string incoming_path(const std::string& jobs_folder, const std::string& handover);
+// The folder of jobs that the image of a hand-over is below, on either side.
+std::string jobs_folder_above(const std::string& image);
 
 }  // namespace ck::driver::migrate

@@ -22,11 +22,11 @@ namespace {
 
 using handover::Step;
 
-constexpr int kMostEarly = 16;
 constexpr std::size_t kIdInName = 8;
+constexpr char kIncoming[] = "/.incoming";
 
-std::string early_path(const StepPlan& plan, int number) {
-  return plan.image + ".early" + std::to_string(number);
+std::string folder_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
 }
 
 // It is not in the job's images.
@@ -38,10 +38,21 @@ std::string kept_class(const StepPlan& plan) {
 }
 
 Status remove_early(const StepPlan& plan) {
-  for (int i = 0; i < kMostEarly; ++i) {
-    CK_TRY(remove_image(early_path(plan, i)));
-    CK_TRY(remove_image(early_path(plan, i) + ".part"));
+  const auto parents = image::list_parents(folder_of(plan.image));
+  if (!parents.ok() && parents.error().errnum == ENOENT) return {};
+  if (!parents.ok()) return parents.error();
+  for (const std::string& parent : *parents) {
+    CK_TRY(remove_image(parent));
+    CK_TRY(remove_image(parent + ".part"));
   }
+  return {};
+}
+
+// The image and all that came with it is elsewhere, or of no use any more.
+Status remove_incoming(const StepPlan& plan) {
+  CK_TRY(remove_image(plan.image));
+  CK_TRY(remove_early(plan));
+  (void)::rmdir(folder_of(plan.image).c_str());
   return {};
 }
 
@@ -81,6 +92,7 @@ Result<std::string> image_in(const job::JobDir& job, const StepPlan& plan) {
   const std::uint64_t next = CK_TRY(image::next_generation(job.path()));
   const std::uint64_t own = std::max(reader->manifest().job().generation(), next);
   const std::string path = job.path() + "/" + image::generation_name(own);
+  CK_TRY(image::link_parents(*reader, job.path()));
   if (::link(plan.image.c_str(), path.c_str()) != 0) return sys_error("link " + path);
   return path;
 }
@@ -91,7 +103,6 @@ Status restore_held(const StepPlan& plan) {
   if (life.kind == Life::Kind::kHeld) return {};
   if (life.kind != Life::Kind::kNone)
     return make_error(ErrorKind::kRefused, "job " + job.info().name + " runs here already");
-  CK_TRY(remove_early(plan));
   CK_TRY(files::install(CK_TRY(place_of(plan))));
   std::vector<std::string> options = CK_TRY(map_options(plan));
   options.emplace_back("--hold");
@@ -114,7 +125,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
   }
   CK_TRY(forget_placed_files(plan));
   CK_TRY(forget_needs(plan));
-  return remove_image(plan.image);  // it has its name in the job's folder
+  return remove_incoming(plan);  // it has its name in the job's folder
 }
 
 // What runs under a counter of this hand-over is the copy that is not to be.
@@ -130,28 +141,30 @@ Status discard(const StepPlan& plan) {
 }
 
 Status drop_image(const StepPlan& plan) {
-  CK_TRY(remove_early(plan));
   CK_TRY(files::take_back(CK_TRY(place_of(plan))));
   CK_TRY(forget_placed_files(plan));
   CK_TRY(forget_needs(plan));
   const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (job) {
     for (const image::Generation& generation : CK_TRY(image::list_generations(job->path())))
-      if (same_file(generation.path, plan.image)) CK_TRY(remove_image(generation.path));
+      if (same_file(generation.path, plan.image)) CK_TRY(remove_generation(generation.path));
     const bool has_lived = CK_TRY(job->incarnation()).has_value();
     if (!has_lived && CK_TRY(image::list_generations(job->path())).empty())
       CK_TRY(job::remove_job_folder(*job));
   }
   CK_TRY(remove_image(plan.image + ".part"));
-  return remove_image(plan.image);
+  return remove_incoming(plan);
 }
 
-Result<std::string> path_for(const StepPlan& plan, transfer::Part part) {
+// Early images are what the later ones are on top of.
+Result<std::string> path_for(const StepPlan& plan, transfer::Part part,
+                             const transfer::ImageHead& head) {
   if (part.files) return bundle_path(plan, part.early);
   if (!part.early) return plan.image;
-  for (int i = 0; i < kMostEarly; ++i)
-    if (::access(early_path(plan, i).c_str(), F_OK) != 0) return early_path(plan, i);
-  return make_error(ErrorKind::kRefused, "a peer sends too many images");
+  const std::string folder = folder_of(plan.image);
+  if (CK_TRY(image::list_parents(folder)).size() >= static_cast<std::size_t>(image::kMaxParents))
+    return make_error(ErrorKind::kRefused, "a peer sends too many images");
+  return folder + "/" + image::parent_name(head.footer.manifest_hash);
 }
 
 // The newest last: where two have the same chunk, it is taken from there.
@@ -162,14 +175,21 @@ void add_stores(const StepPlan& plan, transfer::ChunkStore& store) {
     if (generations.ok())
       for (const image::Generation& generation : *generations) (void)store.add(generation.path);
   }
-  for (int i = 0; i < kMostEarly; ++i) (void)store.add(early_path(plan, i));
+  const auto parents = image::list_parents(folder_of(plan.image));
+  if (parents.ok())
+    for (const std::string& parent : *parents) (void)store.add(parent);
   (void)store.add(bundle_path(plan, true));
 }
 
 }  // namespace
 
 std::string incoming_path(const std::string& jobs_folder, const std::string& handover) {
-  return jobs_folder + "/.incoming/" + handover + ".ckpt";
+  return jobs_folder + kIncoming + "/" + handover + "/image.ckpt";
+}
+
+std::string jobs_folder_above(const std::string& image) {
+  const std::string jobs = folder_of(folder_of(image));  // source: JOBS/JOB/IMAGE
+  return jobs.ends_with(kIncoming) ? folder_of(jobs) : jobs;
 }
 
 Result<StepPlan> completed(StepPlan plan) {
@@ -179,12 +199,14 @@ Result<StepPlan> completed(StepPlan plan) {
 
 Status receive_job(const StepPlan& incomplete, UniqueFd stream) {
   const StepPlan plan = CK_TRY(completed(incomplete));
-  const std::string folder = plan.image.substr(0, plan.image.rfind('/'));
+  const std::string folder = folder_of(plan.image);
   CK_TRY(job::make_folders(folder));
   struct statvfs disk {};
   if (::statvfs(folder.c_str(), &disk) != 0) return sys_error("look at " + folder);
   transfer::Reception reception;
-  reception.path_for = [&plan](transfer::Part part) { return path_for(plan, part); };
+  reception.path_for = [&plan](transfer::Part part, const transfer::ImageHead& head) {
+    return path_for(plan, part, head);
+  };
   reception.arrived = [&plan](transfer::Part part, const std::string& path) {
     return part.files ? take_bundle(plan, path) : Status();
   };

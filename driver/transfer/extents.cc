@@ -8,6 +8,7 @@ Result<std::vector<Extent>> extents_of(const image::Manifest& manifest) {
   std::vector<Extent> extents;
   extents.reserve(static_cast<std::size_t>(manifest.chunks_size()));
   for (const image::ChunkRecord& chunk : manifest.chunks()) {
+    if (chunk.file() != 0) continue;  // its parents go before it
     extents.push_back({chunk.offset(), chunk.stored_size(), {chunk.hash_low(), chunk.hash_high()}});
   }
   std::stable_sort(extents.begin(), extents.end(),

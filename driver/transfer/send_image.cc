@@ -104,7 +104,7 @@ Status receive_chunks(Stream& stream, IncomingImage& image) {
 Status receive_image(Stream& stream, const wire::Head& message, const Reception& reception) {
   const ImageHead head = CK_TRY(head_of(message));
   const Part part{message.early(), message.files()};
-  const std::string path = CK_TRY(reception.path_for(part));
+  const std::string path = CK_TRY(reception.path_for(part, head));
   if (CK_TRY(is_there(path, head))) {
     CK_TRY(want_manifest(stream, 0));
     wire::Message nothing;

@@ -28,7 +28,7 @@ Result<Sent> send_image(Stream& stream, const OutgoingImage& image, Part part,
 
 struct Reception {
   // Where the image is to be; a whole one that is there already is kept if it is the same.
-  std::function<Result<std::string>(Part part)> path_for;
+  std::function<Result<std::string>(Part part, const ImageHead& head)> path_for;
   // It is whole, and there; may be empty. An Error is the sender's, too.
   std::function<Status(Part part, const std::string& path)> arrived;
   // What is here already, asked once a manifest is complete.

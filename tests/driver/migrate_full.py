@@ -126,6 +126,19 @@ class Faults(Faulty):
     """Whatever dies, or is cut, and whenever: in the end one copy of the job runs, and it is right."""
 
 
+class Large(Faulty):
+    """The same with a job whose memory goes in advance, in rounds."""
+
+    def start_it(self):
+        self.start_guest(self.a, "trip", "memory_changes")
+
+    def ends_right(self, host):
+        super().ends_right(host)
+        for each in self.every:
+            kept = os.path.join(each.home, ".local/state/ckrun/.incoming")
+            self.assertEqual(os.listdir(kept) if os.path.exists(kept) else [], [])
+
+
 class Shipped(Apart, Faulty):
     """The same with files that go along: they are all there, or nothing of them."""
     options = ("--files", "ship")
@@ -156,6 +169,7 @@ TARGET_TRIGGERS = {
 # Between which the files come, are put at their places, and stay or are taken back.
 SHIPPED = ("copying", "sending", "sealed", "given", "telling", "accepted", "restoring", "ready", "taken",
            "releasing", "told")
+SENT = ("copying", "sending", "restoring")
 
 
 def add_faults():
@@ -171,6 +185,9 @@ def add_faults():
             setattr(Faults, f"test_link_is_cut_{where}_{name}", cut)
             if name in SHIPPED:
                 setattr(Shipped, f"test_{where}_is_killed_{name}", killed)
+                setattr(Large, f"test_{where}_is_killed_{name}", killed)
+            if name in SENT:
+                setattr(Large, f"test_link_is_cut_{where}_{name}", cut)
 
 
 add_faults()
