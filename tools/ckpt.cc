@@ -61,6 +61,7 @@ int run(std::vector<std::string> args) {
   Action action;
   declare_save(app, action);
   declare_unhold(app, action);
+  declare_suspend(app, action);
   declare_restart(app, action);
   declare_ls(app, action);
   declare_inspect(app, action);

@@ -14,6 +14,7 @@ using Action = std::function<Result<int>()>;  // the exit status
 
 void declare_save(CLI::App& app, Action& action);
 void declare_unhold(CLI::App& app, Action& action);
+void declare_suspend(CLI::App& app, Action& action);  // and resume
 void declare_restart(CLI::App& app, Action& action);
 void declare_ls(CLI::App& app, Action& action);
 void declare_inspect(CLI::App& app, Action& action);

@@ -63,6 +63,8 @@ json::object job_json(const job::JobDir& job, const job::JobState& state,
   if (state.finished && state.finished->known) {
     object["exit_status"] = state.finished->exit_status;
   }
+  if (state.suspended_by != job::SuspendedBy::kNobody)
+    object["suspended_by"] = job::name(state.suspended_by);
   if (state.incarnation) {
     object["incarnation"] = state.incarnation->counter;
     object["host"] = state.incarnation->host.name;
@@ -75,21 +77,12 @@ json::object job_json(const job::JobDir& job, const job::JobState& state,
   return object;
 }
 
-std::string describe(const job::JobState& state) {
-  std::string text = job::state_name(state.kind);
-  if (state.finished) {
-    text += " " + (state.finished->known ? std::to_string(state.finished->exit_status) : "?");
-  }
-  if (state.kind == job::JobState::Kind::kElsewhere) text = "on " + state.incarnation->host.name;
-  return printable(text);
-}
-
 std::vector<std::string> job_row(const job::JobDir& job, const job::JobState& state,
                                  const std::vector<ImageFile>& images) {
   bool runs = state.kind == job::JobState::Kind::kRunning;
   return {printable(job.info().name),
           job.info().id,
-          describe(state),
+          printable(job::state_text(state)),
           runs ? to_string(state.incarnation->supervisor) : "-",
           std::to_string(images.size()),
           images.empty() ? "-" : format_unix_ns(images.back().unix_ns),

@@ -44,9 +44,7 @@ Result<int> restart(Options& options) {
   options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
     return follow_moved(kCkpt, job.id, job.name, host, status);
   };
-  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
-    return terminal_elsewhere(job, host, status);
-  };
+  options.request.terminal_of = terminal_elsewhere;
   if (options.serves) {
     options.request.serve_terminal = [folder = options.request.jobs_folder](UniqueFd connection,
                                                                             RealPid keeper) {
@@ -79,6 +77,8 @@ void declare_restart(CLI::App& app, Action& action) {
   sub->add_option("--counter", request.counter, "As in ckpt unhold")
       ->type_name("N")
       ->excludes(hold);
+  sub->add_flag("--keep-suspended", request.keep_suspended,
+                "A job that its user had suspended at the checkpoint stays so");
   sub->add_option("--ready-fd", request.ready_fd)->group("");
   sub->add_flag("--serve-terminal", options->serves)->group("");
   add_parsed(*sub, "--threads", request.threads, number_between(0, 1024), "N",

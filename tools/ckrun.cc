@@ -132,9 +132,7 @@ int start_here(Options& options, ByCkd* by_ckd,
   options.request.on_moved = [](const job::JobInfo& job, const std::string& host, int status) {
     return follow_moved(kTool, job.id, job.name, host, status);
   };
-  options.request.terminal_of = [](const job::JobInfo& job, const std::string& host, int status) {
-    return terminal_elsewhere(job, host, status);
-  };
+  options.request.terminal_of = terminal_elsewhere;
   if (by_ckd != nullptr) by_ckd->fill(options.request);
   Result<int> status = job::start_job(options.request);
   return status.ok() ? *status : fail(status.error(), exit_code(status.error().kind));

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <thread>
 
@@ -18,6 +19,7 @@ namespace wire = protocol::wire;
 
 // ckd says every second or so where the job is.
 constexpr std::chrono::milliseconds kPatience{60000};
+constexpr std::chrono::milliseconds kForList{5000};
 constexpr std::chrono::seconds kPause{2};
 constexpr std::chrono::minutes kWithoutDaemon{10};  // it may be restarted meanwhile
 
@@ -51,7 +53,7 @@ void say(const char* tool, const std::string& text) {
 int follow_moved(const char* tool, const std::string& job_id, const std::string& name,
                  const std::string& first_host, int otherwise) {
   std::string host = first_host;
-  say(tool, "job " + name + " runs on host " + host + " now");
+  say(tool, "job " + name + " runs " + (host.empty() ? "here again" : "on host " + host + " now"));
   take_signals_again();
   auto give_up = std::chrono::steady_clock::now() + kWithoutDaemon;
   for (bool first = true;; first = false) {
@@ -91,9 +93,24 @@ Result<std::unique_ptr<driver::terminal::RemoteTerminal>> remote_terminal(const 
 
 }  // namespace
 
+namespace {
+
+bool is_handed_over(const std::string& job_id) {
+  wire::ControlRequest request;
+  request.mutable_handovers();
+  const Result<wire::ControlReply> reply = client::ask_daemon(std::move(request), kForList);
+  return reply.ok() &&
+         std::any_of(reply->handovers().rows().begin(), reply->handovers().rows().end(),
+                     [&](const auto& row) { return row.job() == job_id; });
+}
+
+}  // namespace
+
 std::unique_ptr<job::JobTerminal> terminal_elsewhere(const job::JobInfo& job,
-                                                     const std::string& host, int otherwise) {
-  auto terminal = remote_terminal(job, host, otherwise, true);
+                                                     const job::TerminalPlace& place,
+                                                     int otherwise) {
+  if (!place.certain && !is_handed_over(job.id)) return nullptr;
+  auto terminal = remote_terminal(job, place.host, otherwise, true);
   return terminal.ok() ? *std::move(terminal) : nullptr;
 }
 

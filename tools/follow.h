@@ -6,6 +6,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/job/job_dir.h"
+#include "runtime/job/run_job.h"
 #include "runtime/job/terminal_client.h"
 
 namespace ck::tools {
@@ -18,7 +19,8 @@ int follow_moved(const char* tool, const std::string& job_id, const std::string&
 
 // Its terminal there, for who has the job's before his eyes and will go on with it.
 std::unique_ptr<job::JobTerminal> terminal_elsewhere(const job::JobInfo& job,
-                                                     const std::string& host, int otherwise);
+                                                     const job::TerminalPlace& place,
+                                                     int otherwise);
 
 // ckpt attach of a job that runs on another host.
 Result<int> attach_elsewhere(const job::JobInfo& job, const std::string& host, job::Redraw how);

@@ -232,7 +232,7 @@ listen = ")" +
 # [class.default]
 # loadsched = 1.0                     # at or above it this host takes no job
 # loadcheckpoint = 1.5                # at or above it a job is moved away
-# loadstop = 4.0                      # at or above it jobs should stand still; ckd only logs that
+# loadstop = 4.0                      # at or above it jobs stand still until it is below loadsched
 # checkpointmode = 2                  # 2: jobs may be moved; 0: they stay; 1, by the kernel: not here
 # restartmode = 2                     # 2: jobs that come by load are taken; 0: they are not
 # minimum_stay = "5m"                 # on a host, before the load moves a job again

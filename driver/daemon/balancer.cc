@@ -12,6 +12,7 @@
 #include "driver/daemon/policy_view.h"
 #include "driver/daemon/step_process.h"
 #include "driver/daemon/users.h"
+#include "driver/migrate/job_control.h"
 #include "driver/migrate/running_jobs.h"
 #include "driver/policy/fit.h"
 #include "driver/protocol/check.h"
@@ -30,6 +31,11 @@ namespace {
 constexpr milliseconds kLook{100};
 constexpr std::chrono::minutes kDrainPause{1};  // until a job that nobody took is offered again
 constexpr std::chrono::hours kForgotten{24};
+// Of a job that a daemon before this one has stopped.
+constexpr double kTasksOfUnknown = 1;
+// How long a job stands still after the last word of a daemon, in looks and at least.
+constexpr int kLeaseLooks = 4;
+constexpr std::chrono::seconds kLeastLease{10};
 
 // Whose jobs this daemon may move: its own user's, root's all that are there.
 Result<std::vector<std::string>> users_with_jobs() {
@@ -85,7 +91,8 @@ driver::Situation Balancer::situation_of(const Picture& picture,
           settings().classes,
           now(),
           random_(),
-          static_cast<unsigned>(on_their_way_.size())};
+          static_cast<unsigned>(on_their_way_.size()),
+          picture.lately_gone};
 }
 
 Task<Result<std::vector<LocalJob>>> Balancer::jobs_of(std::string user) {
@@ -99,6 +106,9 @@ Task<Result<std::vector<LocalJob>>> Balancer::jobs_of(std::string user) {
   for (const migrate::wire::RunningJob& job : found.jobs()) {
     if (on_their_way_.contains(job.id())) continue;
     LocalJob local{user, job.name(), job.jobs_folder(), view_of(job)};
+    const auto stopped = stopped_tasks_.find(job.id());
+    if (local.view.stopped)
+      local.view.tasks = stopped != stopped_tasks_.end() ? stopped->second : kTasksOfUnknown;
     const auto refused = refused_.find(job.id());
     if (refused != refused_.end())
       local.view.arrived = std::max(local.view.arrived, refused->second);
@@ -122,6 +132,7 @@ Task<Result<Balancer::Picture>> Balancer::look(std::vector<std::string> users) {
   CK_CO_TRY(protocol::wire::HostsReply hosts, co_await ask_hosts(state_));
   picture.self = view_of(hosts.rows(0).report(), now());
   picture.self.load = state_.load_of_host().to_give_away(hosts.rows(0).report());
+  picture.lately_gone = std::max(0.0, hosts.rows(0).report().settled_load() - picture.self.load);
   picture.peers = views_of_peers(hosts, now());
   co_return picture;
 }
@@ -173,6 +184,8 @@ Task<void> Balancer::run() {
       drains_done_ = pass;
     } else if (settings().enabled && state_.configuration().member) {
       co_await balance();
+    } else {
+      state_.metrics().show_stopped(0);  // they go on by themselves
     }
     if (state_.drained && state_.configuration().member && drains_wanted_ > drains_done_) continue;
     timer_.expires_after(settings().period);
@@ -189,7 +202,7 @@ Task<void> Balancer::balance() {
   const bool calm = own.ok() && std::none_of(classes.begin(), classes.end(), [&](const auto& one) {
                       return load >= one.second.loadcheckpoint;
                     });
-  if (calm) co_return;
+  if (calm && !some_stopped_) co_return;
   Result<Picture> picture = co_await look_at_all();
   const std::string failure = picture.ok() ? "" : picture.error().text();
   if (failure != last_failure_ && !picture.ok())
@@ -201,21 +214,61 @@ Task<void> Balancer::balance() {
             {{"load", driver::load_text(picture->self.load)},
              {"jobs", std::to_string(picture->jobs.size())}});
   const driver::BalanceOptions options = settings().options;
-  bool stop = false;
-  for (const Decision& decision : driver::decide(situation_of(*picture, views), options)) {
-    if (decision.kind == Decision::Kind::kMigrate) {
-      state_.metrics().count_decision("migrate");
-      spawn(timer_.get_executor(),
-            move_by_load(*find(picture->jobs, decision.job), decision.target, decision.reason));
-    }
-    if (decision.kind != Decision::Kind::kStop) continue;
-    state_.metrics().count_decision("stop");
-    stop = true;
-    if (!stop_logged_)
-      log_warning("load above loadstop",
-                  {{"job", find(picture->jobs, decision.job)->name}, {"reason", decision.reason}});
+  const std::vector<Decision> decisions = driver::decide(situation_of(*picture, views), options);
+  for (const Decision& decision : decisions) {
+    if (decision.kind != Decision::Kind::kMigrate) continue;
+    state_.metrics().count_decision("migrate");
+    spawn(timer_.get_executor(),
+          move_by_load(*find(picture->jobs, decision.job), decision.target, decision.reason));
   }
-  stop_logged_ = stop;
+  co_await stop_and_continue(*picture, decisions);
+}
+
+// Those that were stopped before are told so again: a job goes on by itself when it hears nothing.
+Task<void> Balancer::stop_and_continue(const Picture& picture,
+                                       const std::vector<Decision>& decisions) {
+  std::size_t stopped = 0;
+  for (const LocalJob& job : picture.jobs) {
+    const auto decision = std::find_if(decisions.begin(), decisions.end(),
+                                       [&](const auto& one) { return one.job == job.view.id; });
+    const bool decided = decision != decisions.end();
+    if (decided ? decision->kind == Decision::Kind::kMigrate : !job.view.stopped) continue;
+    const bool stops = !decided || decision->kind == Decision::Kind::kStop;
+    if (decided) state_.metrics().count_decision(stops ? "stop" : "continue");
+    const Status done = co_await suspend(job, stops);
+    const char* const what = stops ? "job is suspended" : "job goes on";
+    if (stops) ++stopped;
+    if (!done.ok())
+      log_warning("job not told of the load", {{"job", job.name}, {"reason", done.error().text()}});
+    else if (decided)
+      log_info(what, {{"job", job.name}, {"id", job.view.id}, {"reason", decision->reason}});
+  }
+  some_stopped_ = stopped > 0;
+  state_.metrics().show_stopped(stopped);
+}
+
+Task<Status> Balancer::suspend(LocalJob job, bool suspended) {
+  StepWork work;
+  work.what = "suspending job " + job.name;
+  CK_CO_TRY(work.user, user_to_become(job.user));
+  const auto lease = std::max<milliseconds>(kLeaseLooks * settings().period, kLeastLease);
+  work.run = [job, suspended, lease](const migrate::Report&) -> Result<migrate::wire::Result> {
+    const job::JobDir folder = CK_TRY(job::JobDir::find(job.jobs_folder, job.view.id));
+    CK_TRY(suspended ? migrate::suspend(folder, lease) : migrate::resume(folder));
+    return migrate::wire::Result();
+  };
+  const auto process = std::make_shared<StepProcess>();
+  CK_CO_CHECK(co_await run_step(process, std::move(work)));
+  if (job.view.stopped == suspended) co_return Status();
+  // The load average follows slowly.
+  if (suspended) {
+    stopped_tasks_[job.view.id] = job.view.tasks;
+    state_.load_of_host().job_left(job.view.id, job.view.tasks);
+  } else {
+    stopped_tasks_.erase(job.view.id);
+    state_.load_of_host().job_comes(job.view.id, job.view.tasks);
+  }
+  co_return Status();
 }
 
 Task<void> Balancer::move_by_load(LocalJob job, std::string target, std::string reason) {

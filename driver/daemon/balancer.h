@@ -49,6 +49,7 @@ class Balancer {
  private:
   struct Picture {
     driver::HostView self;
+    double lately_gone = 0;  // see driver::Situation
     std::vector<driver::HostView> peers;
     std::vector<LocalJob> jobs;  // without those on their way
     std::vector<driver::JobView> views() const;
@@ -70,6 +71,9 @@ class Balancer {
   Task<protocol::wire::MoveRow> move(LocalJob job, std::string target, std::string reason,
                                      Mover mover);
   Task<void> balance();
+  Task<void> stop_and_continue(const Picture& picture,
+                               const std::vector<driver::Decision>& decisions);
+  Task<Status> suspend(LocalJob job, bool suspended);
   Task<void> move_by_load(LocalJob job, std::string target, std::string reason);
   Task<void> drain_pass();
   Task<void> drain_job(LocalJob job, std::shared_ptr<Picture> picture);
@@ -85,7 +89,8 @@ class Balancer {
   std::map<std::string, driver::Instant> refused_;   // ids; they wait as if they had just come
   std::map<std::string, std::string> cannot_leave_;  // ids, reasons: each is logged once
   std::string last_failure_;                         // is logged once
-  bool stop_logged_ = false;
+  std::map<std::string, double> stopped_tasks_;  // ids of jobs that it has stopped; what they were
+  bool some_stopped_ = true;                     // perhaps: by a daemon before this one
   std::uint64_t drains_wanted_ = 0, drains_done_ = 0;  // passes
   std::vector<protocol::wire::MoveRow> drain_rows_;    // of the pass that is under way
   std::vector<protocol::wire::MoveRow> drain_reply_;   // of the last one that was wanted

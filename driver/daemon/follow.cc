@@ -1,5 +1,7 @@
 #include "driver/daemon/follow.h"
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 
@@ -16,6 +18,7 @@ using protocol::wire::JobList;
 using protocol::wire::PeerMessage;
 
 constexpr std::string_view kElsewhere = "on ", kFinished = "finished ", kStopped = "stopped";
+constexpr std::array<std::string_view, 3> kRunning{"running", "suspended", "orphaned"};
 
 Task<Result<JobList>> jobs_at(State& state, std::string host, std::string user) {
   if (host == state.host()) co_return co_await list_jobs(user, state.options().jobs_dir);
@@ -54,6 +57,9 @@ Task<Result<Whereabouts>> look_for_job(State& state, std::string user, std::stri
   for (const protocol::wire::JobRecord& record : jobs.jobs()) {
     if (record.id() != job) continue;
     found.known = true;
+    found.runs = std::any_of(kRunning.begin(), kRunning.end(), [&](std::string_view running) {
+      return record.state().starts_with(running);
+    });
     found.end = end_of(record.state(), host);
     if (record.state().starts_with(kElsewhere))
       found.went_on = record.state().substr(kElsewhere.size());
@@ -61,14 +67,25 @@ Task<Result<Whereabouts>> look_for_job(State& state, std::string user, std::stri
   co_return found;
 }
 
+Task<Result<Whereabouts>> look_there_and_here(State& state, std::string user, std::string job,
+                                              std::string& host) {
+  Result<Whereabouts> there = co_await look_for_job(state, user, job, host);
+  if (host == state.host()) co_return there;
+  if (there.ok() && (there->runs || there->end || !there->went_on.empty())) co_return there;
+  Result<Whereabouts> here = co_await look_for_job(state, user, job, state.host());
+  if (!here.ok() || !(here->runs || here->end)) co_return there;
+  host = state.host();
+  co_return here;
+}
+
 Task<Result<FollowReply>> follow_job(State& state, std::string user,
                                      protocol::wire::FollowRequest request,
                                      std::function<void(const std::string& host)> tell,
                                      std::function<bool()> cancelled) {
   asio::steady_timer pause(co_await asio::this_coro::executor);
-  std::string host = request.host();
+  std::string host = request.host().empty() ? state.host() : request.host();
   for (;;) {
-    Result<Whereabouts> found = co_await look_for_job(state, user, request.job(), host);
+    Result<Whereabouts> found = co_await look_there_and_here(state, user, request.job(), host);
     tell(host);
     if (!found.ok() && found.error().kind == ErrorKind::kNotFound)
       co_return std::move(found).error();  // no peer any more

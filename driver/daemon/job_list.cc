@@ -30,15 +30,6 @@ std::string one_line(const std::string& text, std::size_t longest) {
   return line;
 }
 
-std::string describe(const job::JobState& state) {
-  std::string text = job::state_name(state.kind);
-  if (state.finished) {
-    text += " " + (state.finished->known ? std::to_string(state.finished->exit_status) : "?");
-  }
-  if (state.kind == job::JobState::Kind::kElsewhere) text = "on " + state.incarnation->host.name;
-  return text;
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) {
@@ -65,7 +56,7 @@ Status add_job(const std::string& path, JobList& list) {
   JobRecord record;
   record.set_id(one_line(job.info().id, 64));
   record.set_name(one_line(job.info().name, 64));
-  record.set_state(one_line(describe(state), 300));
+  record.set_state(one_line(job::state_text(state), 300));
   record.set_command(one_line(joined(job.info().command), protocol::kLongestCommand));
   record.set_job_class(one_line(job.info().settings.job_class, 64));
   if (state.kind == job::JobState::Kind::kRunning) {

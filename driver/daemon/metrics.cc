@@ -24,6 +24,8 @@ Metrics::Metrics()
       decisions_(counters(registry_, "ckd_decisions_total", "Decisions of the load policy.")),
       moves_(counters(registry_, "ckd_moves_total", "Moves of jobs away from this host.")),
       jobs_(gauge(registry_, "ckd_jobs", "Jobs that run on this host.")),
+      stopped_(gauge(registry_, "ckd_jobs_stopped",
+                     "Jobs of this host that the load policy has stopped.")),
       load_(gauge(registry_, "ckd_load1", "Load average of a minute, of all processors.")),
       settled_load_(gauge(registry_, "ckd_settled_load",
                           "Load of each processor, with the jobs that have come lately.")),
@@ -55,6 +57,10 @@ void Metrics::show_host(const protocol::wire::HostReport& report) {
   settled_load_.Set(report.settled_load());
   drained_.Set(report.draining() ? 1 : 0);
   memory_free_.Set(static_cast<double>(report.memory_free_bytes()));
+}
+
+void Metrics::show_stopped(std::size_t jobs) {
+  stopped_.Set(static_cast<double>(jobs));
 }
 
 void Metrics::show_peers(std::size_t count) {

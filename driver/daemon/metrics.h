@@ -21,6 +21,7 @@ class Metrics {
   // Moves that this host has begun; `cause`: "load", "drain", "command". `moved`: else it stayed.
   void count_move(const char* cause, bool moved);
   void show_host(const protocol::wire::HostReport& report);
+  void show_stopped(std::size_t jobs);  // by the load policy
   void show_peers(std::size_t count);
   void show_certificate_end(double unix_seconds);
 
@@ -32,7 +33,7 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& questions_;
   prometheus::Family<prometheus::Counter>& decisions_;
   prometheus::Family<prometheus::Counter>& moves_;
-  prometheus::Gauge &jobs_, &load_, &settled_load_, &drained_, &memory_free_, &peers_,
+  prometheus::Gauge &jobs_, &stopped_, &load_, &settled_load_, &drained_, &memory_free_, &peers_,
       &certificate_end_;
 };
 

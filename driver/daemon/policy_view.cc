@@ -49,6 +49,8 @@ driver::JobView view_of(const driver::migrate::wire::RunningJob& job) {
   view.memory = job.memory_bytes();
   view.features = kAllFeatures;
   view.arrived = driver::Instant(std::chrono::milliseconds(job.arrived_unix_ms()));
+  view.stopped = job.suspended_by() == "load";
+  view.suspended = job.suspended_by() == "user";
   return view;
 }
 

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "driver/daemon/follow.h"
+#include "driver/daemon/handovers.h"
 #include "driver/daemon/peer_courier.h"
 #include "driver/daemon/peer_link.h"
 #include "driver/daemon/step_process.h"
@@ -65,6 +68,13 @@ Task<Result<bool>> connect_at(State& state, std::string host, TerminalOpen wish,
   co_return std::move(given).error();
 }
 
+bool is_handed_over(State& state, const std::string& user, const std::string& job) {
+  const auto undecided = state.handovers->list(user);
+  return undecided.ok() &&
+         std::any_of(undecided->rows().begin(), undecided->rows().end(),
+                     [&](const protocol::wire::HandoverRow& row) { return row.job() == job; });
+}
+
 }  // namespace
 
 Task<Result<LocalStream>> open_terminal(State& state, TerminalOpen wish) {
@@ -88,7 +98,7 @@ Task<Result<TerminalCall>> call_terminal(State& state, std::string user,
   TerminalOpen wish;
   wish.set_user(user);
   wish.set_job(request.job());
-  std::string host = request.host();
+  std::string host = request.host().empty() ? state.host() : request.host();
   if (request.server() != 0) {
     wish.set_server(request.server());
     CK_CO_TRY(bool there, co_await connect_at(state, host, wish, client, call));
@@ -96,13 +106,16 @@ Task<Result<TerminalCall>> call_terminal(State& state, std::string user,
     wish.clear_server();
   }
   for (int hops = 0; hops < kMostHops; ++hops) {
-    CK_CO_TRY(Whereabouts found, co_await look_for_job(state, user, request.job(), host));
+    const bool in_doubt = is_handed_over(state, user, request.job());
+    CK_CO_TRY(Whereabouts found, co_await look_there_and_here(state, user, request.job(), host));
     if (!found.went_on.empty()) {
       host = found.went_on;
       continue;
     }
     auto there = co_await connect_at(state, host, wish, client, call);
     if (there.ok() && *there) co_return call;
+    if (!found.end && host == state.host() && !found.runs && !in_doubt)
+      found.end.emplace().set_host(host);  // it has died, and nobody brings it back
     if (!found.end && !there.ok()) co_return std::move(there).error();
     if (!found.end)
       co_return make_error(ErrorKind::kTryAgain, "it does not run on host " + host + " now");

@@ -17,9 +17,28 @@ namespace {
 // A checkpoint that was asked for tells nobody else when it is done.
 constexpr std::chrono::milliseconds kLook{20};
 constexpr std::chrono::seconds kPatience{120};
+constexpr std::chrono::seconds kForAnswer{10};
+constexpr std::chrono::seconds kDying{5};
 
 void add(std::vector<std::string>& words, const std::vector<std::string>& more) {
   words.insert(words.end(), more.begin(), more.end());
+}
+
+// What was held dies with its supervisor, but not at once.
+Result<bool> survives_supervisor(const job::JobDir& job, job::JobState state) {
+  const auto give_up = std::chrono::steady_clock::now() + kDying;
+  while (state.kind == job::JobState::Kind::kOrphaned) {
+    const Result<bool> parked = ControlArea::await_orphans(state.incarnation->area);
+    if (!parked.ok() || !*parked || std::chrono::steady_clock::now() > give_up) break;
+    state = CK_TRY(job::job_state(job));
+  }
+  return state.kind == job::JobState::Kind::kOrphaned;
+}
+
+Status ask(const job::JobDir& job, const job::wire::Request& request) {
+  job::ControlClient client = CK_TRY(job::find_supervisor(job));
+  CK_TRY(client.ask(request, kForAnswer));
+  return {};
 }
 
 }  // namespace
@@ -31,7 +50,7 @@ Result<Life> life_of(const job::JobDir& job) {
   if (state.incarnation) life.counter = state.incarnation->counter;
   Result<job::ControlClient> client = job::find_supervisor(job);
   if (!client.ok()) {
-    if (state.kind == job::JobState::Kind::kOrphaned) life.kind = Life::Kind::kRuns;
+    if (CK_TRY(survives_supervisor(job, state))) life.kind = Life::Kind::kRuns;
     return life;
   }
   const Result<job::wire::StatusReply> status = client->status();
@@ -72,10 +91,23 @@ std::vector<std::string> counter_option(std::uint64_t counter) {
 
 Status restart(const job::JobDir& job, const std::string& jobs_folder, const std::string& image,
                const std::vector<std::string>& options) {
-  std::vector<std::string> words{"--serve-terminal", "--dir", jobs_folder};
+  std::vector<std::string> words{"--serve-terminal", "--keep-suspended", "--dir", jobs_folder};
   add(words, options);
   words.push_back(image);
   return start_ckpt("restart", words, job.file("restart.log"));
+}
+
+Status suspend(const job::JobDir& job, std::chrono::milliseconds lease) {
+  job::wire::Request request;
+  request.mutable_suspend()->set_by_load(true);
+  request.mutable_suspend()->set_lease_ms(static_cast<std::uint64_t>(lease.count()));
+  return ask(job, request);
+}
+
+Status resume(const job::JobDir& job) {
+  job::wire::Request request;
+  request.mutable_resume()->set_by_load(true);
+  return ask(job, request);
 }
 
 Status stop(const job::JobDir& job, const std::string& jobs_folder) {

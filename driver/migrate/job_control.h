@@ -37,6 +37,11 @@ std::vector<std::string> counter_option(std::uint64_t counter);
 Status restart(const job::JobDir& job, const std::string& jobs_folder, const std::string& image,
                const std::vector<std::string>& options);
 
+// By the load: what its user has suspended is left alone, both times. For `lease`, unless it is
+// said again.
+Status suspend(const job::JobDir& job, std::chrono::milliseconds lease);
+Status resume(const job::JobDir& job);
+
 // As `ckpt --stop`.
 Status stop(const job::JobDir& job, const std::string& jobs_folder);
 

@@ -57,6 +57,7 @@ Result<Found> look_at(std::uint64_t pid_namespace, RealPid supervisor) {
   found.job.set_job_class(job.info().settings.job_class);
   found.job.set_memory_bytes(resident(found.root));
   found.job.set_arrived_unix_ms(arrived_unix_ms(job));
+  found.job.set_suspended_by(status.suspended_by());
   return found;
 }
 

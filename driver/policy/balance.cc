@@ -83,8 +83,8 @@ class Decider {
     const JobClass* its = class_of(job, situation_.classes);
     if (its == nullptr || its->checkpointmode == Mode::kNone) return false;
     if (situation_.self.draining) return true;
-    return !job.pinned && job.tasks >= options_.least_tasks && load_ >= its->loadcheckpoint &&
-           situation_.now - job.arrived >= its->minimum_stay;
+    return !job.pinned && !job.suspended && job.tasks >= options_.least_tasks &&
+           load_ >= its->loadcheckpoint && situation_.now - job.arrived >= its->minimum_stay;
   }
 
   void try_to_move(const JobView& job) {
@@ -98,7 +98,7 @@ class Decider {
                                               load_text(target->load) + " at " + target->name;
     decisions_.push_back({Decision::Kind::kMigrate, job.id, target->name, reason});
     --moves_left_;
-    load_ -= share(job, situation_.self);
+    if (!job.stopped) load_ -= share(job, situation_.self);
     for (HostView& peer : peers_) {
       if (peer.name != target->name) continue;
       peer.load += share(job, peer);
@@ -115,14 +115,15 @@ class Decider {
   // bearable.
   void stop_or_continue(const JobView& job) {
     const JobClass* its = class_of(job, situation_.classes);
-    if (its == nullptr || moves(job)) return;
-    const double with_it = load_ + share(job, situation_.self);
+    if (its == nullptr || job.suspended || moves(job)) return;
+    const double before = load_ + situation_.lately_gone;
+    const double with_it = before + share(job, situation_.self);
     if (!job.stopped && load_ >= its->loadstop) {
       decisions_.push_back({Decision::Kind::kStop, job.id, "", "load " + load_text(load_)});
       load_ -= share(job, situation_.self);
-    } else if (job.stopped && (load_ < its->loadsched && with_it < its->loadstop)) {
-      decisions_.push_back({Decision::Kind::kContinue, job.id, "", "load " + load_text(load_)});
-      load_ = with_it;
+    } else if (job.stopped && before < its->loadsched && with_it < its->loadstop) {
+      decisions_.push_back({Decision::Kind::kContinue, job.id, "", "load " + load_text(before)});
+      load_ += share(job, situation_.self);
     }
   }
 

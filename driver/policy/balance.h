@@ -41,6 +41,9 @@ struct Situation {
   Instant now;
   std::uint64_t random = 0;  // any number, another one each time
   unsigned moves_under_way = 0;
+  // That self.load may be too low by: it counts without what has just been stopped or has just
+  // left, which is too early for letting a job go on.
+  double lately_gone = 0;
 };
 std::vector<Decision> decide(const Situation& situation, const BalanceOptions& options = {});
 

@@ -55,6 +55,7 @@ std::string why_it_stays(const Situation& situation, const JobView& job,
   if (!never.empty()) return never;
   const JobClass& its = *class_of(job, situation.classes);
   if (!situation.self.draining) {
+    if (job.suspended) return "its user has suspended it";
     if (job.pinned) return "its user forbids moves by load";
     if (situation.self.load < its.loadcheckpoint)
       return "load " + load_text(situation.self.load) + " here is below loadcheckpoint " +

@@ -50,7 +50,8 @@ struct JobView {
   std::uint64_t features = 0;  // that it could have seen, and so needs
   Instant arrived;             // on this host
   bool pinned = false;         // its user forbids moves by load
-  bool stopped = false;        // by the policy
+  bool stopped = false;        // by the policy; `tasks` as if it were not
+  bool suspended = false;      // by its user: the load neither moves it nor lets it go on
 };
 
 // A move that the load average does not show in full yet.

@@ -72,13 +72,13 @@ Status check_moves(const wire::MovesReply& reply) {
 
 Status check_follow(const wire::FollowRequest& request) {
   CK_TRY(check_text("follow.job", request.job(), 64));
-  return check_host_name(request.host());
+  return request.host().empty() ? Status() : check_host_name(request.host());
 }
 
 Status check_terminal(const wire::TerminalRequest& request) {
   CK_TRY(check_text("terminal.job", request.job(), 64));
   CK_TRY(check_process("terminal.server", request.server()));
-  return check_host_name(request.host());
+  return request.host().empty() ? Status() : check_host_name(request.host());
 }
 
 Status check_run(const wire::RunRequest& request) {

@@ -14,7 +14,7 @@ namespace ck::driver::terminal {
 // Where a call goes to, and where it has ended up.
 struct Place {
   std::string job;           // its id
-  std::string host;          // where it was last
+  std::string host;          // where it was last; empty: on this host
   std::uint64_t server = 0;  // that was spoken to there: Welcome.server; 0: whichever there is
 };
 

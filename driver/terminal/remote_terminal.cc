@@ -60,6 +60,10 @@ Status RemoteTerminal::attach(const std::string& /*modes*/, std::span<const int>
   return {};
 }
 
+std::string RemoteTerminal::at_place() const {
+  return plan_.place.host.empty() ? " on this host" : " on host " + plan_.place.host;
+}
+
 // --- what is waited for: the connection, or the answer to a call; and far_
 
 void RemoteTerminal::watch(std::vector<pollfd>& fds) const {
@@ -123,7 +127,7 @@ void RemoteTerminal::tick() {
   if (now - lost_since_ > kTellAfter && !told_lost_) {
     told_lost_ = true;
     post(Type::kTell, 0,
-         "no connection to job " + plan_.name + " on host " + plan_.place.host +
+         "no connection to job " + plan_.name + at_place() +
              (reason_.empty() ? "" : " (" + reason_ + ")") +
              "; trying for 10 minutes, ^C leaves it there");
   }
@@ -144,7 +148,7 @@ void RemoteTerminal::give_up() {
   link_.reset();
   caller_->give_up();
   post(Type::kEnded, kGaveUp,
-       "no connection to job " + plan_.name + " on host " + plan_.place.host + " for 10 minutes" +
+       "no connection to job " + plan_.name + at_place() + " for 10 minutes" +
            (reason_.empty() ? "" : " (" + reason_ + ")") + "; ckpt attach " + plan_.name +
            " looks for it again");
 }
@@ -160,7 +164,9 @@ void RemoteTerminal::call() {
     // Whoever moved it did so without a ckd.
     state_ = State::kOver;
     post(Type::kEnded, plan_.otherwise,
-         "job " + plan_.name + " has moved to host " + plan_.place.host);
+         "job " + plan_.name +
+             (plan_.place.host.empty() ? " runs in another terminal"
+                                       : " has moved to host " + plan_.place.host));
   } else if (!known_ && !plan_.moves) {
     state_ = State::kOver;
     post(Type::kEnded, exit_code(begun.error().kind), begun.error().text());
@@ -182,7 +188,7 @@ void RemoteTerminal::take_answer() {
   state_ = State::kOver;
   if (found.status) return post(Type::kEnded, *found.status);
   post(Type::kEnded, plan_.otherwise,
-       "job " + plan_.name + " has ended on host " + plan_.place.host + ", nobody knows how");
+       "job " + plan_.name + " has ended" + at_place() + ", nobody knows how");
 }
 
 void RemoteTerminal::greet(UniqueFd connection) {

@@ -54,6 +54,7 @@ class RemoteTerminal : public job::JobTerminal {
 
   RemoteTerminal(RemotePlan plan, std::unique_ptr<Caller> caller, UniqueFd near, UniqueFd far,
                  std::string session);
+  std::string at_place() const;
   void tick();
   void call();
   void take_answer();

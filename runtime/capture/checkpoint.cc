@@ -287,6 +287,11 @@ class Checkpoint {
     held_.release();
     CK_TRY(job_->thaw());
     note_pause();
+    if (!options_.on_thawed) return {};
+    std::set<pid_t> copies;
+    for (const auto& twin : twins_)
+      if (twin) copies.insert(twin->pid().value);
+    options_.on_thawed(copies);
     return {};
   }
 

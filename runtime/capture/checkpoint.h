@@ -39,6 +39,9 @@ struct CheckpointOptions {
   bool allow_uncontrolled = false;
   resources::TcpPolicy tcp = resources::TcpPolicy::kReset;
   const resources::OwnTerminal* own_terminal = nullptr;  // that ckrun made for the job
+  // The job goes on, and its image is still being written from these copies of its processes. Not
+  // called if no freeze has succeeded. May be empty.
+  std::function<void(const std::set<pid_t>& copies)> on_thawed;
   image::Progress* progress = nullptr;
   // For an image on top of another (image::WriterOptions::basis): knows what has changed since.
   // Null: all is read. `track`: also notes what changes from now on; else the noting ends.

@@ -36,6 +36,8 @@ Result<JobState> job_state(const JobDir& job) {
   } else if (state.incarnation) {
     state.kind = kind_of(*state.incarnation, CK_TRY(this_host()));
   }
+  if (state.kind == JobState::Kind::kRunning || state.kind == JobState::Kind::kOrphaned)
+    state.suspended_by = suspended_by(job, *state.incarnation);
   return state;
 }
 
@@ -55,6 +57,15 @@ const char* state_name(JobState::Kind kind) {
       return "finished";
   }
   return "unknown";
+}
+
+std::string state_text(const JobState& state) {
+  const std::string text = state_name(state.kind);
+  if (state.suspended_by == SuspendedBy::kLoad) return "suspended by load";
+  if (state.suspended_by == SuspendedBy::kUser) return "suspended";
+  if (state.finished)
+    return text + " " + (state.finished->known ? std::to_string(state.finished->exit_status) : "?");
+  return state.kind == JobState::Kind::kElsewhere ? "on " + state.incarnation->host.name : text;
 }
 
 }  // namespace ck::job

@@ -6,6 +6,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/job/job_dir.h"
+#include "runtime/job/suspension.h"
 
 namespace ck::job {
 
@@ -21,8 +22,11 @@ struct JobState {
   Kind kind = Kind::kDead;
   std::optional<Incarnation> incarnation;
   std::optional<Finished> finished;
+  SuspendedBy suspended_by = SuspendedBy::kNobody;  // its processes are there and stand still
 };
 Result<JobState> job_state(const JobDir& job);
 const char* state_name(JobState::Kind kind);
+// With what else there is to say: "finished 0", "on node2", "suspended by load".
+std::string state_text(const JobState& state);
 
 }  // namespace ck::job

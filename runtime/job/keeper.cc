@@ -28,6 +28,7 @@ constexpr std::chrono::milliseconds kHoldPatience{2000};
 constexpr std::chrono::milliseconds kLookAtClient{20};
 // For a client that another one takes the place of. One that is stopped does not answer.
 constexpr std::chrono::milliseconds kLeavePatience{1000};
+constexpr std::chrono::seconds kDyingPatience{2};
 constexpr int kUnknownStatus = 71;
 constexpr std::size_t kPart = 65536;
 
@@ -68,6 +69,7 @@ class Keeper {
       handle_ready({fds.begin() + 3, fds.end()});
       if (fds[0].revents != 0) accept();
       if (leaving_ != nullptr && Clock::now() >= leaves_by_) has_left(*leaving_);
+      if (dies_by_ && Clock::now() >= *dies_by_) goes_on_alone();
     }
     return end_.value_or(kUnknownStatus);
   }
@@ -81,8 +83,11 @@ class Keeper {
   bool is_alone() const { return client_ == nullptr && awaited_ == nullptr; }
 
   int patience() const {
-    if (leaving_ != nullptr) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(leaves_by_ - Clock::now());
+    if (leaving_ != nullptr || dies_by_) {
+      const auto next = leaving_ == nullptr ? *dies_by_
+                        : dies_by_          ? std::min(leaves_by_, *dies_by_)
+                                            : leaves_by_;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
       return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     }
     if (hung_up_ && !end_) return 200;  // somebody may open the slave again
@@ -320,6 +325,7 @@ class Keeper {
 
   void thaw() {
     frozen_ = false;
+    dies_by_.reset();
     release_client();
   }
 
@@ -387,9 +393,16 @@ class Keeper {
       else if (!running_)
         end(128 + WTERMSIG(status));
       else
-        goes_on_alone();
+        has_lost_supervisor();
     }
     end_if_deserted();
+  }
+
+  // A program that stands still dies with its supervisor if its image is safe, but not at once:
+  // what is typed meanwhile is for its next life.
+  void has_lost_supervisor() {
+    if (!frozen_) return goes_on_alone();
+    dies_by_ = Clock::now() + kDyingPatience;
   }
 
   void goes_on_alone() {
@@ -409,6 +422,7 @@ class Keeper {
 
   void end(int status, const std::string& text = {}) {
     if (end_) return;
+    dies_by_.reset();
     end_ = status;
     end_text_ = text;
     if (client_ != nullptr) tell_end();
@@ -430,6 +444,7 @@ class Keeper {
   bool frozen_ = false;                // what is typed now might never be read by the program
   Connection* leaving_ = nullptr;      // it was told kLeave, for the client to come
   Clock::time_point leaves_by_;
+  std::optional<Clock::time_point> dies_by_;  // or else it goes on without its supervisor
   Connection* supervisor_ = nullptr;
 };
 

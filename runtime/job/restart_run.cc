@@ -13,6 +13,7 @@
 #include "runtime/job/interrupt_guard.h"
 #include "runtime/job/run_parts.h"
 #include "runtime/job/signals.h"
+#include "runtime/job/suspension.h"
 
 namespace ck::job {
 
@@ -238,11 +239,13 @@ Status RestartRun::settle() {
     continue_stopped(manifest, again_->root->pid());
   }
   if (shared_) take_over(manifest, *shared_, request_.redraw, again_->root->pid());
+  const bool suspended = request_.keep_suspended && manifest.job().suspended();
   reader_.reset();
   for (const std::string& line : again_->warnings) tell(line);
   Status recorded = ownership_->record_root(again_->root->pid(), area_->path(), keeper_);
   if (recorded.ok() && request_.force) recorded = ownership_->forget_finished();
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
+  if (suspended) CK_TRY(suspend_from_the_start(job_, ownership_->incarnation()));
   mark_.reset();
   tell_ready();
   if (!held_) return {};

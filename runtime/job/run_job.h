@@ -23,9 +23,15 @@ inline constexpr unsigned kMostThreads = 100'000;
 // for. Called last of all, with the exit status that there is otherwise; returns the one to be.
 using OnMoved = std::function<int(const JobInfo& job, const std::string& host, int status)>;
 
-// A job with a terminal of its own has moved to that host: its terminal there. `status` as above.
-using TerminalOf = std::function<std::unique_ptr<JobTerminal>(const JobInfo& job,
-                                                              const std::string& host, int status)>;
+// Where the terminal of a job may be that is not here any more.
+struct TerminalPlace {
+  std::string host;     // empty: here again, in another life
+  bool certain = true;  // else only if a hand-over is under way, which brings it back
+};
+// A job with a terminal of its own has moved, or died: its terminal there, if there is one.
+// `status` as above.
+using TerminalOf = std::function<std::unique_ptr<JobTerminal>(
+    const JobInfo& job, const TerminalPlace& place, int status)>;
 
 // A job that is started for a user who sits at another host: it has a terminal of its own.
 struct RemoteStart {
@@ -73,7 +79,8 @@ struct RestartRequest {
   std::optional<resources::TcpPolicy> tcp;
   std::optional<int> stop_exit;
   Redraw redraw = Redraw::kAuto;
-  bool hold = false;  // the restored job stands still until it is unheld: see HeldRestart
+  bool keep_suspended = false;  // what its user had suspended at the checkpoint stays so
+  bool hold = false;            // the restored job stands still until it is unheld: see HeldRestart
   std::optional<std::uint64_t> counter;  // see Claim; not with hold, which is told it later
   // Gets a byte once the job runs, or with `hold` stands still, and is closed then: this process
   // and its children have it no longer. Close-on-exec. -1: none.

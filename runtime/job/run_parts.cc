@@ -11,8 +11,10 @@
 #include "runtime/capture/change_tracker.h"
 #include "runtime/capture/checkpoint.h"
 #include "runtime/capture/frozen_job.h"
+#include "runtime/job/job_state.h"
 #include "runtime/job/stale_areas.h"
 #include "runtime/job/supervisor.h"
+#include "runtime/job/suspension.h"
 #include "runtime/proc/maps.h"
 #include "runtime/proc/proc_file.h"
 #include "runtime/resources/terminals.h"
@@ -58,17 +60,25 @@ Elsewhere terminal_if_moved(const std::string& jobs_folder, const TerminalOf& te
     std::unique_ptr<JobTerminal> none;
     const Result<JobDir> job = JobDir::find(jobs_folder, name);
     if (!job.ok()) return none;
-    const Result<std::optional<Incarnation>> last = job->incarnation();
-    if (!last.ok() || !last->has_value() || !(*last)->is_move()) return none;
-    return terminal_of(job->info(), (*last)->host.name, status);
+    const Result<JobState> state = job_state(*job);
+    if (!state.ok() || !state->incarnation || state->finished || state->incarnation->ended)
+      return none;
+    const Incarnation& last = *state->incarnation;
+    if (last.is_move()) return terminal_of(job->info(), {last.host.name, true}, status);
+    const bool runs_again = state->kind == JobState::Kind::kRunning;
+    return terminal_of(job->info(), {"", runs_again}, status);
   };
 }
 
 int status_if_moved(const JobDir& job, const OnMoved& on_moved, int status) {
   if (!on_moved) return status;
   const Result<std::optional<Incarnation>> last = job.incarnation();
-  if (!last.ok() || !last->has_value() || !(*last)->is_move()) return status;
-  return on_moved(job.info(), (*last)->host.name, status);
+  if (!last.ok() || !last->has_value()) return status;
+  if ((*last)->is_move()) return on_moved(job.info(), (*last)->host.name, status);
+  // It was given back before this process looked.
+  const bool again = (*last)->supervisor != RealPid(getpid()) &&
+                     status == job.info().settings.stop_exit && !(*last)->ended;
+  return again ? on_moved(job.info(), {}, status) : status;
 }
 
 Status refuse_in_a_job() {
@@ -112,7 +122,11 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
     own->master.reset(fcntl(terminal->master(), F_DUPFD_CLOEXEC, 0));
   }
   capture::ChangeTracker tracker;
-  CheckpointFunction checkpoint =
+  const ino_t area_file = CK_TRY(area.inode());
+  Suspension suspension(job, ownership.incarnation(), [&head, area_file] {
+    return capture::job_members(RealPid(head.pid), area_file);
+  });
+  CheckpointFunction take =
       [&head, &area, &own, &tracker,
        terminal](const capture::CheckpointOptions& options) -> Result<capture::CheckpointReport> {
     capture::CheckpointOptions with_status = options;
@@ -127,14 +141,22 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
     if (options.stop && !(report.ok() && report->ended)) terminal->thaw();
     return report;
   };
-  const ino_t area_file = CK_TRY(area.inode());
+  CheckpointFunction checkpoint = [&suspension, take](const capture::CheckpointOptions& options) {
+    capture::CheckpointOptions awake = options;
+    awake.job.set_suspended(suspension.by() == SuspendedBy::kUser);
+    awake.on_thawed = [&suspension](const auto& copies) { suspension.stop_again(copies); };
+    suspension.wake();
+    Result<capture::CheckpointReport> report = take(awake);
+    if (!(report.ok() && report->ended)) suspension.stop_again();
+    return report;
+  };
   auto find_orphan = [reaper = root.reaper(), area_file] {
     const auto members = capture::members_below(reaper, area_file);
     return members.ok() && !members->empty() ? members->front() : RealPid();
   };
   Supervisor supervisor({tool, job, ownership, root, std::move(control_socket), area.header(),
-                         std::move(checkpoint), settings, head, std::move(find_orphan), terminal,
-                         shared});
+                         std::move(checkpoint), settings, head, suspension, std::move(find_orphan),
+                         terminal, shared});
   return supervisor.run();
 }
 

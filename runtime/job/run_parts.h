@@ -26,7 +26,7 @@ Status refuse_in_a_job();
 
 // Of a supervisor that has ended: what `on_moved` says, if the job has moved.
 int status_if_moved(const JobDir& job, const OnMoved& on_moved, int status);
-// For a client: the terminal of a job in that folder, if it has moved.
+// For a client: the terminal of a job in that folder, if it has moved or been brought back.
 Elsewhere terminal_if_moved(const std::string& jobs_folder, const TerminalOf& terminal_of);
 
 // Clients find this process from now on, so it comes before anything they could see of the job.

@@ -29,10 +29,16 @@ namespace {
 
 constexpr std::chrono::seconds kEndPatience{10};  // after SIGKILL
 constexpr std::chrono::seconds kLastWords{2};
+constexpr std::uint64_t kLongestLeaseMs = 24 * 3600 * 1000;
 
 Error program_ended() {
   return make_error(ErrorKind::kNotFound, "the job's program has just ended");
 }
+
+bool ends_programs(int number) {
+  return number == SIGTERM || number == SIGHUP || number == SIGINT || number == SIGQUIT;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(SupervisorParts parts)
@@ -40,6 +46,7 @@ Supervisor::Supervisor(SupervisorParts parts)
       exit_(io_),
       signals_(io_),
       interval_(io_),
+      lease_(io_),
       keeper_(io_),
       stop_with_program_(
           io_, parts_.root.pid(), [this] { return runner_->busy(); }, parts_.shared),
@@ -82,6 +89,9 @@ Status Supervisor::set_up() {
   take_signals([this](const signalfd_siginfo& info) { handle_signal(info, true); });
   wait_for_signals();
   arm_interval();
+  // As a supervisor before this one has left it.
+  if (const SuspendedBy by = parts_.suspension.by(); by != SuspendedBy::kNobody)
+    CK_TRY(suspend(by, parts_.suspension.lease()));
   return {};
 }
 
@@ -151,6 +161,8 @@ bool Supervisor::go_on_with_orphan() {
 
 void Supervisor::finish() {
   finishing_ = true;
+  lease_.cancel();
+  if (Status over = parts_.suspension.end(); !over.ok()) complain(over.error().text());
   if (stop_exit_) {
     exit_status_ = *stop_exit_;
   } else if (!root_status_.ok()) {
@@ -241,10 +253,12 @@ void Supervisor::handle_signal(const signalfd_siginfo& info, bool early) {
   int number = static_cast<int>(info.ssi_signo);
   if (number == SIGCHLD) return on_child_change();
   if (stop_with_program_.is_wake_up(info)) return;
+  if (number == SIGCONT) go_on_by_user();
   if (number == SIGPIPE) return;  // our own: a reader of our messages has gone
   if (number == parts_.settings.request_signal) return request_from_within();
-  if (head_ended_ || (!early && program_had_it_too(info, head()))) return;
-  pass_on(info, head());
+  if (head_ended_) return;
+  if (early || !program_had_it_too(info, head())) pass_on(info, head());
+  if (ends_programs(number)) go_on_by_user();
 }
 
 void Supervisor::on_child_change() {
@@ -294,12 +308,14 @@ void Supervisor::take_keeper_message() {
       request_from_within();
     else
       kill(head().value, message->value);
+    if (ends_programs(message->value)) go_on_by_user();
   }
   wait_for_keeper();
 }
 
 void Supervisor::continue_program() {
   stop_told_ = false;
+  go_on_by_user();
   const pid_t group = getpgid(head().value);
   if (!head_ended_ && group > 0 && group != getpgrp()) kill(-group, SIGCONT);
 }
@@ -312,8 +328,44 @@ void Supervisor::redraw() {
 void Supervisor::stop_in_background(int number) {
   const Result<proc::ProcessStat> stat = proc::read_stat(head());
   if (runner_->busy() || head_ended_ || !stat.ok() || stat->foreground != stat->pgrp) return;
+  if (parts_.suspension.by() != SuspendedBy::kNobody) return;
   if (number == 0 && reads_terminal(head())) number = SIGTTIN;
   if (number != 0) kill(-stat->pgrp.value, number);
+}
+
+// --- a job that stands still by request
+
+Status Supervisor::suspend(SuspendedBy by, std::chrono::milliseconds lease) {
+  const SuspendedBy before = parts_.suspension.by();
+  CK_TRY(parts_.suspension.begin(by, lease));
+  arm_lease();
+  const bool by_load = parts_.suspension.by() == SuspendedBy::kLoad;
+  if (by_load && before == SuspendedBy::kNobody && parts_.terminal != nullptr)
+    complain("the load of this host has suspended job " + parts_.job.info().name);
+  return {};
+}
+
+Status Supervisor::resume() {
+  if (parts_.suspension.by() == SuspendedBy::kNobody) return {};
+  lease_.cancel();
+  CK_TRY(parts_.suspension.end());
+  if (parts_.terminal != nullptr) redraw();  // over what was told
+  return {};
+}
+
+// fg, or a SIGCONT of the user's: he wants it to run. After a signal that is to end it, it must.
+void Supervisor::go_on_by_user() {
+  if (Status done = resume(); !done.ok()) complain(done.error().text());
+}
+
+// Whoever stops jobs because of the load may die, and must not leave them as they are for ever.
+void Supervisor::arm_lease() {
+  lease_.cancel();
+  if (parts_.suspension.by() != SuspendedBy::kLoad) return;
+  lease_.expires_after(parts_.suspension.lease());
+  lease_.async_wait([this](error_code error) {
+    if (!error && parts_.suspension.by() == SuspendedBy::kLoad) go_on_by_user();
+  });
 }
 
 // --- requests
@@ -353,15 +405,16 @@ void Supervisor::request_from_within() {
 
 void Supervisor::handle_request(std::shared_ptr<ControlSession> session, wire::Request request) {
   switch (request.kind_case()) {
-    case wire::Request::kStatus: {
-      wire::Reply reply;
-      *reply.mutable_status() = status();
-      return session->send_last(reply);
-    }
+    case wire::Request::kStatus:
+      return send_status(*session, {});
     case wire::Request::kCheckpoint:
       return handle_checkpoint(session, request.checkpoint());
     case wire::Request::kUnhold:
       return handle_unhold(session, request.unhold());
+    case wire::Request::kSuspend:
+      return handle_suspend(*session, request.suspend());
+    case wire::Request::kResume:
+      return handle_resume(*session, request.resume());
     case wire::Request::KIND_NOT_SET:
       break;
   }
@@ -380,7 +433,35 @@ wire::StatusReply Supervisor::status() const {
   reply.set_request_signal(format_signal(parts_.settings.request_signal));
   reply.set_checkpointing(runner_->busy());
   reply.set_held(runner_->held());
+  reply.set_suspended_by(name(parts_.suspension.by()));
   return reply;
+}
+
+void Supervisor::send_status(ControlSession& session, const Status& done) {
+  if (!done.ok()) return session.send_last(failure_reply(done.error()));
+  wire::Reply reply;
+  *reply.mutable_status() = status();
+  session.send_last(reply);
+}
+
+void Supervisor::handle_suspend(ControlSession& session, const wire::SuspendRequest& request) {
+  if (runner_->held())
+    return send_status(
+        session, make_error(ErrorKind::kTryAgain, "job " + parts_.job.info().name + " is held",
+                            "ckpt unhold lets it go on"));
+  if (head_ended_) return send_status(session, program_ended());
+  const auto lease = std::chrono::milliseconds(std::min(request.lease_ms(), kLongestLeaseMs));
+  const SuspendedBy by = request.by_load() ? SuspendedBy::kLoad : SuspendedBy::kUser;
+  send_status(session, suspend(by, request.by_load() ? lease : lease.zero()));
+}
+
+void Supervisor::handle_resume(ControlSession& session, const wire::ResumeRequest& request) {
+  const SuspendedBy by = parts_.suspension.by();
+  if (request.by_load() && by != SuspendedBy::kLoad) return send_status(session, {});
+  if (by == SuspendedBy::kNobody)
+    return send_status(session, make_error(ErrorKind::kNotFound,
+                                           "job " + parts_.job.info().name + " is not suspended"));
+  send_status(session, resume());
 }
 
 namespace {

@@ -24,6 +24,7 @@
 #include "runtime/job/request_watch.h"
 #include "runtime/job/signals.h"
 #include "runtime/job/stop_with_program.h"
+#include "runtime/job/suspension.h"
 #include "runtime/process/launch.h"
 
 namespace ck::job {
@@ -47,6 +48,7 @@ struct SupervisorParts {
   CheckpointFunction checkpoint;
   Settings settings;
   JobHead& head;
+  Suspension& suspension;
   // A process of the job that runs and whose parent has ended, or none.
   std::function<RealPid()> find_orphan;
   const KeeperLink* terminal;  // the job's own; null: it has none
@@ -90,6 +92,11 @@ class Supervisor {
   void redraw();
   void stop_in_background(int number);
 
+  Status suspend(SuspendedBy by, std::chrono::milliseconds lease);
+  Status resume();
+  void arm_lease();
+  void go_on_by_user();
+
   void arm_interval();
   void request_from_within();
   CheckpointOrder plain_order();
@@ -98,6 +105,9 @@ class Supervisor {
   void handle_checkpoint(std::shared_ptr<ControlSession> session,
                          const wire::CheckpointRequest& request);
   void handle_unhold(std::shared_ptr<ControlSession> session, const wire::UnholdRequest& request);
+  void send_status(ControlSession& session, const Status& done);
+  void handle_suspend(ControlSession& session, const wire::SuspendRequest& request);
+  void handle_resume(ControlSession& session, const wire::ResumeRequest& request);
   Status prepare_unhold(const wire::UnholdRequest& request);
   wire::StatusReply status() const;
   RealPid head() const { return RealPid(parts_.head.pid); }
@@ -108,6 +118,7 @@ class Supervisor {
   Descriptor exit_;
   Descriptor signals_;
   boost::asio::steady_timer interval_;
+  boost::asio::steady_timer lease_;  // of a suspension by load
   Descriptor keeper_;
   bool stop_told_ = false;  // to the job's terminal
   StopWithProgram stop_with_program_;

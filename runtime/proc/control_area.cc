@@ -63,7 +63,7 @@ std::string random_name() {
 // Threads that the dead supervisor had parked find out for themselves, as long as nobody has taken
 // its place, and go on (or, a twin, end). One that was diverted but has not arrived must not stay
 // either.
-Status await_orphans(int fd, AreaHeader* header) {
+Result<bool> await_orphans(int fd, AreaHeader* header) {
   bool waited = false;
   for (unsigned i = 0; i < header->slot_count; ++i) {
     // Not through the mapping: that would give every unused slot of the sparse file a page.
@@ -78,7 +78,7 @@ Status await_orphans(int fd, AreaHeader* header) {
     __atomic_compare_exchange_n(&abi::slot_at(header, i)->state, &arriving, abi::kRelease, false,
                                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
   }
-  return {};
+  return waited;
 }
 
 }  // namespace
@@ -149,7 +149,7 @@ unsigned ControlArea::slots_of_size(std::uint64_t size) {
   return slots > kMost ? 0 : static_cast<unsigned>(slots);
 }
 
-Result<ControlArea> ControlArea::adopt(const std::string& path) {
+Result<ControlArea> ControlArea::map_existing(const std::string& path) {
   ControlArea area;
   area.path_ = path;
   area.remove_file_ = false;  // not ours yet
@@ -166,7 +166,17 @@ Result<ControlArea> ControlArea::adopt(const std::string& path) {
   const AreaHeader* header = area.header_;
   if (header->magic != abi::kMagic || header->version != abi::kVersion || header->size != size)
     return make_error(ErrorKind::kRefused, path + " is a control area of another version of ckrun");
-  CK_TRY(await_orphans(area.fd_.get(), area.header_));
+  return area;
+}
+
+Result<bool> ControlArea::await_orphans(const std::string& path) {
+  const ControlArea area = CK_TRY(map_existing(path));
+  return ck::await_orphans(area.fd_.get(), area.header_);
+}
+
+Result<ControlArea> ControlArea::adopt(const std::string& path) {
+  ControlArea area = CK_TRY(map_existing(path));
+  CK_TRY(ck::await_orphans(area.fd_.get(), area.header_));
   const int locked = ::pthread_mutex_trylock(owner_mutex(area.header_));
   if (locked == EOWNERDEAD) {
     ::pthread_mutex_consistent(owner_mutex(area.header_));

@@ -32,6 +32,9 @@ class ControlArea {
   Status reserve_ids();
   // Opens the area of a job whose supervisor died, and becomes its owner.
   static Result<ControlArea> adopt(const std::string& path);
+  // The supervisor of that area has died: gives threads that it had parked the time to go on by
+  // themselves, or to end. Whether there were any; who ends leaves word of it.
+  static Result<bool> await_orphans(const std::string& path);
 
   ControlArea(ControlArea&&) noexcept;
   ControlArea& operator=(ControlArea&&) noexcept;
@@ -61,6 +64,7 @@ class ControlArea {
 
  private:
   ControlArea() = default;
+  static Result<ControlArea> map_existing(const std::string& path);  // another's, as yet
   Status allocate(std::uint64_t begin, std::uint64_t end);
   UniqueFd fd_;
   std::string path_;

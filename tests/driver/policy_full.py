@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Jobs that move by load without being told to, and hosts that are drained."""
+import json
 import os
 import sys
 import threading
@@ -106,6 +107,95 @@ class AtOnce(Following):
         self.release()
         for _, name in names:
             self.until(lambda name=name: not self.place_of(name), f"{name} ends")
+
+
+class Stop(Loads):
+    """Nobody else takes the jobs of host a."""
+    names = "ab"
+    enabled = True
+
+    def setUp(self):
+        super().setUp()
+        self.set_load(self.b, 1.2)
+
+    def suspended_by(self, host, name):
+        rows = json.loads(self.good(host.ckpt("ls", "--json", user=USER_ID)))
+        return {row["name"]: row.get("suspended_by") for row in rows}[name]
+
+    def becomes(self, name, by):
+        self.until(lambda: self.suspended_by(self.a, name) == by, f"{name} is suspended by {by}")
+
+    def looks(self, count):
+        self.a.log.wait_for("load looked at", count=self.a.log.count("load looked at") + count)
+
+    def stopped(self, *names):
+        for name in names:
+            self.start_busy(self.a, name)
+        self.set_load(self.a, 5)
+        for name in names:
+            self.becomes(name, "load")
+
+    def test_jobs_are_stopped_and_go_on(self):
+        self.start_busy(self.a, "kept", options=("--class", "night"))
+        self.set_load(self.a, 4.9)
+        self.stopped("trip")
+        line = self.a.log.wait_for("info job is suspended job=trip")
+        self.assertIn('reason="load ', line)
+        self.becomes("kept", "load")
+        self.assertIn("ckd_jobs_stopped 2", self.metrics(self.a))
+        self.assertIn('ckd_decisions_total{decision="stop"} 2', self.metrics(self.a))
+        self.assertIn(" suspended by load ", self.good(self.b.ckpt("top", "--once", user=USER_ID)))
+        self.set_load(self.a, 1.1)
+        self.looks(5)
+        self.assertEqual(self.suspended_by(self.a, "trip"), "load")
+        self.set_load(self.a, 0.1)
+        self.becomes("trip", None)
+        self.becomes("kept", None)
+        self.a.log.wait_for("info job goes on job=trip")
+        self.until(lambda: "ckd_jobs_stopped 0" in self.metrics(self.a), "the metrics say so")
+        self.ends_well(self.a, "trip")
+
+    def test_a_job_that_its_user_has_suspended_is_his(self):
+        self.stopped("trip", "other")
+        self.good(self.a.ckpt("suspend", "trip", user=USER_ID))
+        self.becomes("trip", "user")
+        self.looks(5)
+        self.assertEqual(self.suspended_by(self.a, "trip"), "user")
+        self.set_load(self.a, 0.1)
+        self.becomes("other", None)
+        self.assertEqual(self.suspended_by(self.a, "trip"), "user")
+        self.set_load(self.a, 3)
+        self.looks(5)
+        row = self.rows(self.a, "migrate", "--auto")["trip"]
+        self.assertEqual((row["moved"], row["reason"]), (False, "its user has suspended it"))
+        self.migrate(self.a, "trip", self.b)
+        self.assertEqual((self.place_of("trip"), self.suspended_by(self.b, "trip")), (["b"], "user"))
+        self.good(self.b.ckpt("resume", "trip", user=USER_ID))
+        self.ends_well(self.b, "trip")
+
+    def test_a_stopped_job_leaves_for_a_host_that_takes_it(self):
+        self.stopped("trip")
+        self.set_load(self.b, 0.1)
+        self.until(lambda: self.place_of("trip") == ["b"], "trip runs on b")
+        self.assertIsNone(self.suspended_by(self.b, "trip"))
+        self.ends_well(self.b, "trip")
+
+    def test_it_goes_on_when_no_daemon_wants_it_stopped(self):
+        self.stopped("trip")
+        self.looks(40)  # longer than the job stands still without a word
+        self.assertEqual(self.suspended_by(self.a, "trip"), "load")
+        self.a.stop()
+        self.assertEqual(self.suspended_by(self.a, "trip"), "load")
+        self.a.start()
+        self.looks(5)
+        self.assertEqual(self.suspended_by(self.a, "trip"), "load")
+        self.set_load(self.a, 0.1)
+        self.becomes("trip", None)
+        self.set_load(self.a, 5)
+        self.becomes("trip", "load")
+        self.a.daemon.kill()
+        self.becomes("trip", None)
+        self.ends_well(self.a, "trip")
 
 
 class Drain(Loads):

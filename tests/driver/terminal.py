@@ -1,8 +1,12 @@
 #!/usr/bin/python3
 """The user's terminal stays when an interactive job moves."""
 import fcntl
+import glob
+import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -15,6 +19,7 @@ from harness import case  # noqa: E402
 from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
 
 LFLAG = 3
+TOLD = "ckrun: no connection to job trip on host b"
 
 # Tells of each key with its number, and of the window's size; ^C is counted, ^Z stops it.
 KEYS = r"""
@@ -101,8 +106,8 @@ class Typist:
     """Types keys all the time, and knows which ones."""
     KEYS = "abcdefghij"
 
-    def __init__(self, screen):
-        self.screen, self.count, self.ends = screen, 0, threading.Event()
+    def __init__(self, screen, pause=0.01):
+        self.screen, self.pause, self.count, self.ends = screen, pause, 0, threading.Event()
         self.thread = threading.Thread(target=self.type, daemon=True)
         self.thread.start()
 
@@ -113,7 +118,7 @@ class Typist:
         while not self.ends.is_set():
             self.screen.type(self.key(self.count))
             self.count += 1
-            time.sleep(0.01)
+            time.sleep(self.pause)
 
     def stop(self):
         self.ends.set()
@@ -154,6 +159,30 @@ class Follow(OnTerminal):
             time.sleep(10)
             self.b.link("up")
         self.typed_through(self.move(self.a, self.b), self.pause(0.5), cut, self.pause(1))
+
+    def test_link_is_cut_for_a_minute(self):
+        popen = self.start_keys()
+        self.migrate(self.a, "trip", self.b)
+        typist = Typist(self.screen, 0.05)
+        self.shows("<j10>")
+        self.b.link("down")
+        self.shows(TOLD)
+        typed = typist.count
+        time.sleep(60)
+        self.b.link("up")
+        self.assertGreater(typist.count, typed + 100)
+        meanwhile = typist.count
+        self.shows(f"<{typist.key(meanwhile)}{meanwhile + 1}>")
+        typist.stop()
+        last = typist.count
+        self.shows(f"<{typist.key(last - 1)}{last}>")
+        with self.screen.lock:
+            shown = bytes(self.screen.raw)
+        # But for what the user is told, and the screen's being drawn anew afterwards.
+        shown = re.sub(rb"\r\nckrun: [^\r]*\r\n|\[size \d+x\d+\]|\[begun\]", b"", shown)
+        self.assertEqual(shown, typist.expected())
+        self.screen.type("q")
+        self.ends_with(popen, 7)
 
     def test_daemon_is_killed(self):
         def kill():
@@ -206,6 +235,88 @@ class Follow(OnTerminal):
         self.shows("prompt> ", 3)
         self.screen.type("exit $?\r")
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 7)
+
+
+# For as long as it stands in the place of ckpt, no step of a hand-over is done.
+WAITS = """#!/bin/sh
+until [ -e %s ]; do sleep 0.02; done
+exec "$0" "$@"
+"""
+
+
+class Back(OnTerminal):
+    """A hand-over fails so late that the job is restarted where it was: its window is there."""
+    names = "ab"
+
+    def begin(self, bandwidth):
+        """A migration that is sending the image of the job, which stands still."""
+        command = [self.bench.tool("ckpt"), "migrate", "--bandwidth", bandwidth, "trip", "b"]
+        moving = subprocess.Popen(
+            self.a.command(command, USER_ID), cwd="/", env=self.a.environment(USER_ID),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        self.a.log.wait_for("begins .*step=send")
+        return moving
+
+    def folder(self, host, *names):
+        return os.path.join(host.home, ".local/state/ckrun", *names)
+
+    def kill_supervisor(self, host, file):
+        with open(self.folder(host, "trip", file), encoding="utf-8") as text:
+            os.kill(json.load(text)["pid"], signal.SIGKILL)
+
+    def keys_go_on(self, popen):
+        self.screen.type("b")
+        self.shows("<b2>")
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    def test_who_holds_it_is_killed(self):
+        popen = self.start_keys()
+        self.screen.type("a")
+        self.shows("<a1>")
+        moving = self.begin("100k")
+        self.kill_supervisor(self.a, "incarnation")
+        moving.terminate()
+        self.a.log.wait_for("begins .*step=continue")
+        self.keys_go_on(popen)
+
+    def give_back(self):
+        """The other host cannot run it, though it was ready to."""
+        self.begin("1M")
+        ckpt = self.bench.tool("ckpt")
+        waits, go = (os.path.join(self.bench.folder, name) for name in ("waits", "go-on"))
+        with open(waits, "w", encoding="ascii") as file:
+            file.write(WAITS % go)
+        os.chmod(waits, 0o755)
+        self.good(self.a.run("mount", "--bind", waits, ckpt, user=0))
+        self.b.log.wait_for("phase=ready")
+        self.a.log.wait_for("begins .*step=end")
+        self.kill_supervisor(self.b, "held")
+        images = [image for place in ("trip", ".incoming/*")
+                  for image in glob.glob(self.folder(self.b, place, "*.ckpt"))]
+        self.assertEqual(len(images), 2)  # one, by two names
+        for image in images:
+            os.unlink(image)
+        self.good(self.a.run("umount", "--lazy", ckpt, user=0))
+        with open(go, "wb"):
+            pass
+        self.a.log.wait_for("begins .*step=continue")
+
+    def test_it_is_given_back(self):
+        popen = self.start_keys()
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.give_back()
+        self.keys_go_on(popen)
+
+    def test_it_is_given_back_without_a_terminal(self):
+        popen = self.start_guest(self.a, "trip", "counter")
+        self.give_back()
+        self.release()
+        self.assertEqual(popen.wait(2 * STEP_SECONDS), 0)
+        self.ends_well(self.a, "trip")
 
 
 class Editor(OnTerminal):

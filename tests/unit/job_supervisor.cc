@@ -11,6 +11,7 @@
 
 #include "runtime/image/generations.h"
 #include "runtime/job/find_job.h"
+#include "runtime/job/job_state.h"
 #include "runtime/job/supervisor.h"
 #include "runtime/proc/stat.h"
 #include "tests/unit/temporary_folder.h"
@@ -139,8 +140,10 @@ class Job {
       return fake_checkpoint(engine, root.pid(), options);
     };
     JobHead head;
+    Suspension suspension(dir_, ownership->incarnation(),
+                          [&] { return ck::Result(std::vector{root.pid()}); });
     Supervisor supervisor({"test", dir_, *ownership, root, std::move(*listening), area.get(),
-                           checkpoint, settings, head, [] { return RealPid(); }});
+                           checkpoint, settings, head, suspension, [] { return RealPid(); }});
     auto status = supervisor.run();
     return status.ok() ? *status : 254;
   }
@@ -311,6 +314,58 @@ BOOST_AUTO_TEST_CASE(a_program_that_ends_during_a_checkpoint_has_finished) {
   BOOST_TEST(!reply.ok());
   BOOST_TEST(job.wait() == 5);
   BOOST_TEST((*job.dir().finished())->exit_status == 5);
+}
+
+wire::Request suspend_request(bool by_load, std::uint64_t lease_ms = 0) {
+  wire::Request request;
+  request.mutable_suspend()->set_by_load(by_load);
+  request.mutable_suspend()->set_lease_ms(lease_ms);
+  return request;
+}
+
+wire::Request resume_request(bool by_load) {
+  wire::Request request;
+  request.mutable_resume()->set_by_load(by_load);
+  return request;
+}
+
+std::string suspended_by(const Job& job) {
+  return job.connect()->status()->suspended_by();
+}
+
+char state_of(pid_t pid) {
+  return ck::proc::read_stat(RealPid(pid))->state;
+}
+
+BOOST_AUTO_TEST_CASE(the_load_suspends_it_for_a_while) {
+  Job job(sleep_long);
+  auto reply = job.connect()->ask(suspend_request(true, 300), std::chrono::seconds(5));
+  BOOST_REQUIRE(reply.ok());
+  BOOST_TEST(reply->status().suspended_by() == "load");
+  for (int attempt = 0; attempt < 500 && suspended_by(job) == "load"; ++attempt)
+    std::this_thread::sleep_for(milliseconds(10));
+  BOOST_TEST(suspended_by(job) == "");
+  BOOST_TEST(state_of(job.root()) != 'T');
+}
+
+BOOST_AUTO_TEST_CASE(the_user_has_the_last_word) {
+  Job job(sleep_long);
+  const auto tell = [&](const wire::Request& request) {
+    return job.connect()->ask(request, std::chrono::seconds(5)).ok();
+  };
+  BOOST_TEST(tell(suspend_request(true, 60'000)));
+  BOOST_TEST(tell(suspend_request(false)));
+  BOOST_TEST(tell(suspend_request(true, 1)));
+  BOOST_TEST(tell(resume_request(true)));
+  BOOST_TEST(suspended_by(job) == "user");
+  BOOST_TEST(state_of(job.root()) == 'T');
+  BOOST_TEST(tell(checkpoint_request()));
+  BOOST_TEST((job_state(job.dir())->suspended_by == SuspendedBy::kUser));
+  BOOST_TEST(tell(resume_request(false)));
+  BOOST_TEST(state_of(job.root()) != 'T');
+  BOOST_TEST(!tell(resume_request(false)));
+  BOOST_TEST(tell(resume_request(true)));  // it runs already
+  BOOST_TEST((job_state(job.dir())->suspended_by == SuspendedBy::kNobody));
 }
 
 // As a shell's: a process group of its own, stopped by job control.

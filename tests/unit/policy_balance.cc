@@ -28,9 +28,13 @@ struct Fixture {
   JobClasses classes{{"batch", JobClass{}}};
   BalanceOptions options;
   unsigned under_way = 0;
+  double lately_gone = 0;
 
+  Situation situation(std::uint64_t random = 1) {
+    return {self, jobs, peers, classes, kNow, random, under_way, lately_gone};
+  }
   std::vector<Decision> decide(std::uint64_t random = 1) {
-    return driver::decide({self, jobs, peers, classes, kNow, random, under_way}, options);
+    return driver::decide(situation(random), options);
   }
   void expect_nothing() { BOOST_TEST(decide().empty()); }
 };
@@ -182,6 +186,27 @@ BOOST_AUTO_TEST_CASE(where_nobody_takes_them_jobs_are_stopped_and_continued) {
   decisions = decide();
   BOOST_REQUIRE_EQUAL(decisions.size(), 1u);  // with it the load is above loadsched again
   BOOST_TEST((decisions[0].kind == Decision::Kind::kContinue));
+}
+
+BOOST_AUTO_TEST_CASE(a_stopped_job_does_not_go_on_because_it_was_stopped) {
+  peers.clear();
+  self.load = 0.5;
+  for (JobView& one : jobs) one.stopped = true;
+  lately_gone = 0.6;
+  expect_nothing();
+  lately_gone = 0.4;
+  BOOST_REQUIRE_EQUAL(decide().size(), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_user_has_suspended_is_his) {
+  for (JobView& one : jobs) one.suspended = true;
+  for (const double load : {0.1, 2.0, 9.0}) {
+    self.load = load;
+    expect_nothing();
+  }
+  BOOST_TEST(why_it_stays(situation(), jobs[0]) == "its user has suspended it");
+  self.draining = true;
+  BOOST_TEST(!decide().empty());
 }
 
 BOOST_AUTO_TEST_CASE(what_a_host_would_have_to_give_away_at_once_it_does_not_take) {

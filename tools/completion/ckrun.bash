@@ -91,7 +91,7 @@ _ckrun()
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
-    local subcommands='save unhold restart attach detach ls inspect verify rm check hosts migrate drain undrain top resolve'
+    local subcommands='save unhold suspend resume restart attach detach ls inspect verify rm check hosts migrate drain undrain top resolve'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ " $subcommands " == *" $word "* ]] && { sub=$word; break; }
     done
@@ -101,7 +101,7 @@ _ckpt()
         case $sub in
             save) options+=' --stop --hold --on-top-of --track --allow-uncontrolled --stop-exit -s --signal --compress --threads --timeout --tcp --json --version' ;;
             unhold) options+=' --end --counter --moved-to' ;;
-            restart) options+=' --as --pids --rollback-files --map --force --hold --counter --threads --interval --keep --redraw -s
+            restart) options+=' --as --pids --rollback-files --map --force --hold --keep-suspended --counter --threads --interval --keep --redraw -s
                 --signal --compress --timeout --tcp --stop-exit' ;;
             attach) options+=' --redraw' ;;
             ls) options+=' --json --all-hosts' ;;
