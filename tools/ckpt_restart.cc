@@ -74,6 +74,7 @@ void declare_restart(CLI::App& app, Action& action) {
                 "Also if the job has finished, or may be running on another host");
   CLI::Option* hold = sub->add_flag("--hold", request.hold,
                                     "Let nothing of it run until ckpt unhold tells how it goes on");
+  sub->add_flag("--in-advance", request.in_advance)->needs(hold)->group("");
   sub->add_option("--counter", request.counter, "As in ckpt unhold")
       ->type_name("N")
       ->excludes(hold);

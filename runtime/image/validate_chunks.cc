@@ -115,6 +115,10 @@ Status ChunkValidator::check_place(std::uint32_t stream, std::uint64_t begin,
 Status validate_no_overlap(const Manifest& manifest) {
   using Piece = std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>;  // stream, begin, end
   std::vector<Piece> pieces;
+  std::size_t count = 0;
+  for (const ChunkRecord& chunk : manifest.chunks())
+    count += static_cast<std::size_t>(chunk.run_begin_size());
+  pieces.reserve(count);
   for (const ChunkRecord& chunk : manifest.chunks()) {
     for (int i = 0; i < chunk.run_begin_size(); ++i) {
       pieces.emplace_back(chunk.stream(), chunk.run_begin(i),

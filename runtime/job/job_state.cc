@@ -1,6 +1,7 @@
 #include "runtime/job/job_state.h"
 
 #include "runtime/job/control_client.h"
+#include "runtime/job/held_mark.h"
 
 namespace ck::job {
 namespace {
@@ -38,6 +39,8 @@ Result<JobState> job_state(const JobDir& job) {
   }
   if (state.kind == JobState::Kind::kRunning || state.kind == JobState::Kind::kOrphaned)
     state.suspended_by = suspended_by(job, *state.incarnation);
+  if (state.kind == JobState::Kind::kStopped || state.kind == JobState::Kind::kDead)
+    state.held = CK_TRY(living_holder(job)).has_value();
   return state;
 }
 
@@ -63,6 +66,7 @@ std::string state_text(const JobState& state) {
   const std::string text = state_name(state.kind);
   if (state.suspended_by == SuspendedBy::kLoad) return "suspended by load";
   if (state.suspended_by == SuspendedBy::kUser) return "suspended";
+  if (state.held) return "held";
   if (state.finished)
     return text + " " + (state.finished->known ? std::to_string(state.finished->exit_status) : "?");
   return state.kind == JobState::Kind::kElsewhere ? "on " + state.incarnation->host.name : text;

@@ -23,10 +23,11 @@ struct JobState {
   std::optional<Incarnation> incarnation;
   std::optional<Finished> finished;
   SuspendedBy suspended_by = SuspendedBy::kNobody;  // its processes are there and stand still
+  bool held = false;  // kStopped, kDead: a copy that has not run is here, or memory for one
 };
 Result<JobState> job_state(const JobDir& job);
 const char* state_name(JobState::Kind kind);
-// With what else there is to say: "finished 0", "on node2", "suspended by load".
+// With what else there is to say: "finished 0", "on node2", "suspended by load", "held".
 std::string state_text(const JobState& state);
 
 }  // namespace ck::job

@@ -8,12 +8,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "runtime/base/log.h"
 #include "runtime/job/interrupt_guard.h"
 #include "runtime/job/run_parts.h"
 #include "runtime/job/signals.h"
 #include "runtime/job/suspension.h"
+#include "runtime/restore/map_paths.h"
 
 namespace ck::job {
 
@@ -155,6 +157,7 @@ void RestartRun::end_claim() {
 
 Error RestartRun::give_up(Error error) {
   end_claim();
+  if (newer_) newer_->answer(failure_reply(error));
   if (held_) held_->answer(failure_reply(error));
   return error;
 }
@@ -194,11 +197,33 @@ Status RestartRun::restore() {
   options.threads = request_.threads;
   options.progress = request_.progress;
   if (link_) options.own_terminal = link_->master();
+  if (request_.in_advance) options.next_image = [this] { return next_image(); };
   if (request_.hold) options.goes_on = [this](RealPid root) { return hold(root); };
   Result<restore::Restarted> again = restore::restart(*reader_, *area_, options);
   if (request_.on_restored) request_.on_restored();
   again_.emplace(CK_TRY(std::move(again)));
   return {};
+}
+
+// The memory of the newest image is in place. The first time this tells whoever has started it.
+Result<const image::Reader*> RestartRun::next_image() {
+  wire::Reply reply;
+  reply.mutable_done()->set_image(image_);
+  if (!newer_) {
+    newer_.emplace(job_);
+    CK_TRY(newer_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0))));
+    tell_ready();
+  } else if (!last_came_) {
+    newer_->answer(reply);
+  }
+  if (last_came_) return nullptr;
+  const NewerImages::Image next = CK_TRY(newer_->wait());
+  if (last_came_ = next.last; last_came_) newer_->close();
+  std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(next.path, true));
+  reader = CK_TRY(restore::with_mapped_paths(std::move(reader), request_.maps));
+  image_ = reader->path();
+  earlier_.push_back(std::exchange(reader_, std::move(reader)));
+  return reader_.get();
 }
 
 bool RestartRun::hold(RealPid root) {
@@ -210,6 +235,12 @@ bool RestartRun::hold(RealPid root) {
   held_status_ = held_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0)));
   if (!held_status_.ok()) return false;
   tell_ready();
+  if (newer_) {
+    wire::Reply reply;
+    reply.mutable_done()->set_image(image_);
+    newer_->answer(reply);
+    newer_.reset();
+  }
   return held_->wait();
 }
 
@@ -241,6 +272,7 @@ Status RestartRun::settle() {
   if (shared_) take_over(manifest, *shared_, request_.redraw, again_->root->pid());
   const bool suspended = request_.keep_suspended && manifest.job().suspended();
   reader_.reset();
+  earlier_.clear();
   for (const std::string& line : again_->warnings) tell(line);
   Status recorded = ownership_->record_root(again_->root->pid(), area_->path(), keeper_);
   if (recorded.ok() && request_.force) recorded = ownership_->forget_finished();

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
@@ -16,6 +17,7 @@
 #include "runtime/job/installation.h"
 #include "runtime/job/job_dir.h"
 #include "runtime/job/keeper_link.h"
+#include "runtime/job/newer_images.h"
 #include "runtime/job/ownership.h"
 #include "runtime/job/run_job.h"
 #include "runtime/job/shared_terminal.h"
@@ -47,6 +49,7 @@ class RestartRun {
   void end_claim();
   Result<int> run_claimed();
   Status restore();
+  Result<const image::Reader*> next_image();
   bool hold(RealPid root);
   void tell_ready();
   Status connect_terminal();
@@ -56,11 +59,13 @@ class RestartRun {
 
   const JobDir& job_;
   std::unique_ptr<image::Reader> reader_;
+  std::vector<std::unique_ptr<image::Reader>> earlier_;  // whose memory came in advance
   const RestartRequest& request_;
   RealPid keeper_;
   Settings settings_;
   std::string image_;
   UniqueFd ready_;
+  std::optional<NewerImages> newer_;
   std::optional<HeldRestart> held_;  // its session goes last: then nothing is left
   Installation installation_;
   UniqueFd control_socket_;
@@ -72,6 +77,7 @@ class RestartRun {
   std::optional<SharedTerminal> shared_;
   std::optional<ControlArea> area_;
   std::optional<restore::Restarted> again_;
+  bool last_came_ = false;  // the last of the images that newer_ tells of
   bool restored_ = false;
 };
 

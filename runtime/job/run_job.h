@@ -80,6 +80,8 @@ struct RestartRequest {
   std::optional<int> stop_exit;
   Redraw redraw = Redraw::kAuto;
   bool keep_suspended = false;  // what its user had suspended at the checkpoint stays so
+  bool in_advance = false;      // with hold: only memory as yet; the control socket tells of newer
+                                // images, of which the last is the one that is held
   bool hold = false;            // the restored job stands still until it is unheld: see HeldRestart
   std::optional<std::uint64_t> counter;  // see Claim; not with hold, which is told it later
   // Gets a byte once the job runs, or with `hold` stands still, and is closed then: this process

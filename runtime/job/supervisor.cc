@@ -415,6 +415,9 @@ void Supervisor::handle_request(std::shared_ptr<ControlSession> session, wire::R
       return handle_suspend(*session, request.suspend());
     case wire::Request::kResume:
       return handle_resume(*session, request.resume());
+    case wire::Request::kNewerImage:
+      return session->send_last(failure_reply(make_error(
+          ErrorKind::kRefused, "job " + parts_.job.info().name + " runs here already")));
     case wire::Request::KIND_NOT_SET:
       break;
   }

@@ -141,6 +141,15 @@ Result<Camp> move_to_camp(Mailbox& box, const ControlArea& area, int area_fd,
   return camp;
 }
 
+Status check_camp(const Camp& camp, const image::Manifest& manifest) {
+  std::vector<Range> taken;
+  for (const image::ProcessRecord& process : manifest.processes()) add_ranges(process, taken);
+  for (const Range& range : taken)
+    if (range.begin < camp.end && camp.begin < range.end)
+      return make_error(ErrorKind::kRefused, "the job has mapped memory where its restart camps");
+  return {};
+}
+
 Status leave_camp(Mailbox& box, const Camp& camp) {
   box.clear();
   box.add(SYS_munmap, camp.code, kPage);

@@ -30,6 +30,9 @@ Result<std::uint64_t> find_hole(std::uint64_t size, const std::vector<proc::Mapp
 Result<Camp> move_to_camp(proc::Mailbox& box, const ControlArea& area, int area_fd,
                           const image::Manifest& manifest);
 
+// The camp is in the way of no process of this image either. Error kRefused.
+Status check_camp(const Camp& camp, const image::Manifest& manifest);
+
 // When the thread serves in the agent's loop: unmaps what is left of the camp.
 Status leave_camp(proc::Mailbox& box, const Camp& camp);
 

@@ -22,7 +22,9 @@ bool is_empty(const AddressRange& range) {
 
 // The same memory, apart from where it begins and ends and how it is protected.
 bool is_alike(const MapStep& a, const MapStep& b) {
+  constexpr std::uint32_t kPageSize = image::ADVICE_HUGEPAGE | image::ADVICE_NOHUGEPAGE;
   if (a.flags != b.flags || a.object != b.object) return false;
+  if ((a.mapping->advice() ^ b.mapping->advice()) & kPageSize) return false;
   if (a.mapping->backing() == image::BACKING_ANONYMOUS) return true;
   return a.mapping->offset() - a.mapping->begin() == b.mapping->offset() - b.mapping->begin() &&
          a.mapping->writable_file() == b.mapping->writable_file();

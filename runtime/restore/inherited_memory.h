@@ -1,5 +1,6 @@
 // What a restored process has of the one that has started it: a child that runs the same program
-// has been forked from its parent's restored memory, and shares all pages that are equal. Pure.
+// has been forked from its parent's restored memory, and shares all pages that are equal. Or what
+// it has of its own, restored from an earlier image. Pure.
 #pragma once
 
 #include <cstdint>

@@ -32,11 +32,13 @@
 #include "runtime/restore/restore_threads.h"
 #include "runtime/restore/spawn_child.h"
 #include "runtime/restore/stop_process.h"
+#include "runtime/restore/successor.h"
 #include "runtime/restore/virtual_process.h"
 
 namespace ck::restore {
 
 using proc::Mailbox;
+using std::chrono::steady_clock;
 
 namespace {
 
@@ -70,14 +72,21 @@ Status check_before(const image::Manifest& manifest, const ControlArea& area) {
   return {};
 }
 
+// Each image of several says the same of a file.
+std::vector<std::string> without_repetitions(std::vector<std::string> lines) {
+  std::set<std::string> known;
+  std::erase_if(lines, [&](const std::string& line) { return !known.insert(line).second; });
+  return lines;
+}
+
 class Restart {
  public:
   Restart(const image::Reader& reader, ControlArea& area, const RestartOptions& options)
-      : reader_(reader),
-        manifest_(reader.manifest()),
+      : reader_(&reader),
+        manifest_(&reader.manifest()),
         area_(area),
         options_(options),
-        terminals_(manifest_) {}
+        terminals_(*manifest_) {}
 
   ~Restart() {
     if (!spawned_ || done_) return;
@@ -90,11 +99,12 @@ class Restart {
   }
 
   Result<Restarted> run() {
+    if (options_.next_image) CK_TRY(check_in_advance(*manifest_));
     CK_TRY(spawn());
     Mailbox root(area_, kFirstSlot, 0, spawned_->root->pid());
     CK_TRY(root.wait_parked().ok() ? Status() : restorer_died());
-    const Camp camp = CK_TRY(move_to_camp(root, area_, spawned_->helpers.area(), manifest_));
-    auto system_v = CK_TRY(resources::SystemVRestore::plan(reader_, system_v_ids(), warnings_));
+    const Camp camp = CK_TRY(move_to_camp(root, area_, spawned_->helpers.area(), *manifest_));
+    auto system_v = CK_TRY(resources::SystemVRestore::plan(*reader_, system_v_ids(), warnings_));
     CK_TRY(system_v.begin(root));
     CK_TRY(make_terminals(root));
     CK_TRY(build_tree(root));
@@ -109,7 +119,7 @@ class Restart {
     for (Process& process : processes_)
       CK_TRY(set_attributes(process.box, *process.record, process.page()));
     CK_TRY(capture::note_namespaces(area_, spawned_->root->pid()));
-    compare_groups(manifest_.processes(0).credentials(), warnings_);
+    compare_groups(manifest_->processes(0).credentials(), warnings_);
     // Children first: what they tell their parents meanwhile is discarded there.
     for (auto process = processes_.rbegin(); process != processes_.rend(); ++process)
       CK_TRY(restore_threads(*process));
@@ -126,7 +136,7 @@ class Restart {
     Restarted restarted;
     restarted.pids = mode_;
     restarted.root = std::move(spawned_->root);
-    restarted.warnings = std::move(warnings_);
+    restarted.warnings = without_repetitions(std::move(warnings_));
     restarted.own_terminal = std::move(own_terminal_);
     restarted.typed = terminals_.own_rest();
     return restarted;
@@ -160,13 +170,15 @@ class Restart {
   static bool was_disturbed(const Error& error) { return error.kind == ErrorKind::kTryAgain; }
 
   Status spawn() {
+    clocks_ = options_.next_image ? clocks_now(manifest_->clocks()) : manifest_->clocks();
+    spawned_at_ = steady_clock::now();
     abi::ThreadSlot& slot = *area_.slot(kFirstSlot);
     slot.state = abi::kArriving;
     slot.orphan_exits = 1;
     slot.self_released = 0;
     area_.header()->ids.on = 0;
     if (options_.pids == PidsMode::kAuto || options_.pids == PidsMode::kReal) {
-      auto real = spawn_real(manifest_, area_, options_.restorer_path, kFirstSlot);
+      auto real = spawn_real(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot);
       if (real.ok() || options_.pids == PidsMode::kReal || was_disturbed(real.error())) {
         mode_ = PidsMode::kReal;
         spawned_ = CK_TRY(std::move(real));
@@ -176,7 +188,7 @@ class Restart {
       spdlog::debug("not the real way: {}", real.error().text());
     }
     if (options_.pids != PidsMode::kVirtual) {
-      auto apart = spawn_in_namespace(manifest_, area_, options_.restorer_path, kFirstSlot);
+      auto apart = spawn_in_namespace(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot);
       if (apart.ok() || options_.pids == PidsMode::kNamespace || was_disturbed(apart.error())) {
         mode_ = PidsMode::kNamespace;
         spawned_ = CK_TRY(std::move(apart));
@@ -187,7 +199,7 @@ class Restart {
     }
     mode_ = PidsMode::kVirtual;
     CK_TRY(area_.reserve_ids());
-    spawned_ = CK_TRY(spawn_virtual(manifest_, area_, options_.restorer_path, kFirstSlot));
+    spawned_ = CK_TRY(spawn_virtual(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot));
     tell_of_clocks();
     return {};
   }
@@ -197,18 +209,22 @@ class Restart {
       warnings_.push_back("CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
   }
 
-  Status build_tree(const Mailbox& root) {
+  TreeOptions tree_options() const {
     TreeOptions options;
     options.group_of_restart = spawned_->group_of_restart;
-    TreePlan plan = CK_TRY(plan_tree(manifest_, options));
+    return options;
+  }
+
+  Status build_tree(const Mailbox& root) {
+    TreePlan plan = CK_TRY(plan_tree(*manifest_, tree_options()));
     if (!plan.steps.empty()) spdlog::debug("process tree:\n{}", describe(plan));
-    tree_.emplace(manifest_, std::move(plan), area_, root, mode_ != PidsMode::kNamespace);
-    objects_.emplace(CK_TRY(memory::RestoredObjects::create(manifest_)));
-    CK_TRY(objects_->fill(reader_));
+    tree_.emplace(*manifest_, std::move(plan), area_, root, mode_ != PidsMode::kNamespace);
+    objects_.emplace(CK_TRY(memory::RestoredObjects::create(*manifest_)));
+    CK_TRY(objects_->fill(*reader_));
     if (options_.progress != nullptr) options_.progress->begin("restart", memory_bytes());
-    for (int i = 0; i < manifest_.processes_size(); ++i)
+    for (int i = 0; i < manifest_->processes_size(); ++i)
       processes_.push_back(
-          {&manifest_.processes(i), i, tree_->first_slot(i), root, {}, {}, {}, {}});
+          {&manifest_->processes(i), i, tree_->first_slot(i), root, {}, {}, {}, {}});
     Tree::Hooks hooks;
     hooks.before_start = [this](int starter, int process) { return before(starter, process); };
     hooks.take_terminal = [this](Mailbox& leader, int process) {
@@ -222,8 +238,8 @@ class Restart {
   // A fork shares what the starter has: its memory comes first where the child's is alike. But
   // System V segments come before any memory, and need all processes.
   Status before(int starter, int process) {
-    if (!manifest_.system_v().empty() ||
-        !runs_same_program(manifest_.processes(starter), manifest_.processes(process)))
+    if (!manifest_->system_v().empty() ||
+        !runs_same_program(manifest_->processes(starter), manifest_->processes(process)))
       return {};
     return restore_memory_of(processes_[static_cast<std::size_t>(starter)]);
   }
@@ -244,7 +260,7 @@ class Restart {
   // An ioctl of a process on the terminal that controls it. `value`: what its argument points to.
   Status use_terminal(Mailbox& box, int process, const char* what, unsigned long request,
                       std::optional<std::int32_t> value = {}) {
-    const std::uint32_t terminal = manifest_.processes(process).terminal() - 1;
+    const std::uint32_t terminal = manifest_->processes(process).terminal() - 1;
     const UniqueFd slave = CK_TRY(terminals_.slave(terminal, O_RDWR | O_NONBLOCK));
     const int fd = CK_TRY(proc::pass_descriptor(box, spawned_->channel.get(),
                                                 spawned_->helpers.channel(), slave.get()));
@@ -258,8 +274,8 @@ class Restart {
   // Where the job uses the terminal of the restart, which has it in the foreground. The root's
   // group may be that of the restart, which is there already.
   Status give_terminal_of_restart(Process& process, pid_t group) {
-    if (!joins_session(manifest_) ||
-        (spawned_->group_of_restart && group == kernels_number(manifest_.processes(0).pgid())))
+    if (!joins_session(*manifest_) ||
+        (spawned_->group_of_restart && group == kernels_number(manifest_->processes(0).pgid())))
       return {};
     for (int stream = 0; stream < 3; ++stream) {
       if (::tcgetpgrp(stream) != ::getpgrp()) continue;
@@ -286,7 +302,7 @@ class Restart {
       const std::uint32_t index = process.record->terminal();
       if (index == 0 || !done.insert(index).second) continue;
       const pid_t group =
-          kernels_number(manifest_.terminals(static_cast<int>(index) - 1).foreground());
+          kernels_number(manifest_->terminals(static_cast<int>(index) - 1).foreground());
       if (group <= 0) continue;
       if (!terminals_.has(index - 1))
         CK_TRY(give_terminal_of_restart(process, group));
@@ -299,6 +315,9 @@ class Restart {
 
   Status restore_memory(const Camp& camp) {
     for (Process& process : processes_) CK_TRY(restore_memory_of(process));
+    if (options_.next_image)
+      while (const image::Reader* next = CK_TRY(options_.next_image()))
+        CK_TRY(replace_memory(*next, camp));
     for (Process& process : processes_) {
       CK_TRY(finish_memory(process, camp));
       CK_TRY(enter_agent(process, camp));
@@ -311,7 +330,7 @@ class Restart {
     const int base = tree_->memory_of(process.index);
     if (base == process.index) return {};
     process.box = tree_->box(process.index);  // during the building it is new
-    process.steps = plan_memory(manifest_, static_cast<std::uint32_t>(process.index));
+    process.steps = plan_memory(*manifest_, static_cast<std::uint32_t>(process.index));
     CK_TRY(base < 0 ? fill_anew(process)
                     : fill_over(process, processes_[static_cast<std::size_t>(base)]));
     tree_->set_own_memory(process.index);
@@ -320,22 +339,77 @@ class Restart {
 
   Status fill_anew(Process& process) {
     if (!files_)
-      files_.emplace(reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
+      files_.emplace(*reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
                      warnings_);
     process.files.emplace(files_->with_none_open());
     CK_TRY(map_all(process.box, process.steps, *process.files));
-    return fill_memory(process.box, reader_, static_cast<std::uint32_t>(process.index),
+    return fill_memory(process.box, *reader_, static_cast<std::uint32_t>(process.index),
                        process.steps, nullptr, options_.threads, options_.progress);
   }
 
   Status fill_over(Process& process, const Process& base) {
-    const Inheritance inheritance = inherit(base.steps, process.steps);
-    CK_TRY(unmap_all(process.box, inheritance.dropped));
     process.files.emplace(*base.files);
+    return fill_over(process, *manifest_, base.index, base.steps);
+  }
+
+  // The process has the memory of process `base` of `image`, made with these steps.
+  Status fill_over(Process& process, const image::Manifest& image, int base,
+                   const std::vector<MapStep>& steps) {
+    const Inheritance inheritance = inherit(steps, process.steps);
+    CK_TRY(unmap_all(process.box, inheritance.dropped));
     CK_TRY(map_all(process.box, inheritance.fresh, *process.files));
-    const KeptMemory kept{static_cast<std::uint32_t>(base.index), inheritance.kept};
-    return fill_memory(process.box, reader_, static_cast<std::uint32_t>(process.index),
+    const KeptMemory kept{image, static_cast<std::uint32_t>(base), inheritance.kept};
+    return fill_memory(process.box, *reader_, static_cast<std::uint32_t>(process.index),
                        inheritance.fresh, &kept, options_.threads, options_.progress);
+  }
+
+  // From here on it is the restart of that image.
+  Status replace_memory(const image::Reader& next, const Camp& camp) {
+    const image::Manifest& earlier = *manifest_;
+    CK_TRY(check_before(next.manifest(), area_));
+    CK_TRY(check_successor(earlier, next.manifest(), tree_options()));
+    CK_TRY(check_camp(camp, next.manifest()));
+    if (spawned_->own_time_namespace)
+      CK_TRY(check_clocks(next.manifest().clocks(), job_clocks()));
+    if (highest_descriptor(next.manifest()) >= spawned_->helpers.base)
+      return make_error(ErrorKind::kRefused, "the job has opened too many descriptors meanwhile");
+    reader_ = &next;
+    manifest_ = &next.manifest();
+    objects_.emplace(CK_TRY(memory::RestoredObjects::create(*manifest_)));
+    CK_TRY(objects_->fill(*reader_));
+    files_.emplace(*reader_, *objects_, spawned_->channel.get(), spawned_->helpers.channel(),
+                   warnings_);
+    for (Process& process : processes_) {
+      process.record = &manifest_->processes(process.index);
+      std::vector<MapStep> steps = std::move(process.steps);
+      renumber_files(steps, earlier, *manifest_);
+      process.steps = plan_memory(*manifest_, static_cast<std::uint32_t>(process.index));
+      process.files.emplace(files_->with_none_open());
+      CK_TRY(fill_over(process, earlier, process.index, steps));
+      CK_TRY(open_program(process));
+    }
+    return {};
+  }
+
+  // What is kept was mapped with a descriptor that nobody knows any more.
+  Status open_program(Process& process) {
+    for (const MapStep& step : process.steps) {
+      if (step.object == 0 || step.mapping->shared()) continue;
+      if (manifest_->objects(static_cast<int>(step.object) - 1).path() != process.record->exe())
+        continue;
+      CK_TRY(process.files->descriptor(process.box, step.object, *step.mapping));
+      break;
+    }
+    return {};
+  }
+
+  image::ClockRecord job_clocks() const {
+    using std::chrono::nanoseconds;
+    const auto passed = std::chrono::duration_cast<nanoseconds>(steady_clock::now() - spawned_at_);
+    image::ClockRecord now = clocks_;
+    now.set_monotonic_ns(now.monotonic_ns() + passed.count());
+    now.set_boottime_ns(now.boottime_ns() + passed.count());
+    return now;
   }
 
   Status finish_memory(Process& process, const Camp& camp) {
@@ -361,7 +435,7 @@ class Restart {
 
   std::uint64_t memory_bytes() const {
     std::uint64_t total = 0;
-    for (const image::ChunkRecord& chunk : manifest_.chunks())
+    for (const image::ChunkRecord& chunk : manifest_->chunks())
       if (image::StreamId::unpack(chunk.stream()).kind == image::StreamId::Kind::kMemory)
         total += chunk.raw_size();
     return total;
@@ -394,12 +468,12 @@ class Restart {
     for (int stream = 0; stream < 3; ++stream)
       context.std_fds[static_cast<std::size_t>(stream)] = context.base + stream;
     context.area = &area_;
-    context.spare_slot = kFirstSlot + static_cast<unsigned>(Tree::slots(manifest_)) - 1;
+    context.spare_slot = kFirstSlot + static_cast<unsigned>(Tree::slots(*manifest_)) - 1;
     context.rollback_files = options_.rollback_files;
     context.warnings = &warnings_;
     context.repaired = &repaired_;
     context.terminals = &terminals_;
-    CK_TRY(resources::restore_descriptors(context, manifest_));
+    CK_TRY(resources::restore_descriptors(context, *manifest_));
     for (Process& process : processes_)
       CK_TRY(process.box.call("close the restorer's descriptors", SYS_close_range, context.base,
                               ~0u, 0));
@@ -411,7 +485,7 @@ class Restart {
     const resources::RestoreProcess one{&process.box, process.record};
     resources::RestoreContext context;
     context.processes = std::span(&one, 1);
-    return resources::restore_locks(context, manifest_);
+    return resources::restore_locks(context, *manifest_);
   }
 
   // While this copy is held, those may be taken on a shared file system by the job itself, where it
@@ -431,7 +505,7 @@ class Restart {
     if (process.page() != nullptr) CK_TRY(install_filter({&process.box, &record}, *process.page()));
     CK_TRY(make_threads(process.box, area_, process.first_slot, record));
     if (continues_unheard(record)) CK_TRY(continue_again(process.box, record, process.page()));
-    CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_.host(),
+    CK_TRY(set_thread_state(area_, process.first_slot, record, process.box.pid(), manifest_->host(),
                             warnings_));
     set_limits(process.box.pid(), record, warnings_);
     CK_TRY(start_clocks(process.box, record, warnings_));
@@ -447,7 +521,7 @@ class Restart {
   // The signals by which children tell of their end, or stop.
   std::set<int> notices_to(const image::ProcessRecord& parent) const {
     std::set<int> numbers{SIGCHLD};
-    for (const image::EndedRecord& ended : manifest_.ended())
+    for (const image::EndedRecord& ended : manifest_->ended())
       if (ended.ppid() == parent.pid() && ended.exit_signal() > 0)
         numbers.insert(ended.exit_signal());
     return numbers;
@@ -461,7 +535,7 @@ class Restart {
   // An undumpable process could not be traced.
   Status hold(Process& process) {
     process.held = CK_TRY(capture::HeldThreads::seize(
-        process.box.pid(), std::chrono::steady_clock::now() + kHoldTime));
+        process.box.pid(), steady_clock::now() + kHoldTime));
     process.box.set_idle([&process] { process.held.pump(); });
     return {};
   }
@@ -518,14 +592,14 @@ class Restart {
   }
 
   void leave_stopped(Process& process) {
-    const auto leave_by = std::chrono::steady_clock::now() + kHoldTime;
+    const auto leave_by = steady_clock::now() + kHoldTime;
     if (Status left = process.held.leave_all(leave_by); !left.ok())
       warnings_.push_back(left.error().text());
     process.held.let_go();
   }
 
-  const image::Reader& reader_;
-  const image::Manifest& manifest_;
+  const image::Reader* reader_;
+  const image::Manifest* manifest_;
   ControlArea& area_;
   const RestartOptions& options_;
   std::unique_ptr<Spawned> spawned_;
@@ -537,6 +611,8 @@ class Restart {
   resources::RestoredTerminals terminals_;
   UniqueFd own_terminal_;
   PidsMode mode_ = PidsMode::kReal;
+  image::ClockRecord clocks_;  // that the job's first process began with
+  steady_clock::time_point spawned_at_;
   std::vector<std::string> warnings_;
   resources::RepairedConnections repaired_;
   bool done_ = false;
@@ -553,7 +629,8 @@ Result<Restarted> restart(const image::Reader& reader, ControlArea& area,
   CK_TRY(check_before(reader.manifest(), area));
   Result<Restarted> restarted = Restart(reader, area, options).run();
   // An id of the job was taken by somebody else: the other way does not mind.
-  if (options.pids != PidsMode::kAuto || restarted.ok() || restarted.error().errnum != EEXIST)
+  if (options.pids != PidsMode::kAuto || restarted.ok() || restarted.error().errnum != EEXIST ||
+      options.next_image)
     return restarted;
   spdlog::debug("not the real way: {}", restarted.error().text());
   RestartOptions elsewhere = options;

@@ -26,6 +26,12 @@ struct RestartOptions {
   // Where this process's session has the terminal that takes the place of the one that ckrun had
   // made for the job: its master. -1: none, and with real pids the job's is nobody's.
   int own_terminal = -1;
+  // Memory in advance. Asked when the memory of an image is in place, and nothing else: the next
+  // image of the same job, whose memory replaces it, where only what differs is written; null: the
+  // job goes on from the one that it gave last. It lives as long as the restart. kRefused if the
+  // job has more to it than processes and memory of their own, or has changed too much meanwhile.
+  // Empty: there is one image.
+  std::function<Result<const image::Reader*>()> next_image;
   // Asked once, when all is restored and no instruction of the job has run; `root` is its root
   // process. Until this returns the job stands still, and dies with this process. false: it is
   // ended. Empty: it goes on.

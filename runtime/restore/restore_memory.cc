@@ -107,9 +107,8 @@ class Filling {
 
   void keep(const KeptMemory& kept) {
     kept_ = kept.ranges;
-    const image::Manifest& manifest = reader_->manifest();
-    for (std::uint32_t index : chunks_of(manifest, {image::StreamId::Kind::kMemory, kept.base})) {
-      const image::ChunkRecord& chunk = manifest.chunks(static_cast<int>(index));
+    for (std::uint32_t index : chunks_of(kept.image, {image::StreamId::Kind::kMemory, kept.base})) {
+      const image::ChunkRecord& chunk = kept.image.chunks(static_cast<int>(index));
       for (const image::Piece& piece : image::pieces_of(chunk))
         of_base_.emplace(identity(chunk), piece);
     }
@@ -178,12 +177,12 @@ std::vector<AddressRange> pages_of(const image::Manifest& manifest, std::uint32_
   return pages;
 }
 
-// Where the child has no page of its own, zeros or the file's content show through.
+// Where the process has no page of its own, zeros or the file's content show through.
 Status discard_surplus(Mailbox& box, const image::Manifest& manifest, std::uint32_t index,
                        const KeptMemory& kept) {
-  Batch batch(box, "discard pages of the parent");
+  Batch batch(box, "discard pages that were there before");
   for (const AddressRange& range :
-       surplus(kept.ranges, pages_of(manifest, kept.base), pages_of(manifest, index)))
+       surplus(kept.ranges, pages_of(kept.image, kept.base), pages_of(manifest, index)))
     CK_TRY(batch.add(SYS_madvise, range.begin, range.end - range.begin, MADV_DONTNEED));
   return batch.flush();
 }
@@ -272,7 +271,7 @@ Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& fil
 }
 
 Status unmap_all(Mailbox& box, const std::vector<AddressRange>& ranges) {
-  Batch batch(box, "unmap what the parent has");
+  Batch batch(box, "unmap what was there before");
   for (const AddressRange& range : ranges)
     CK_TRY(batch.add(SYS_munmap, range.begin, range.end - range.begin));
   return batch.flush();

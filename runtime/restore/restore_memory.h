@@ -18,8 +18,9 @@ namespace ck::restore {
 // mmap of every step; the descriptors that this opens in the process are left for close_range.
 Status map_all(proc::Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& files);
 
-// What the process has of process `base` of the image already.
+// What the process has already: memory of process `base` of an image, this one or an earlier one.
 struct KeptMemory {
+  const image::Manifest& image;
   std::uint32_t base = 0;
   std::vector<AddressRange> ranges;  // by address
 };

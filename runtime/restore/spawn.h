@@ -32,15 +32,19 @@ struct Spawned {
   virtual Status commit() { return {}; }
 };
 
-// `slot`: which slot the restorer serves. The state of that slot must be kArriving.
+// `clocks`: what the job's show now. `slot`: which slot the restorer serves. The state of that slot
+// must be kArriving.
 Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
+                                            const image::ClockRecord& clocks,
                                             const ControlArea& area, const std::string& restorer,
                                             unsigned slot);
 // Any pid; the area's table of ids begins.
 Result<std::unique_ptr<Spawned>> spawn_virtual(const image::Manifest& manifest,
+                                               const image::ClockRecord& clocks,
                                                const ControlArea& area, const std::string& restorer,
                                                unsigned slot);
 Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manifest,
+                                                    const image::ClockRecord& clocks,
                                                     const ControlArea& area,
                                                     const std::string& restorer, unsigned slot);
 

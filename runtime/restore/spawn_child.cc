@@ -23,6 +23,7 @@ namespace ck::restore {
 
 namespace {
 
+constexpr int kRoomForMore = 64;
 constexpr int kRestorerOffset = 5;  // above HelperDescriptors' own
 
 // Capabilities survive the restorer's exec only as ambient ones (capabilities(7)).
@@ -73,19 +74,28 @@ std::string time_offsets(const image::ClockRecord& clocks) {
          offset_line("boottime", clocks.boottime_ns() - host_clock(CLOCK_BOOTTIME, "boottime"));
 }
 
+int highest_descriptor(const image::Manifest& manifest) {
+  int highest = -1;
+  for (const image::ProcessRecord& process : manifest.processes())
+    for (const image::DescriptorRecord& descriptor : process.descriptors())
+      highest = std::max(highest, descriptor.fd());
+  return highest;
+}
+
 Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area,
                              int restorer_fd, int channel_fd, unsigned slot) {
   ChildPlan plan;
   plan.area_fd = area.fd();
   plan.channel_fd = channel_fd;
   plan.restorer_fd = restorer_fd;
-  int highest = std::max({area.fd(), restorer_fd, channel_fd});
-  for (const image::ProcessRecord& process : manifest.processes())
-    for (const image::DescriptorRecord& descriptor : process.descriptors())
-      highest = std::max(highest, descriptor.fd());
-  plan.helpers.base = highest + 1;
+  const int highest =
+      std::max({area.fd(), restorer_fd, channel_fd, highest_descriptor(manifest)});
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
+  plan.helpers.base = highest + 1;
+  // A later image of the job may have some more.
+  if (limit.rlim_max > static_cast<rlim_t>(highest + kRoomForMore + kRestorerOffset + 2))
+    plan.helpers.base += kRoomForMore;
   const auto needed = static_cast<rlim_t>(plan.helpers.base + kRestorerOffset + 1);
   if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < needed)
     return make_error(ErrorKind::kRefused,

@@ -21,6 +21,9 @@ struct ChildPlan {
   char area_text[16] = {};
 };
 
+// Of all processes of the image; -1: there is none.
+int highest_descriptor(const image::Manifest& manifest);
+
 Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea& area,
                              int restorer_fd, int channel_fd, unsigned slot);
 

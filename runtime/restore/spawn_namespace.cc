@@ -397,6 +397,7 @@ Result<FoundRoot> await_root(const InitPlan& plan, pid_t init, int report_fd) {
 }  // namespace
 
 Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manifest,
+                                                    const image::ClockRecord& clocks,
                                                     const ControlArea& area,
                                                     const std::string& restorer, unsigned slot) {
   auto spawned = std::make_unique<SpawnedInNamespace>();
@@ -439,7 +440,7 @@ Result<std::unique_ptr<Spawned>> spawn_in_namespace(const image::Manifest& manif
     std::memcpy(&plan.terminal_window, terminal->window().data(), sizeof plan.terminal_window);
     plan.terminal_channel = theirs.get();
   }
-  std::strncpy(plan.offsets, time_offsets(manifest.clocks()).c_str(), sizeof plan.offsets - 1);
+  std::strncpy(plan.offsets, time_offsets(clocks).c_str(), sizeof plan.offsets - 1);
   spawned->helpers = plan.child.helpers;
   spawned->own_time_namespace = true;
 

@@ -45,6 +45,7 @@ Error cannot_keep(const std::string& hostname) {
 
 // `wanted`: 0 for any pid.
 Result<std::unique_ptr<Spawned>> spawn_here(const image::Manifest& manifest,
+                                            const image::ClockRecord& clocks,
                                             const ControlArea& area, const std::string& restorer,
                                             unsigned slot, pid_t wanted) {
   auto spawned = std::make_unique<Spawned>();
@@ -58,7 +59,7 @@ Result<std::unique_ptr<Spawned>> spawn_here(const image::Manifest& manifest,
   const ChildPlan plan = CK_TRY(plan_child(manifest, area, program.get(), theirs.get(), slot));
   spawned->helpers = plan.helpers;
   spawned->group_of_restart = joins_group(manifest);
-  spawned->own_time_namespace = enter_time_namespace(manifest.clocks());
+  spawned->own_time_namespace = enter_time_namespace(clocks);
   const IdPatience patience(wanted);
   pid_t pid = clone_with_id(clone_flags(plan), wanted);
   while (pid < 0 && patience.again(errno)) pid = clone_with_id(clone_flags(plan), wanted);
@@ -72,15 +73,17 @@ Result<std::unique_ptr<Spawned>> spawn_here(const image::Manifest& manifest,
 }  // namespace
 
 Result<std::unique_ptr<Spawned>> spawn_real(const image::Manifest& manifest,
+                                            const image::ClockRecord& clocks,
                                             const ControlArea& area, const std::string& restorer,
                                             unsigned slot) {
-  return spawn_here(manifest, area, restorer, slot, manifest.processes(0).pid());
+  return spawn_here(manifest, clocks, area, restorer, slot, manifest.processes(0).pid());
 }
 
 Result<std::unique_ptr<Spawned>> spawn_virtual(const image::Manifest& manifest,
+                                               const image::ClockRecord& clocks,
                                                const ControlArea& area, const std::string& restorer,
                                                unsigned slot) {
-  auto spawned = CK_TRY(spawn_here(manifest, area, restorer, slot, 0));
+  auto spawned = CK_TRY(spawn_here(manifest, clocks, area, restorer, slot, 0));
   proc::begin_virtual_ids(area);
   CK_TRY(proc::bind_id(area, manifest.processes(0).pid(), spawned->root->pid()));
   return spawned;

@@ -23,6 +23,7 @@ struct TreeNode {
   int process = -1;  // its place in Manifest.processes,
   int ended = -1;    // or in Manifest.ended; neither: a helper
   int exit_signal = 0;
+  bool operator==(const TreeNode&) const = default;
 };
 
 struct TreeStep {
@@ -41,11 +42,13 @@ struct TreeStep {
   std::size_t actor = 0;  // in TreePlan.nodes
   std::size_t node = 0;
   pid_t group = 0;
+  bool operator==(const TreeStep&) const = default;
 };
 
 struct TreePlan {
   std::vector<TreeNode> nodes;  // the job's root first; it is there when the steps begin
   std::vector<TreeStep> steps;
+  bool operator==(const TreePlan&) const = default;
 };
 
 struct TreeOptions {

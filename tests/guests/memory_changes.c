@@ -1,11 +1,12 @@
-// 48 MiB of memory whose pages are written, discarded, moved, replaced and protected all the time,
-// in an order that only looks random: every page is at any moment what its last change made it.
+// 128 MiB of memory, of which about half is there after a while: its pages are written, discarded,
+// moved, replaced and protected all the time, in an order that only looks random. Every page is at
+// any moment what its last change made it.
 // roundtrip: ten maps=no
 #include <sys/mman.h>
 
 #include "guest.h"
 
-enum { kPage = 4096, kWords = kPage / 8, kSlots = 12, kPages = 1024 };
+enum { kPage = 4096, kWords = kPage / 8, kSlots = 32, kPages = 1024 };
 
 struct slot {
   uint64_t* memory;
