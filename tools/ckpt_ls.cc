@@ -65,6 +65,7 @@ json::object job_json(const job::JobDir& job, const job::JobState& state,
   }
   if (state.suspended_by != job::SuspendedBy::kNobody)
     object["suspended_by"] = job::name(state.suspended_by);
+  if (state.held) object["held"] = true;
   if (state.incarnation) {
     object["incarnation"] = state.incarnation->counter;
     object["host"] = state.incarnation->host.name;

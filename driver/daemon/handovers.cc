@@ -25,6 +25,7 @@ namespace {
 
 constexpr milliseconds kLockPatience{30000};
 constexpr milliseconds kLook{50};
+constexpr milliseconds kTidying{2000};  // longer than that nobody waits for it
 constexpr std::chrono::hours kRemembered{24 * 90};
 
 Result<std::string> make_id() {
@@ -235,6 +236,12 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::wait_for(Session session,
     }
   }
   session->on_change = {};
+  // What it has left here would be in the way of a job that comes back at once.
+  const auto patience = std::chrono::steady_clock::now() + kTidying;
+  while (!session->over() && std::chrono::steady_clock::now() < patience) {
+    look.expires_after(milliseconds(10));
+    (void)co_await look.async_wait(kAsTuple);
+  }
   const handover::Concluded end = *session->concluded();
   const HandoverSession::Figures& figures = session->figures();
   if (end.here)

@@ -1,5 +1,6 @@
 #include "driver/migrate/job_control.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -8,8 +9,10 @@
 #include "driver/migrate/ckpt_command.h"
 #include "runtime/image/generations.h"
 #include "runtime/job/find_job.h"
+#include "runtime/job/held_mark.h"
 #include "runtime/job/job_state.h"
 #include "runtime/proc/control_area.h"
+#include "runtime/proc/pidfd.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -19,6 +22,7 @@ constexpr std::chrono::milliseconds kLook{20};
 constexpr std::chrono::seconds kPatience{120};
 constexpr std::chrono::seconds kForAnswer{10};
 constexpr std::chrono::seconds kDying{5};
+constexpr std::chrono::milliseconds kEnding{10000};
 
 void add(std::vector<std::string>& words, const std::vector<std::string>& more) {
   words.insert(words.end(), more.begin(), more.end());
@@ -35,10 +39,18 @@ Result<bool> survives_supervisor(const job::JobDir& job, job::JobState state) {
   return state.kind == job::JobState::Kind::kOrphaned;
 }
 
-Status ask(const job::JobDir& job, const job::wire::Request& request) {
+Status ask(const job::JobDir& job, const job::wire::Request& request,
+           std::chrono::milliseconds patience = kForAnswer) {
   job::ControlClient client = CK_TRY(job::find_supervisor(job));
-  CK_TRY(client.ask(request, kForAnswer));
+  CK_TRY(client.ask(request, patience));
   return {};
+}
+
+Status tell_newer(const job::JobDir& job, const std::string& image, bool last) {
+  job::wire::Request request;
+  request.mutable_newer_image()->set_path(image);
+  request.mutable_newer_image()->set_last(last);
+  return ask(job, request, kPatience);
 }
 
 }  // namespace
@@ -58,7 +70,8 @@ Result<Life> life_of(const job::JobDir& job) {
     if (status.error().kind == ErrorKind::kTryAgain) return status.error();
     return life;  // it has just ended
   }
-  life.kind = status->held()            ? Life::Kind::kHeld
+  life.kind = status->awaits_image()    ? Life::Kind::kInAdvance
+              : status->held()          ? Life::Kind::kHeld
               : status->checkpointing() ? Life::Kind::kCheckpointing
                                         : Life::Kind::kRuns;
   return life;
@@ -95,6 +108,42 @@ Status restart(const job::JobDir& job, const std::string& jobs_folder, const std
   add(words, options);
   words.push_back(image);
   return start_ckpt("restart", words, job.file("restart.log"));
+}
+
+Status put_in_advance(const job::JobDir& job, const std::string& jobs_folder,
+                      const std::string& image, const std::vector<std::string>& options) {
+  const Life life = CK_TRY(life_of(job));
+  if (life.kind == Life::Kind::kInAdvance) return tell_newer(job, image, false);
+  if (life.kind != Life::Kind::kNone)
+    return make_error(ErrorKind::kRefused, "job " + job.info().name + " runs here already");
+  std::vector<std::string> words{"--hold", "--in-advance"};
+  add(words, options);
+  return restart(job, jobs_folder, image, words);
+}
+
+Result<bool> hold_in_advance(const job::JobDir& job, const std::string& image) {
+  if (!CK_TRY(job::living_holder(job))) return false;
+  const Result<Life> life = life_of(job);
+  if (life.ok() && life->kind != Life::Kind::kInAdvance) return false;
+  if (life.ok() && tell_newer(job, image, true).ok()) return true;
+  CK_TRY(end_in_advance(job));
+  return false;
+}
+
+// It may be at work, and answer nobody.
+Status end_in_advance(const job::JobDir& job) {
+  const std::optional<job::Incarnation> holder = CK_TRY(job::living_holder(job));
+  if (!holder) return {};
+  const Result<Life> life = life_of(job);
+  if (life.ok() && life->kind != Life::Kind::kInAdvance) return {};
+  const Result<proc::PidFd> process = proc::PidFd::open(holder->supervisor);
+  if (!process.ok() || !CK_TRY(job::living_holder(job))) return {};
+  (void)process->send_signal(SIGTERM);
+  pollfd ended{process->get(), POLLIN, 0};
+  if (::poll(&ended, 1, kEnding.count()) == 1) return {};
+  return make_error(ErrorKind::kTryAgain, "process " + to_string(holder->supervisor) +
+                                              ", which has memory of job " + job.info().name +
+                                              " in advance, does not end");
 }
 
 Status suspend(const job::JobDir& job, std::chrono::milliseconds lease) {

@@ -18,6 +18,7 @@ struct Life {
     kRuns,           // under its supervisor
     kCheckpointing,  // runs, or will be held in a moment
     kHeld,           // frozen, or restored and not yet let run
+    kInAdvance,      // only memory of it is here: see put_in_advance()
   };
   Kind kind = Kind::kNone;
   std::uint64_t counter = 0;  // of the newest incarnation in the folder
@@ -36,6 +37,15 @@ std::vector<std::string> counter_option(std::uint64_t counter);
 // Brings the job back from `image`; with `hold`: as far as that none of it has run.
 Status restart(const job::JobDir& job, const std::string& jobs_folder, const std::string& image,
                const std::vector<std::string>& options);
+
+// Memory in advance, for a job that runs elsewhere: that of `image` is put in place by a process of
+// its own, or takes the place of what such a process has. Returns when it is there.
+Status put_in_advance(const job::JobDir& job, const std::string& jobs_folder,
+                      const std::string& image, const std::vector<std::string>& options);
+// As restart() with hold, if there is such memory and this last image fits to it; else false, and
+// there is none any more.
+Result<bool> hold_in_advance(const job::JobDir& job, const std::string& image);
+Status end_in_advance(const job::JobDir& job);
 
 // By the load: what its user has suspended is left alone, both times. For `lease`, unless it is
 // said again.

@@ -22,27 +22,28 @@ constexpr int kMostRounds = 6;
 constexpr std::uint64_t kSmallRound = 4 << 20;  // bytes to send; another would not be much shorter
 
 // What was sent while the job ran, which the last image is on top of.
-std::string early_path(const job::JobDir& job, int round) {
-  return job.path() + "/.early-" + std::to_string(round) + ".ckpt";
+std::string early_path(const std::string& folder, int round) {
+  return folder + "/.early-" + std::to_string(round) + ".ckpt";
 }
 
-std::optional<std::string> newest_early(const job::JobDir& job) {
+std::optional<std::string> newest_early(const std::string& folder) {
   std::optional<std::string> newest;
   for (int round = 0; round < kMostRounds; ++round)
-    if (::access(early_path(job, round).c_str(), F_OK) == 0) newest = early_path(job, round);
+    if (::access(early_path(folder, round).c_str(), F_OK) == 0) newest = early_path(folder, round);
   return newest;
 }
 
-Status remove_early(const job::JobDir& job) {
-  for (int round = 0; round < kMostRounds; ++round) CK_TRY(remove_image(early_path(job, round)));
-  return image::remove_unneeded_parents(job.path());
+Status remove_early(const std::string& folder) {
+  for (int round = 0; round < kMostRounds; ++round) CK_TRY(remove_image(early_path(folder, round)));
+  Status parents = image::remove_unneeded_parents(folder);
+  return !parents.ok() && parents.error().errnum == ENOENT ? Status() : parents;
 }
 
 // The image's path is the last line.
 Result<std::string> checkpoint(const StepPlan& plan, const job::JobDir& job, bool hold) {
   std::vector<std::string> words{"save", "--dir", plan.jobs_folder};
   words.emplace_back(hold ? "--hold" : "--track");
-  if (const auto basis = newest_early(job)) words.insert(words.end(), {"--on-top-of", *basis});
+  if (const auto basis = newest_early(job.path())) words.insert(words.end(), {"--on-top-of", *basis});
   if (!plan.compression.empty()) words.insert(words.end(), {"--compress", plan.compression});
   words.push_back(job.info().id);
   std::string output = CK_TRY(run_ckpt(words));
@@ -85,14 +86,14 @@ Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, 
   for (int round = 0; round < kMostRounds; ++round) {
     report("checkpoint", 0, 0);
     const std::string taken = CK_TRY(checkpoint(plan, job, false));
-    const std::string image = early_path(job, round);
+    const std::string image = early_path(job.path(), round);
     if (::rename(taken.c_str(), image.c_str()) != 0) return sys_error("rename " + taken);
     const Result<std::uint64_t> files = early_files(stream, plan, image, round, report);
     const bool image_too = files.ok() && plan.memory >= kSmallJob;
     const Result<Sent> sent = image_too ? send(stream, image, true, "copy", report) : Sent();
     if (!files.ok()) return files.error();
     if (!sent.ok()) return sent.error();
-    if (!image_too) CK_TRY(remove_early(job));  // the last one cannot be on top of it
+    if (!image_too) CK_TRY(remove_early(job.path()));  // the last one cannot be on top of it
     const std::uint64_t before = last;
     last = sent->sent_bytes;
     result.set_sent_bytes(result.sent_bytes() + *files + last);
@@ -133,17 +134,15 @@ Result<wire::Result> send_last(const StepPlan& plan, UniqueFd socket, const Repo
   return result;
 }
 
+// Files of its early images go later (kDropImage): the other host waits for this.
 Status end_original(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
-  CK_TRY(remove_early(job));
   std::vector<std::string> options = counter_option(counter);
   options.insert(options.end(), {"--end", "--moved-to", plan.peer});
   CK_TRY(forget_sent_files(plan));
   return unhold(job, plan.jobs_folder, options);
 }
 
-Status continue_here(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
-  CK_TRY(remove_early(job));
-  CK_TRY(forget_sent_files(plan));
+Status bring_back(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
   const Life life = CK_TRY(settled_life_of(job));
   if (life.kind == Life::Kind::kHeld) return unhold(job, plan.jobs_folder, counter_option(counter));
   const bool never_stopped = life.kind == Life::Kind::kRuns;
@@ -152,21 +151,28 @@ Status continue_here(const StepPlan& plan, const job::JobDir& job, std::uint64_t
   return restart(job, plan.jobs_folder, plan.image, counter_option(counter));
 }
 
+Status continue_here(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
+  CK_TRY(bring_back(plan, job, counter));
+  CK_TRY(remove_early(job.path()));
+  return forget_sent_files(plan);
+}
+
 }  // namespace
 
 Result<wire::Result> do_source_step(const StepPlan& incomplete, StepOrder order,
                                     const Report& report) {
   const StepPlan plan = CK_TRY(completed(incomplete));
   if (order.step == Step::kDropImage) {
-    CK_TRY(remove_generation(plan.image));
+    CK_TRY(remove_image(plan.image));
+    CK_TRY(remove_early(plan.folder));
     return wire::Result();
   }
   const job::JobDir job = CK_TRY(job::JobDir::open(plan.folder));
   switch (order.step) {
     case Step::kCopyRunning: {
-      CK_TRY(remove_early(job));  // of a hand-over that was broken off
+      CK_TRY(remove_early(job.path()));  // of a hand-over that was broken off
       auto copied = copy_running(plan, job, std::move(order.stream), report);
-      if (!copied.ok()) CK_TRY(remove_early(job));
+      if (!copied.ok()) CK_TRY(remove_early(job.path()));
       if (!copied.ok()) CK_TRY(forget_sent_files(plan));
       return copied;
     }

@@ -75,49 +75,65 @@ Result<job::JobDir> make_job(const StepPlan& plan, const image::Reader& reader) 
   return job::JobDir::create(plan.jobs_folder, std::move(info));
 }
 
-Result<job::JobDir> job_of_image(const StepPlan& plan) {
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(plan.image, true));
-  if (reader->manifest().job().id() != plan.terms.job)
+Result<job::JobDir> job_of_image(const StepPlan& plan, const image::Reader& reader) {
+  if (reader.manifest().job().id() != plan.terms.job)
     return make_error(ErrorKind::kRefused, "the image is of another job than the one offered");
   std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (job) return *std::move(job);
-  return make_job(plan, *reader);
+  return make_job(plan, reader);
 }
 
 // The image among the job's own ones.
-Result<std::string> image_in(const job::JobDir& job, const StepPlan& plan) {
+Result<std::string> image_in(const job::JobDir& job, const image::Reader& reader) {
   for (const image::Generation& generation : CK_TRY(image::list_generations(job.path())))
-    if (same_file(generation.path, plan.image)) return generation.path;
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(plan.image, true));
+    if (same_file(generation.path, reader.path())) return generation.path;
   const std::uint64_t next = CK_TRY(image::next_generation(job.path()));
-  const std::uint64_t own = std::max(reader->manifest().job().generation(), next);
+  const std::uint64_t own = std::max(reader.manifest().job().generation(), next);
   const std::string path = job.path() + "/" + image::generation_name(own);
-  CK_TRY(image::link_parents(*reader, job.path()));
-  if (::link(plan.image.c_str(), path.c_str()) != 0) return sys_error("link " + path);
+  CK_TRY(image::link_parents(reader, job.path()));
+  if (::link(reader.path().c_str(), path.c_str()) != 0) return sys_error("link " + path);
   return path;
 }
 
+// An early image has come, and another one will. What is done in advance is never necessary.
+Status use_early(const StepPlan& plan, const std::string& image) {
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(image, true));
+  const job::JobDir job = CK_TRY(job_of_image(plan, *reader));
+  Status there = put_in_advance(job, plan.jobs_folder, image, CK_TRY(map_options(plan)));
+  if (!there.ok()) CK_TRY(end_in_advance(job));
+  return there;
+}
+
 Status restore_held(const StepPlan& plan) {
-  const job::JobDir job = CK_TRY(job_of_image(plan));
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(plan.image, true));
+  const job::JobDir job = CK_TRY(job_of_image(plan, *reader));
   const Life life = CK_TRY(life_of(job));
   if (life.kind == Life::Kind::kHeld) return {};
-  if (life.kind != Life::Kind::kNone)
+  if (life.kind != Life::Kind::kNone && life.kind != Life::Kind::kInAdvance)
     return make_error(ErrorKind::kRefused, "job " + job.info().name + " runs here already");
   CK_TRY(files::install(CK_TRY(place_of(plan))));
+  const std::string image = CK_TRY(image_in(job, *reader));
+  if (CK_TRY(hold_in_advance(job, image))) return {};
   std::vector<std::string> options = CK_TRY(map_options(plan));
   options.emplace_back("--hold");
-  return restart(job, plan.jobs_folder, CK_TRY(image_in(job, plan)), options);
+  return restart(job, plan.jobs_folder, image, options);
 }
 
 Status release(const StepPlan& plan, std::uint64_t counter) {
   std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
-  if (!job) job = CK_TRY(job_of_image(plan));
+  std::unique_ptr<image::Reader> reader;
+  if (!job) {
+    reader = CK_TRY(image::Reader::open(plan.image, true));
+    job = CK_TRY(job_of_image(plan, *reader));
+  }
+  CK_TRY(end_in_advance(*job));
   const Life life = CK_TRY(settled_life_of(*job));
   CK_TRY(files::settle(CK_TRY(place_of(plan))));
   if (life.kind == Life::Kind::kHeld) {
     CK_TRY(unhold(*job, plan.jobs_folder, counter_option(counter)));
   } else if (life.kind == Life::Kind::kNone && life.counter < counter) {
-    const std::string image = CK_TRY(image_in(*job, plan));
+    if (!reader) reader = CK_TRY(image::Reader::open(plan.image, true));
+    const std::string image = CK_TRY(image_in(*job, *reader));
     std::vector<std::string> options = CK_TRY(map_options(plan));
     const std::vector<std::string> as = counter_option(counter);
     options.insert(options.end(), as.begin(), as.end());
@@ -132,6 +148,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
 Status discard(const StepPlan& plan) {
   const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (!job) return {};
+  CK_TRY(end_in_advance(*job));
   const Life life = CK_TRY(settled_life_of(*job));
   if (life.kind == Life::Kind::kHeld) return unhold(*job, plan.jobs_folder, {"--end"});
   const bool ours = life.counter == handover::taken_counter(plan.terms) ||
@@ -146,6 +163,7 @@ Status drop_image(const StepPlan& plan) {
   CK_TRY(forget_needs(plan));
   const std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   if (job) {
+    CK_TRY(end_in_advance(*job));
     for (const image::Generation& generation : CK_TRY(image::list_generations(job->path())))
       if (same_file(generation.path, plan.image)) CK_TRY(remove_generation(generation.path));
     const bool has_lived = CK_TRY(job->incarnation()).has_value();
@@ -207,8 +225,12 @@ Status receive_job(const StepPlan& incomplete, UniqueFd stream) {
   reception.path_for = [&plan](transfer::Part part, const transfer::ImageHead& head) {
     return path_for(plan, part, head);
   };
-  reception.arrived = [&plan](transfer::Part part, const std::string& path) {
-    return part.files ? take_bundle(plan, path) : Status();
+  bool of_use = true;
+  reception.arrived = [&](transfer::Part part, const std::string& path) -> Status {
+    if (part.files) return take_bundle(plan, path);
+    if (!part.early || !of_use) return {};
+    of_use = use_early(plan, path).ok();  // why not is in the job's restart.log
+    return {};
   };
   reception.add_stores = [&plan](transfer::ChunkStore& store) { add_stores(plan, store); };
   reception.most_bytes = std::uint64_t{disk.f_blocks} * disk.f_frsize;

@@ -119,7 +119,8 @@ Status receive_image(Stream& stream, const wire::Head& message, const Reception&
       CK_TRY(image->add_manifest(std::as_bytes(std::span(piece.manifest_piece().bytes()))));
     }
     ChunkStore store(::geteuid());
-    reception.add_stores(store);
+    // What is on top of others has just what they have not.
+    if (!(head.header.flags & image::kFlagIncremental)) reception.add_stores(store);
     CK_TRY(image->reuse(store));
     CK_TRY(send_needed(stream, *image));
     CK_TRY(receive_chunks(stream, *image));

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -135,8 +136,154 @@ class Large(Faulty):
     def ends_right(self, host):
         super().ends_right(host)
         for each in self.every:
-            kept = os.path.join(each.home, ".local/state/ckrun/.incoming")
+            jobs = os.path.join(each.home, ".local/state/ckrun")
+            kept = os.path.join(jobs, ".incoming")
             self.assertEqual(os.listdir(kept) if os.path.exists(kept) else [], [])
+            self.assertFalse(os.path.exists(os.path.join(jobs, "trip", "held")), each.name)
+
+
+# 40 MiB that change all the time; told by a file, it has one more thread, and tells of that.
+GROWS = """
+import os, sys, threading, time
+grow, told, go = sys.argv[1:]
+memory = bytearray(os.urandom(40 << 20))
+total = sum(memory)
+grown = False
+print("ready", flush=True)
+while not os.path.exists(go):
+    at = time.monotonic_ns() % len(memory)
+    total -= memory[at]
+    memory[at] = at & 255
+    total += memory[at]
+    time.sleep(0.0005)
+    if not grown and os.path.exists(grow):
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        grown = True
+        open(told, "w").close()
+print("ok" if total == sum(memory) else "wrong", flush=True)
+os._exit(0)
+"""
+
+
+# Three processes share 40 MiB until one of them changes a page of its own.
+FORKS = """
+import os, sys, time
+go = sys.argv[1]
+memory = bytearray(os.urandom(40 << 20))
+total = sum(memory)
+children = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        children = None
+        break
+    children.append(pid)
+if children:
+    print("ready", flush=True)
+while not os.path.exists(go):
+    at = (time.monotonic_ns() * 997 + os.getpid()) % len(memory)
+    total -= memory[at]
+    memory[at] = at & 255
+    total += memory[at]
+    time.sleep(0.0005)
+right = total == sum(memory)
+for pid in children or ():
+    right = os.waitpid(pid, 0)[1] == 0 and right
+if children:
+    print("ok" if right else "wrong", flush=True)
+os._exit(0 if right else 1)
+"""
+
+
+class InAdvance(Moving):
+    """The other host puts memory in place while the job still runs here."""
+    names = "ab"
+
+    def begin(self):
+        """A migration that goes on with its copy for some seconds."""
+        command = [self.bench.tool("ckpt"), "migrate", "--bandwidth", "20M", "trip", "b"]
+        moving = subprocess.Popen(
+            self.a.command(command, USER_ID), cwd="/", env=self.a.environment(USER_ID),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(moving.stdout.close)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        return moving
+
+    def folder(self, host, *names):
+        return os.path.join(host.home, ".local/state/ckrun", *names)
+
+    def pid_in(self, *names):
+        try:
+            with open(self.folder(self.b, "trip", *names), encoding="utf-8") as file:
+                return json.load(file)["pid"]
+        except FileNotFoundError:
+            return None
+
+    def ends_moved(self, moving):
+        told = moving.communicate(timeout=2 * STEP_SECONDS)[0]
+        self.assertEqual(moving.returncode, 0, told.decode() + self.logs())
+        runs_by = self.pid_in("incarnation")
+        self.assertIsNone(self.pid_in("held"))
+        self.ends_well(self.b, "trip")
+        return runs_by
+
+    def test_goes_on_from_there(self):
+        self.start_guest(self.a, "trip", "memory_changes")
+        moving = self.begin()
+        self.until(lambda: self.pid_in("held"), "memory is put in place")
+        self.assertEqual(self.state(self.a, "trip"), "running")
+        self.assertIn("held", self.good(self.b.ckpt("ls", user=USER_ID)))
+        put_by = self.pid_in("held")
+        self.assertEqual(self.ends_moved(moving), put_by)
+
+    def test_who_put_it_there_is_killed(self):
+        self.start_guest(self.a, "trip", "memory_changes")
+        moving = self.begin()
+        self.until(lambda: self.pid_in("held"), "memory is put in place")
+        put_by = self.pid_in("held")
+        os.kill(put_by, signal.SIGKILL)
+        self.assertNotEqual(self.ends_moved(moving), put_by)
+
+    def test_job_has_changed_too_much(self):
+        grow, told = (os.path.join(self.shared, name) for name in ("grow", "told"))
+        path = os.path.join(self.shared, "grows.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(GROWS)
+        self.start(self.a, "trip", sys.executable, path, grow, told, self.go)
+        self.until(lambda: "ready" in self.text("trip"), "it is ready")
+        moving = self.begin()
+        self.until(lambda: os.path.exists(self.folder(self.a, "trip", ".early-0.ckpt")),
+                   "the first image is taken")
+        with open(grow, "wb"):
+            pass
+        self.until(lambda: os.path.exists(told), "it has another thread")
+        self.until(lambda: self.pid_in("held"), "memory is put in place")
+        put_by = self.pid_in("held")
+        self.assertNotEqual(self.ends_moved(moving), put_by)
+        with open(self.folder(self.b, "trip", "restart.log"), encoding="utf-8") as file:
+            self.assertIn("has another number of threads since its memory", file.read())
+
+    def there_and_back(self):
+        for _ in range(2):
+            self.migrate(self.a, "trip", self.b)
+            self.migrate(self.b, "trip", self.a)
+        for host in self.every:
+            with open(self.folder(host, "trip", "restart.log"), encoding="utf-8") as file:
+                self.assertNotIn("in advance", file.read())
+        self.ends_well(self.a, "trip")
+
+    def test_there_and_back(self):
+        self.start_guest(self.a, "trip", "memory_changes")
+        self.there_and_back()
+
+    def test_processes_that_share_memory(self):
+        path = os.path.join(self.shared, "forks.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(FORKS)
+        self.start(self.a, "trip", sys.executable, path, self.go)
+        self.until(lambda: "ready" in self.text("trip"), "it is ready")
+        self.there_and_back()
 
 
 class Shipped(Apart, Faulty):
