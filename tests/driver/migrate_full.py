@@ -195,6 +195,51 @@ os._exit(0 if right else 1)
 """
 
 
+class Slow(Moving):
+    """A link of 20 ms each way, on which one packet of a hundred is lost."""
+    names = "ab"
+
+    def setUp(self):
+        super().setUp()
+        self.network.make_slow(self.b, 20, 0.01)
+
+    def there_and_back(self):
+        print("there:", self.migrate(self.a, "trip", self.b))
+        print("and back:", self.migrate(self.b, "trip", self.a))
+
+    def test_threads(self):
+        self.start_guest(self.a, "trip", "malloc_threads")
+        self.there_and_back()
+        self.ends_well(self.a, "trip")
+
+    def test_memory_goes_in_advance(self):
+        path = os.path.join(self.shared, "grows.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(GROWS.replace("os.urandom(40 << 20)", "40 << 20"))
+        none = os.path.join(self.shared, "none")
+        self.start(self.a, "trip", sys.executable, path, none, none, self.go)
+        self.until(lambda: "ready" in self.text("trip"), "it is ready")
+        self.there_and_back()
+        self.ends_well(self.a, "trip")
+
+    def test_link_is_cut_as_well(self):
+        self.start_guest(self.a, "trip", "counter")
+        moving = subprocess.Popen(
+            self.a.command([self.bench.tool("ckpt"), "migrate", "trip", "b"], USER_ID), cwd="/",
+            env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        self.a.log.wait_for("begins .*step=send")
+        self.b.link("down")
+        time.sleep(2)
+        self.b.link("up")
+        moving.wait(2 * STEP_SECONDS)
+        self.until(lambda: [self.state(host, "trip") for host in self.every].count("running") == 1,
+                   "one of them runs it")
+        self.ends_well(self.a if self.state(self.a, "trip") == "running" else self.b, "trip")
+
+
 class InAdvance(Moving):
     """The other host puts memory in place while the job still runs here."""
     names = "ab"

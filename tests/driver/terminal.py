@@ -153,6 +153,10 @@ class Follow(OnTerminal):
     def test_goes_round(self):
         self.typed_through(*(self.move(*hop) for hop in self.round()))
 
+    def test_link_is_slow(self):
+        self.network.make_slow(self.b, 20, 0.01)
+        self.typed_through(self.move(self.a, self.b), self.pause(1), self.move(self.b, self.a))
+
     def test_link_is_cut(self):
         def cut():
             self.b.link("down")

@@ -6,7 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
+import unittest
 
 from .job import STEP_SECONDS, USER_ID, Lines
 
@@ -52,10 +54,23 @@ class Network:
         self.hosts[name] = host
         self.inside(self.switch, "ip", "link", "add", f"to-{name}", "type", "veth", "peer", "name",
                     "eth0", "netns", str(host.pid))
-        self.inside(self.switch, "ip", "link", "set", f"to-{name}", "master", "br0", "up")
+        self.connect(host)
+        return host
+
+    def connect(self, host):
+        self.inside(self.switch, "ip", "link", "set", f"to-{host.name}", "master", "br0", "up")
         self.inside(host.pid, "ip", "addr", "add", f"{host.ip}/24", "dev", "eth0")
         self.inside(host.pid, "ip", "link", "set", "eth0", "up")
-        return host
+
+    def make_slow(self, host, milliseconds, loss):
+        """Each packet from and to that host takes so long, and that part of them is lost."""
+        if not os.path.exists("/dev/net/tun"):
+            raise unittest.SkipTest("this kernel has no TAP devices")
+        self.inside(self.switch, "ip", "link", "del", f"to-{host.name}")
+        self.hold([sys.executable, os.path.join(os.path.dirname(__file__), "slow_link.py"),
+                   str(host.pid), "eth0", str(self.switch), f"to-{host.name}", str(milliseconds),
+                   str(loss)])
+        self.connect(host)
 
     def close(self):
         for host in self.hosts.values():
