@@ -128,12 +128,12 @@ Result<bool> FrozenJob::stop_and_park(std::string& obstacle) {
   return false;
 }
 
-// A traced process that is killed while it is stopped answers ESRCH before it is seen to have
-// ended.
+// A traced process that is killed while it is stopped answers ESRCH before it is seen to end; one
+// that is ending has no folder, files or memory before it has ended.
 bool FrozenJob::lost_one(const Error& failure) const {
   return failure.errnum == ESRCH ||
          std::any_of(processes.begin(), processes.end(),
-                     [](const auto& process) { return !proc::any_thread_alive(process->pid); });
+                     [](const auto& process) { return proc::all_ending(process->pid); });
 }
 
 bool FrozenJob::has(RealPid pid) const {

@@ -1,6 +1,7 @@
 #include "runtime/proc/tasks.h"
 
 #include <algorithm>
+#include <csignal>
 
 #include "runtime/proc/proc_file.h"
 #include "runtime/proc/stat.h"
@@ -66,13 +67,21 @@ bool is_alive(RealPid task) {
 
 bool is_ending(RealPid task) {
   constexpr std::uint32_t kExiting = 0x4;  // PF_EXITING (kernel: include/linux/sched.h)
+  constexpr std::uint64_t kKilled = std::uint64_t{1} << (SIGKILL - 1);
   const Result<ProcessStat> stat = read_stat(task);
-  return !stat.ok() || (stat->flags & kExiting) != 0;
+  if (!stat.ok() || (stat->flags & kExiting) != 0) return true;
+  const Result<ProcessStatus> status = read_status(task);
+  return !status.ok() || ((status->pending | status->shared_pending) & kKilled) != 0;
 }
 
 bool any_thread_alive(RealPid pid) {
   const Result<std::vector<RealPid>> threads = read_threads(pid);
   return threads.ok() && std::any_of(threads->begin(), threads->end(), is_alive);
+}
+
+bool all_ending(RealPid pid) {
+  const Result<std::vector<RealPid>> threads = read_threads(pid);
+  return !threads.ok() || std::all_of(threads->begin(), threads->end(), is_ending);
 }
 
 // The newest stand last in the kernel's list, and they are mostly who is looked for.

@@ -20,11 +20,12 @@ Result<std::vector<RealPid>> read_children_of_thread(RealPid pid, RealPid tid);
 
 // Of one thread, or of a process's first: false once it is a zombie, which kill(2) still reaches.
 bool is_alive(RealPid task);
-// The same, but true from when it begins to exit: it has no memory any more, and its files in /proc
-// belong to root.
+// It is killed, exits or has ended: it runs nothing of its program any more. What /proc tells of it
+// goes away piece by piece, and may belong to root.
 bool is_ending(RealPid task);
 // Any of the process's threads: a first thread that has exited is a zombie while others live.
 bool any_thread_alive(RealPid pid);
+bool all_ending(RealPid pid);  // its threads
 
 // The child whose pid in its innermost namespace is `innermost`; no pid: there is none (any more).
 RealPid find_child(RealPid parent, pid_t innermost);
