@@ -2,7 +2,6 @@
 
 #include "driver/migrate/job_control.h"
 #include "runtime/job/names.h"
-#include "runtime/job/settings.h"
 #include "runtime/job/small_file.h"
 
 namespace ck::driver::migrate {
@@ -18,7 +17,6 @@ Status keep_needs(const StepPlan& plan) {
   const handover::wire::Needs& all = plan.offer.needs();
   handover::wire::Needs kept;
   if (all.files().ship() || !all.files().maps().empty()) *kept.mutable_files() = all.files();
-  if (all.job_class() != job::kDefaultClass) kept.set_job_class(all.job_class());
   const std::string bytes = kept.SerializeAsString();
   if (bytes.empty()) return {};
   const std::string path = path_of(plan);

@@ -8,9 +8,9 @@
 
 namespace ck::driver::migrate {
 
-// Its plan of files and its class. Nothing is written if both are as usual.
+// Its plan of files. Nothing is written if that is as usual.
 Status keep_needs(const StepPlan& plan);
-// These alone; empty, if nothing was written.
+// That alone; empty, if nothing was written.
 Result<handover::wire::Needs> kept_needs(const StepPlan& plan);
 Status forget_needs(const StepPlan& plan);
 

@@ -15,7 +15,6 @@
 #include "runtime/job/image_target.h"
 #include "runtime/job/names.h"
 #include "runtime/job/remove_job.h"
-#include "runtime/job/settings.h"
 
 namespace ck::driver::migrate {
 namespace {
@@ -27,14 +26,6 @@ constexpr char kIncoming[] = "/.incoming";
 
 std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
-}
-
-// It is not in the job's images.
-std::string kept_class(const StepPlan& plan) {
-  const Result<handover::wire::Needs> kept = kept_needs(plan);
-  if (!kept.ok()) return job::kDefaultClass;
-  const Result<std::string> job_class = job::parse_job_class(kept->job_class());
-  return job_class.ok() ? *job_class : job::kDefaultClass;
 }
 
 Status remove_early(const StepPlan& plan) {
@@ -68,7 +59,6 @@ Result<job::JobDir> make_job(const StepPlan& plan, const image::Reader& reader) 
   job::JobInfo info = job::job_info_of(reader.manifest());
   CK_TRY(job::check_name(info.name));
   CK_TRY(job::check_name(info.id));
-  info.settings.job_class = kept_class(plan);
   struct stat there {};
   if (::stat((plan.jobs_folder + "/" + info.name).c_str(), &there) == 0)
     info.name += "-" + info.id.substr(0, kIdInName);

@@ -28,6 +28,7 @@ Status validate_job(const JobRecord& job) {
     CK_TRY(check_text(argument, "the job's command"));
   CK_TRY(check_text(job.terminal_type(), "the terminal's type"));
   CK_TRY(check_text(job.hostname(), "the hostname that the job keeps", 64));
+  CK_TRY(check_text(job.settings(), "the job's settings", 4096));
   return check_text(job.request_signal(), "the request signal", 64);
 }
 

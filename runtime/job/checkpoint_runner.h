@@ -38,6 +38,7 @@ struct CheckpointOutcome {
 
 struct CheckpointOrder {
   Settings settings;  // the job's, with what this request changes
+  Settings lasting;   // the job's, as its next life is to have them
   bool stop = false;
   std::string basis;         // path of an image that the new one is on top of; empty: none
   bool track = false;        // changes are noted, for the next order with a basis

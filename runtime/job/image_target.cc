@@ -5,7 +5,9 @@
 #include <filesystem>
 
 #include "runtime/image/generations.h"
+#include "runtime/job/json.h"
 #include "runtime/job/names.h"
+#include "runtime/job/settings_json.h"
 
 namespace ck::job {
 namespace {
@@ -69,6 +71,10 @@ JobInfo job_info_of(const image::Manifest& manifest) {
   info.id = record.id();
   info.name = record.name();
   info.command.assign(record.command().begin(), record.command().end());
+  const auto kept = parse_json_object(record.settings(), "the image's settings");
+  if (kept.ok())
+    if (const auto settings = parse_settings(*kept, "the image's settings"); settings.ok())
+      info.settings = *settings;
   Result<int> number = parse_request_signal(record.request_signal());
   if (number.ok()) info.settings.request_signal = *number;
   return info;

@@ -382,7 +382,7 @@ void Supervisor::arm_interval() {
 
 CheckpointOrder Supervisor::plain_order() {
   CheckpointOrder order;
-  order.settings = parts_.settings;
+  order.settings = order.lasting = parts_.settings;
   return order;
 }
 
@@ -515,6 +515,7 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
   }
   CheckpointOrder order;
   order.settings = *settings;
+  order.lasting = parts_.settings;
   order.stop = request.stop() || request.hold();
   order.basis = request.basis();
   order.track = request.track();

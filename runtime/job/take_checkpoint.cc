@@ -5,11 +5,13 @@
 #include "runtime/base/log.h"
 #include "runtime/image/basis.h"
 #include "runtime/image/generations.h"
+#include "runtime/job/json.h"
+#include "runtime/job/settings_json.h"
 
 namespace ck::job {
 namespace {
 
-image::JobRecord job_record(const JobInfo& info, const Settings& settings,
+image::JobRecord job_record(const JobInfo& info, const CheckpointOrder& order,
                             std::uint64_t generation) {
   image::JobRecord record;
   record.set_id(info.id);
@@ -20,7 +22,8 @@ image::JobRecord job_record(const JobInfo& info, const Settings& settings,
   record.set_gid(getgid());
   record.set_captured_unix_ns(unix_now_ns());
   record.set_request_signal(format_signal(info.settings.request_signal));
-  record.set_hostname(settings.hostname);
+  record.set_hostname(order.settings.hostname);
+  record.set_settings(print_json(settings_json(order.lasting)));
   return record;
 }
 
@@ -50,7 +53,7 @@ Result<CheckpointOutcome> take_checkpoint(const JobDir& job, const Ownership& ow
   options.writer.threads = settings.threads;
   if (!order.basis.empty()) options.writer.basis = CK_TRY(image::Basis::load(order.basis));
   options.track = order.track;
-  options.job = job_record(job.info(), settings, outcome.generation);
+  options.job = job_record(job.info(), order, outcome.generation);
   options.timeout = settings.timeout;
   options.allow_uncontrolled = settings.allow_uncontrolled;
   options.before_rename = still_mine;

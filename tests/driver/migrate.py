@@ -23,6 +23,21 @@ class Move(Moving):
             self.assertNotEqual(self.state(source, "trip"), "running")
         self.ends_well(self.a, "trip")
 
+    def test_settings_go_along(self):
+        chosen = ("--interval", "1h", "--keep", "3", "--compress", "zstd:4", "--stop-exit", "9",
+                  "--timeout", "77s", "--tcp", "refuse", "--class", "night", "-s", "SIGUSR1")
+        self.start_guest(self.a, "trip", "counter", options=chosen)
+
+        def kept(host):
+            path = os.path.join(host.home, ".local/state/ckrun/trip/job.json")
+            with open(path, encoding="utf-8") as file:
+                job = json.load(file)
+            return job["settings"], job["request_signal"]
+        here = kept(self.a)
+        self.assertEqual((here[0]["interval_ms"], here[0]["class"]), (3600000, "night"))
+        self.migrate(self.a, "trip", self.b)
+        self.assertEqual(kept(self.b), here)
+        self.ends_well(self.b, "trip")
 
     def test_who_started_it_gets_its_status(self):
         process = self.start(self.a, "trip", "sh", "-c",
