@@ -22,7 +22,7 @@ Status ChunkStore::add(const std::string& path) {
   for (const Extent& extent : CK_TRY(extents_of(reader->manifest()))) {
     if (places_.size() == kMostChunks) break;
     // The newest image is the one most likely to stay.
-    places_.insert_or_assign(Key{extent.hash, extent.size}, Place{extent.offset, file});
+    places_.insert_or_assign(image::ChunkKey{extent.hash, extent.size}, Place{extent.offset, file});
   }
   files_.push_back({path, std::move(fd)});
   return {};
@@ -30,7 +30,7 @@ Status ChunkStore::add(const std::string& path) {
 
 bool ChunkStore::read(const Extent& extent, std::span<std::byte> into) const {
   CK_CHECK(into.size() == extent.size);
-  const auto found = places_.find(Key{extent.hash, extent.size});
+  const auto found = places_.find(image::ChunkKey{extent.hash, extent.size});
   if (found == places_.end()) return false;
   const File& file = files_[found->second.file];
   return read_at(file.fd.get(), found->second.offset, into, file.path).ok() &&

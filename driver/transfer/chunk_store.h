@@ -14,6 +14,7 @@
 #include "driver/transfer/extents.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/image/chunk_key.h"
 
 namespace ck::driver::transfer {
 
@@ -35,14 +36,6 @@ class ChunkStore {
   static constexpr std::size_t kMostChunks = 4u << 20;  // of 4 TiB of memory; 300 MB here
 
  private:
-  struct Key {
-    image::Hash128 hash;
-    std::uint32_t size;
-    bool operator==(const Key&) const = default;
-  };
-  struct KeyHash {
-    std::size_t operator()(const Key& key) const { return key.hash.low; }
-  };
   struct Place {
     std::uint64_t offset;
     std::uint32_t file;
@@ -54,7 +47,7 @@ class ChunkStore {
 
   const std::uint32_t user_;
   std::vector<File> files_;
-  std::unordered_map<Key, Place, KeyHash> places_;
+  std::unordered_map<image::ChunkKey, Place, image::ChunkKeyHash> places_;
 };
 
 }  // namespace ck::driver::transfer

@@ -59,7 +59,7 @@ void Basis::take(int index) {
   const ChunkRecord& chunk = manifest().chunks(index);
   const Hash128 content = content_hash(chunk);
   if (content != Hash128{} && by_content_.size() < kMostContents)
-    by_content_.emplace(Key{content, chunk.raw_size()}, index);
+    by_content_.emplace(ChunkKey{content, chunk.raw_size()}, index);
   std::vector<Place>& places = places_[chunk.stream()];
   for (const Piece& piece : pieces_of(chunk))
     places.push_back({piece.begin, piece.begin + piece.length, piece.at, index});

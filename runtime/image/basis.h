@@ -11,6 +11,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/image/chunk_index.h"
+#include "runtime/image/chunk_key.h"
 #include "runtime/image/reader.h"
 
 namespace ck::image {
@@ -43,21 +44,13 @@ class Basis {
     std::uint64_t at;  // in the chunk's content
     int chunk;
   };
-  struct Key {
-    Hash128 hash;
-    std::uint32_t size;
-    bool operator==(const Key&) const = default;
-  };
-  struct KeyHash {
-    std::size_t operator()(const Key& key) const { return key.hash.low; }
-  };
   Basis() = default;
   void take(int index);
 
   std::unique_ptr<Reader> reader_;
   Hash128 hash_;
   std::unordered_map<std::uint32_t, std::vector<Place>> places_;  // by stream, in order
-  std::unordered_map<Key, int, KeyHash> by_content_;
+  std::unordered_map<ChunkKey, int, ChunkKeyHash> by_content_;
 };
 
 }  // namespace ck::image

@@ -37,7 +37,7 @@ std::optional<StoredChunk> ChunkIndex::find(Hash128 content, std::uint32_t size)
 
 void ChunkIndex::remember(Hash128 content, std::uint32_t size, const StoredChunk& stored) {
   const std::lock_guard lock(mutex_);
-  if (stored_.size() < kMaxRemembered) stored_.emplace(Key{content, size}, stored);
+  if (stored_.size() < kMaxRemembered) stored_.emplace(ChunkKey{content, size}, stored);
 }
 
 void ChunkIndex::add(std::uint32_t sequence, const ChunkRecord& record) {

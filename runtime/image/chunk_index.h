@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "runtime/image/chunk_key.h"
 #include "runtime/image/format.h"
 #include "runtime/image/image.pb.h"
 #include "runtime/image/writer.h"
@@ -49,17 +50,9 @@ class ChunkIndex {
     std::uint32_t begin;
     std::uint32_t size;
   };
-  struct Key {
-    Hash128 hash;
-    std::uint32_t size;
-    bool operator==(const Key&) const = default;
-  };
-  struct KeyHash {
-    std::size_t operator()(const Key& key) const { return key.hash.low; }
-  };
 
   mutable std::mutex mutex_;
-  std::unordered_map<Key, StoredChunk, KeyHash> stored_;
+  std::unordered_map<ChunkKey, StoredChunk, ChunkKeyHash> stored_;
   std::vector<std::string> blocks_;
   std::vector<Entry> entries_;
 };
