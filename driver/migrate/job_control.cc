@@ -122,10 +122,7 @@ Status put_in_advance(const job::JobDir& job, const std::string& jobs_folder,
 }
 
 Result<bool> hold_in_advance(const job::JobDir& job, const std::string& image) {
-  if (!CK_TRY(job::living_holder(job))) return false;
-  const Result<Life> life = life_of(job);
-  if (life.ok() && life->kind != Life::Kind::kInAdvance) return false;
-  if (life.ok() && tell_newer(job, image, true).ok()) return true;
+  if (tell_newer(job, image, true).ok()) return true;
   CK_TRY(end_in_advance(job));
   return false;
 }
@@ -178,8 +175,7 @@ Status remove_image(const std::string& path) {
 
 Status remove_generation(const std::string& path) {
   CK_TRY(remove_image(path));
-  Status parents = image::remove_unneeded_parents(path.substr(0, path.rfind('/')));
-  return !parents.ok() && parents.error().errnum == ENOENT ? Status() : parents;
+  return image::remove_unneeded_parents(path.substr(0, path.rfind('/')));
 }
 
 }  // namespace ck::driver::migrate

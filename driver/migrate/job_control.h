@@ -42,8 +42,8 @@ Status restart(const job::JobDir& job, const std::string& jobs_folder, const std
 // its own, or takes the place of what such a process has. Returns when it is there.
 Status put_in_advance(const job::JobDir& job, const std::string& jobs_folder,
                       const std::string& image, const std::vector<std::string>& options);
-// As restart() with hold, if there is such memory and this last image fits to it; else false, and
-// there is none any more.
+// There is such memory. As restart() with hold, if this last image fits to it; else false, and there
+// is none any more.
 Result<bool> hold_in_advance(const job::JobDir& job, const std::string& image);
 Status end_in_advance(const job::JobDir& job);
 

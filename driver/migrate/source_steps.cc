@@ -35,8 +35,7 @@ std::optional<std::string> newest_early(const std::string& folder) {
 
 Status remove_early(const std::string& folder) {
   for (int round = 0; round < kMostRounds; ++round) CK_TRY(remove_image(early_path(folder, round)));
-  Status parents = image::remove_unneeded_parents(folder);
-  return !parents.ok() && parents.error().errnum == ENOENT ? Status() : parents;
+  return image::remove_unneeded_parents(folder);
 }
 
 // The image's path is the last line.

@@ -29,10 +29,7 @@ std::string folder_of(const std::string& path) {
 }
 
 Status remove_early(const StepPlan& plan) {
-  const auto parents = image::list_parents(folder_of(plan.image));
-  if (!parents.ok() && parents.error().errnum == ENOENT) return {};
-  if (!parents.ok()) return parents.error();
-  for (const std::string& parent : *parents) {
+  for (const std::string& parent : CK_TRY(image::list_parents(folder_of(plan.image)))) {
     CK_TRY(remove_image(parent));
     CK_TRY(remove_image(parent + ".part"));
   }
@@ -103,7 +100,7 @@ Status restore_held(const StepPlan& plan) {
     return make_error(ErrorKind::kRefused, "job " + job.info().name + " runs here already");
   CK_TRY(files::install(CK_TRY(place_of(plan))));
   const std::string image = CK_TRY(image_in(job, *reader));
-  if (CK_TRY(hold_in_advance(job, image))) return {};
+  if (life.kind == Life::Kind::kInAdvance && CK_TRY(hold_in_advance(job, image))) return {};
   std::vector<std::string> options = CK_TRY(map_options(plan));
   options.emplace_back("--hold");
   return restart(job, plan.jobs_folder, image, options);

@@ -131,7 +131,10 @@ Result<Retention> keep_newest(const std::string& folder, unsigned keep) {
 
 Result<std::vector<std::string>> list_parents(const std::string& folder) {
   std::vector<std::string> parents;
-  for (const std::string& name : CK_TRY(names_in(folder)))
+  const Result<std::vector<std::string>> names = names_in(folder);
+  if (!names.ok() && names.error().errnum == ENOENT) return parents;
+  if (!names.ok()) return names.error();
+  for (const std::string& name : *names)
     if (name.starts_with(kParentPrefix) && name.ends_with(kSuffix))
       parents.push_back(folder + "/" + name);
   return parents;

@@ -45,7 +45,8 @@ Result<Retention> keep_newest(const std::string& folder, unsigned keep);
 
 // One more name of an open file; nothing to do if there is one of that name.
 Status link_file(int fd, const std::string& to);
-// Images there that incremental ones need (parent_name()): their paths.
+// Images there that incremental ones need (parent_name()): their paths. None where there is no such
+// folder.
 Result<std::vector<std::string>> list_parents(const std::string& folder);
 // Gives the image's parents their names in `folder`, too, which must be on the same file system.
 Status link_parents(const Reader& image, const std::string& folder);
