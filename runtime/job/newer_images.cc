@@ -27,8 +27,7 @@ Result<NewerImages::Image> NewerImages::wait() {
   image_.reset();
   patience_.expires_after(kPatience);
   patience_.async_wait([this](boost::system::error_code error) {
-    if (error) return;
-    io_.stop();
+    if (!error) io_.stop();
   });
   io_.restart();
   io_.run();

@@ -206,24 +206,27 @@ Status RestartRun::restore() {
 }
 
 // The memory of the newest image is in place. The first time this tells whoever has started it.
-Result<const image::Reader*> RestartRun::next_image() {
-  wire::Reply reply;
-  reply.mutable_done()->set_image(image_);
-  if (!newer_) {
+Result<restore::NextImage> RestartRun::next_image() {
+  if (newer_) {
+    newer_->answer(done());
+  } else {
     newer_.emplace(job_);
     CK_TRY(newer_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0))));
     tell_ready();
-  } else if (!last_came_) {
-    newer_->answer(reply);
   }
-  if (last_came_) return nullptr;
   const NewerImages::Image next = CK_TRY(newer_->wait());
-  if (last_came_ = next.last; last_came_) newer_->close();
+  if (next.last) newer_->close();
   std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(next.path, true));
   reader = CK_TRY(restore::with_mapped_paths(std::move(reader), request_.maps));
   image_ = reader->path();
   earlier_.push_back(std::exchange(reader_, std::move(reader)));
-  return reader_.get();
+  return restore::NextImage{*reader_, next.last};
+}
+
+wire::Reply RestartRun::done() const {
+  wire::Reply reply;
+  reply.mutable_done()->set_image(image_);
+  return reply;
 }
 
 bool RestartRun::hold(RealPid root) {
@@ -235,20 +238,15 @@ bool RestartRun::hold(RealPid root) {
   held_status_ = held_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0)));
   if (!held_status_.ok()) return false;
   tell_ready();
-  if (newer_) {
-    wire::Reply reply;
-    reply.mutable_done()->set_image(image_);
-    newer_->answer(reply);
-    newer_.reset();
-  }
+  if (newer_) newer_->answer(done());
+  newer_.reset();
   return held_->wait();
 }
 
 int RestartRun::end_held() {
   if (!held_status_.ok()) tell(held_status_.error().text());
   end_claim();
-  wire::Reply reply;
-  reply.mutable_done()->set_image(image_);
+  wire::Reply reply = done();
   reply.mutable_done()->set_stopped(true);
   held_->answer(reply);
   return settings_.stop_exit;
@@ -281,8 +279,7 @@ Status RestartRun::settle() {
   mark_.reset();
   tell_ready();
   if (!held_) return {};
-  wire::Reply reply;
-  reply.mutable_done()->set_image(image_);
+  wire::Reply reply = done();
   reply.mutable_done()->set_incarnation(ownership_->counter());
   held_->answer(reply);
   held_.reset();

@@ -49,7 +49,8 @@ class RestartRun {
   void end_claim();
   Result<int> run_claimed();
   Status restore();
-  Result<const image::Reader*> next_image();
+  Result<restore::NextImage> next_image();
+  wire::Reply done() const;
   bool hold(RealPid root);
   void tell_ready();
   Status connect_terminal();
@@ -77,7 +78,6 @@ class RestartRun {
   std::optional<SharedTerminal> shared_;
   std::optional<ControlArea> area_;
   std::optional<restore::Restarted> again_;
-  bool last_came_ = false;  // the last of the images that newer_ tells of
   bool restored_ = false;
 };
 

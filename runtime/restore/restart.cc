@@ -315,9 +315,11 @@ class Restart {
 
   Status restore_memory(const Camp& camp) {
     for (Process& process : processes_) CK_TRY(restore_memory_of(process));
-    if (options_.next_image)
-      while (const image::Reader* next = CK_TRY(options_.next_image()))
-        CK_TRY(replace_memory(*next, camp));
+    for (bool last = !options_.next_image; !last;) {
+      const NextImage next = CK_TRY(options_.next_image());
+      CK_TRY(replace_memory(next.reader, camp));
+      last = next.last;
+    }
     for (Process& process : processes_) {
       CK_TRY(finish_memory(process, camp));
       CK_TRY(enter_agent(process, camp));

@@ -17,6 +17,11 @@ namespace ck::restore {
 
 enum class PidsMode { kAuto, kReal, kNamespace, kVirtual };
 
+struct NextImage {
+  const image::Reader& reader;  // lives as long as the restart
+  bool last;                    // the job goes on from this one
+};
+
 struct RestartOptions {
   PidsMode pids = PidsMode::kAuto;
   bool rollback_files = false;  // truncate what grew after the checkpoint
@@ -26,12 +31,11 @@ struct RestartOptions {
   // Where this process's session has the terminal that takes the place of the one that ckrun had
   // made for the job: its master. -1: none, and with real pids the job's is nobody's.
   int own_terminal = -1;
-  // Memory in advance. Asked when the memory of an image is in place, and nothing else: the next
-  // image of the same job, whose memory replaces it, where only what differs is written; null: the
-  // job goes on from the one that it gave last. It lives as long as the restart. kRefused if the
-  // job has more to it than processes and memory of their own, or has changed too much meanwhile.
-  // Empty: there is one image.
-  std::function<Result<const image::Reader*>()> next_image;
+  // Memory in advance. Asked when the memory of an image is in place, and nothing else, until it
+  // gives the last: the next image of the same job, whose memory replaces it, where only what
+  // differs is written. kRefused if the job has more to it than processes and memory of their own,
+  // or has changed too much meanwhile. Empty: there is one image.
+  std::function<Result<NextImage>()> next_image;
   // Asked once, when all is restored and no instruction of the job has run; `root` is its root
   // process. Until this returns the job stands still, and dies with this process. false: it is
   // ended. Empty: it goes on.
