@@ -185,7 +185,7 @@ while not os.path.exists(go):
     total -= memory[at]
     memory[at] = at & 255
     total += memory[at]
-    time.sleep(0.0005)
+    time.sleep(0.005)
 right = total == sum(memory)
 for pid in children or ():
     right = os.waitpid(pid, 0)[1] == 0 and right
