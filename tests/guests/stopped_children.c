@@ -31,6 +31,11 @@ static void wait_until(pid_t child, char wanted) {
   }
 }
 
+// A continued child tells of it only when it gets a CPU again.
+static void wait_for_notice(int number) {
+  while (notices < number) guest_nap(1);
+}
+
 static void end(pid_t child) {
   int status;
   EXPECT_EQ(kill(child, SIGKILL), 0);
@@ -48,12 +53,15 @@ int main(void) {
   kill(told, SIGSTOP);
   EXPECT_EQ(waitpid(told, &status, WUNTRACED), told);
   EXPECT(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+  wait_for_notice(1);
   kill(untold, SIGTSTP);
+  wait_for_notice(2);
   wait_until(untold, 'T');
   kill(continued, SIGSTOP);
+  wait_for_notice(3);
   wait_until(continued, 'T');
   kill(continued, SIGCONT);
-  guest_nap(20);
+  wait_for_notice(4);
   int before = notices;
   uint64_t counts[2] = {counters[0], counters[1]};
   guest_ready();
