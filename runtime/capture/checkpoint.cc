@@ -44,6 +44,9 @@ std::chrono::microseconds about(std::chrono::microseconds wait) {
   return wait / 2 + std::chrono::microseconds(random() % static_cast<unsigned>(wait.count()));
 }
 
+// Bytes that take longer to be given back than an heir takes to be made.
+constexpr std::uint64_t kMuchMemory = 32 << 20;
+
 // Else each nap of some microseconds takes 50 more.
 constexpr std::chrono::nanoseconds kTimerSlack{1000};
 
@@ -114,12 +117,15 @@ class Checkpoint {
     CK_TRY(capture_frozen());
     if (!options_.stop && all_copied()) CK_TRY(thaw());
     CK_TRY(write_rest());
+    spdlog::debug("memory written after {} us", elapsed_us());
     if (!options_.stop && !all_copied()) CK_TRY(thaw());
     // With --stop the pause lasts until the kill; the image can only tell how long it has been.
     if (options_.stop) note_pause();
     CheckpointReport report;
     report.image = CK_TRY(writer_->commit(std::move(manifest_), options_.before_rename));
+    spdlog::debug("image safe after {} us", elapsed_us());
     if (options_.stop) report.ended = !CK_TRY(goes_on(report.image));
+    report.heirs = std::move(heirs_);
     if (options_.tracker != nullptr && options_.track)
       options_.tracker->settle(writer_->manifest_hash());
     report.pause = pause_;
@@ -138,11 +144,25 @@ class Checkpoint {
         CK_TRY(thaw());
         return true;
       }
+      make_heirs();
     }
     held_.keep();
     job_->kill();
     pause_ = steady_clock::now() - frozen_since_;
     return false;
+  }
+
+  void make_heirs() {
+    std::vector<Twin::Wanted> wanted;
+    for (std::size_t i = 0; i < memory_.size(); ++i)
+      if (memory_[i]->private_bytes() >= kMuchMemory)
+        wanted.push_back({job_->processes[i].get(), Twin::Parent::kReaper, Twin::Memory::kShared});
+    for (Result<std::unique_ptr<Twin>>& heir : Twin::fork(wanted)) {
+      if (heir.ok())
+        heirs_.push_back(std::move(*heir));
+      else
+        spdlog::debug("a process without an heir ends slowly: {}", heir.error().text());
+    }
   }
 
   // Before the pause; a process that cannot be looked at yet is looked at while it is frozen.
@@ -351,6 +371,7 @@ class Checkpoint {
   // One for each process, as are the next. Null: there was no room for one, and the process itself
   // is read while it stands still.
   std::vector<std::unique_ptr<Twin>> twins_;
+  std::vector<std::shared_ptr<const Twin>> heirs_;
   std::vector<std::unique_ptr<MemoryCapture>> memory_;
   ProgramFiles programs_;
   std::unique_ptr<image::Writer> writer_;  // first to go: its workers read from the twins
@@ -371,8 +392,11 @@ Result<CheckpointReport> checkpoint(RealPid root, ControlArea& area,
     const auto attempt = steady_clock::now();
     Result<CheckpointReport> report = Checkpoint(root, area, options, deadline).run();
     // What was protected for an image that failed does not tell of the one before. One that needs
-    // no tracking can be tried again with what is known.
-    if (options.tracker != nullptr && options.track != report.ok()) options.tracker->forget();
+    // no tracking can be tried again with what is known. Of a job that has ended the kernel would
+    // go through all memory once more, which its heirs have.
+    const bool ended = report.ok() && report->ended;
+    if (options.tracker != nullptr && options.track != report.ok() && !ended)
+      options.tracker->forget();
     if (report.ok()) report->total = steady_clock::now() - begin;
     if (report.ok()) return report;
     // Whatever failed, this is why.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct OwnTerminal;
 namespace ck::capture {
 
 class ChangeTracker;
+class Twin;
 
 struct CheckpointOptions {
   std::string image_path;  // must not exist
@@ -53,7 +55,10 @@ struct CheckpointReport {
   std::chrono::nanoseconds pause{};  // first thread stopped to last thread released, or to the kill
   std::chrono::nanoseconds total{};
   image::WriteReport image;
-  bool ended = false;                 // the job was killed
+  bool ended = false;  // the job was killed
+  // With goes_on: who still has memory of what was killed, so that it ends soon. They end when they
+  // are destroyed.
+  std::vector<std::shared_ptr<const Twin>> heirs;
   std::vector<std::string> left_out;  // a line for each process
 };
 

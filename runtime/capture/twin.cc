@@ -84,8 +84,9 @@ class TwinFork {
   explicit TwinFork(const Twin::Wanted& wanted)
       : process_(*wanted.process),
         parent_(wanted.parent),
+        sharing_(wanted.memory == Twin::Memory::kShared ? CLONE_VM : 0),
         slot_(process_.slots_end()),
-        advice_(advice_for_fork(process_.mappings)),
+        advice_(sharing_ != 0 ? std::vector<Advice>() : advice_for_fork(process_.mappings)),
         box_(process_.mailbox()) {}
 
   // What is under way is waited for, or a helper would stay behind that nobody collects. A process
@@ -124,7 +125,7 @@ class TwinFork {
     CK_TRY(advise(process_, advice_, &Advice::before));
     box_.clear();
     if (parent_ == Twin::Parent::kReaper)
-      start_clone(box_, slot_, CLONE_PARENT, 0);
+      start_clone(box_, slot_, CLONE_PARENT | sharing_, 0);
     else
       start_clone(box_, slot_ + 1, CLONE_VM | CLONE_FILES | CLONE_FS, 0);
     busy_ = true;
@@ -139,7 +140,7 @@ class TwinFork {
     const RealPid helper = CK_TRY(real_child(process_, process_.pid, helper_id_));
     helper_.emplace(process_.mailbox_of(slot_ + 1, helper));
     CK_TRY(helper_->wait_parked());
-    start_clone(*helper_, slot_, 0, SIGCHLD);
+    start_clone(*helper_, slot_, sharing_, SIGCHLD);
     return {};
   }
 
@@ -203,6 +204,7 @@ class TwinFork {
 
   FrozenProcess& process_;
   Twin::Parent parent_;
+  std::uint64_t sharing_;
   unsigned slot_;
   std::vector<Advice> advice_;
   Mailbox box_;

@@ -150,9 +150,12 @@ Result<int> run_supervisor(const char* tool, const JobDir& job, Ownership& owner
     if (!(report.ok() && report->ended)) suspension.stop_again();
     return report;
   };
-  auto find_orphan = [reaper = root.reaper(), area_file] {
+  auto find_orphan = [reaper = root.reaper(), area_file](const std::set<pid_t>& others) {
     const auto members = capture::members_below(reaper, area_file);
-    return members.ok() && !members->empty() ? members->front() : RealPid();
+    if (!members.ok()) return RealPid();
+    for (RealPid member : *members)
+      if (!others.contains(member.value)) return member;
+    return RealPid();
   };
   Supervisor supervisor({tool, job, ownership, root, std::move(control_socket), area.header(),
                          std::move(checkpoint), settings, head, suspension, std::move(find_orphan),

@@ -137,7 +137,7 @@ void Supervisor::note_root_status() {
 
 // A daemon, or what else the program has left behind: the job is not over.
 bool Supervisor::go_on_with_orphan() {
-  const RealPid next = parts_.find_orphan();
+  const RealPid next = parts_.find_orphan({});
   if (!next) return false;
   const Result<proc::ProcessStat> stat = proc::read_stat(next);
   if (!stat.ok()) return go_on_with_orphan();  // has just ended: the next one, if any
@@ -199,7 +199,9 @@ void Supervisor::hand_over() {
 // What the image left out, too.
 Status Supervisor::end_rest() {
   const auto give_up = std::chrono::steady_clock::now() + kEndPatience;
-  for (RealPid left; (left = parts_.find_orphan());) {
+  std::set<pid_t> heirs;
+  for (const auto& heir : heirs_) heirs.insert(heir->pid().value);
+  for (RealPid left; (left = parts_.find_orphan(heirs));) {
     const Result<proc::ProcessStat> stat = proc::read_stat(left);
     if (!stat.ok()) continue;
     kill(left.value, SIGKILL);
@@ -545,6 +547,7 @@ void Supervisor::handle_checkpoint(std::shared_ptr<ControlSession> session,
     if (outcome->stopped) {
       stop_exit_ = stop_exit;
       stop_session_ = session;
+      heirs_ = outcome->report.heirs;
       kill(head().value, SIGKILL);  // ended already, unless something went wrong
       if (moved_) {
         moved_reply_ = std::move(reply);

@@ -16,6 +16,7 @@
 
 #include "runtime/abi/control_area.h"
 #include "runtime/base/result.h"
+#include "runtime/capture/twin.h"
 #include "runtime/job/checkpoint_runner.h"
 #include "runtime/job/control_server.h"
 #include "runtime/job/job_dir.h"
@@ -49,8 +50,8 @@ struct SupervisorParts {
   Settings settings;
   JobHead& head;
   Suspension& suspension;
-  // A process of the job that runs and whose parent has ended, or none.
-  std::function<RealPid()> find_orphan;
+  // A process of the job that runs and whose parent has ended, or none; not one of `others`.
+  std::function<RealPid(const std::set<pid_t>& others)> find_orphan;
   const KeeperLink* terminal;  // the job's own; null: it has none
   SharedTerminal* shared;      // the user's, which the job then uses itself; null: none
 };
@@ -134,9 +135,10 @@ class Supervisor {
   bool finishing_ = false;
   bool head_ended_ = false;
   bool root_ended_ = false;
-  std::optional<int> stop_exit_;      // the job was stopped by a checkpoint
-  std::optional<Incarnation> moved_;  // and goes on elsewhere
-  wire::Reply moved_reply_;           // sent when nothing of it is left here
+  std::optional<int> stop_exit_;                             // the job was stopped by a checkpoint
+  std::optional<Incarnation> moved_;                         // and goes on elsewhere
+  wire::Reply moved_reply_;                                  // sent when nothing of it is left here
+  std::vector<std::shared_ptr<const capture::Twin>> heirs_;  // of what was killed
   int exit_status_ = 0;
 };
 

@@ -20,6 +20,15 @@ PIPELINE = ("echo ready; for i in {1..200}; do echo $i; read -t 0.01 < pipe; don
 # Not a command: one that is stopped while it is being started cannot be checkpointed.
 STOPPED_CHILD = "while :; do :; done & kill -STOP $!; echo ready; wait"
 
+LARGE = """
+import os, signal
+memory = bytearray(40 << 20)
+memory[::4096] = bytes(10 << 10)
+if os.fork():
+    print("ready", flush=True)
+signal.pause()
+"""
+
 
 class Held(case.Case):
     def image_of(self, guest="counter", **more):
@@ -383,6 +392,26 @@ class Moved(Held):
         self.assertEqual(job.finish(), 85, job.report())
         self.unhold(job, "--end", "--moved-to", "far-away", "--counter", "2")
         self.check_moved(job, 2)
+
+    def test_large_job_moves(self):
+        """Its memory is given back later than its processes end; nobody stays for long."""
+        job = Job(self.bench, [sys.executable, "-c", LARGE])
+        job.start()
+        job.wait_started()
+        for way in ("namespace", "virtual", None):
+            job.checkpoint("--hold")
+            program = [pid for pid in processes.descendants(job.popen.pid)
+                       if processes.status(pid)["Name"].strip().startswith("python3")]
+            self.assertEqual(len(program), 2)
+            counter = self.incarnation()["counter"] + 1
+            self.unhold(job, "--end", "--moved-to", "far-away", "--counter", str(counter))
+            self.assertEqual([pid for pid in program if processes.alive(pid)], [])
+            self.assertEqual(job.finish(), 85, job.report())
+            self.assertEqual(processes.leftovers(keep=[]), [])
+            if way:
+                job.restart_options = ["--pids", way]
+                job.restart("--force", image=job.name)
+                job.wait_restarted()
 
     def test_dead_job_moves(self):
         job = self.image_of()

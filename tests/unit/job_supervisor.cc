@@ -143,7 +143,8 @@ class Job {
     Suspension suspension(dir_, ownership->incarnation(),
                           [&] { return ck::Result(std::vector{root.pid()}); });
     Supervisor supervisor({"test", dir_, *ownership, root, std::move(*listening), area.get(),
-                           checkpoint, settings, head, suspension, [] { return RealPid(); }});
+                           checkpoint, settings, head, suspension,
+                           [](const auto&) { return RealPid(); }});
     auto status = supervisor.run();
     return status.ok() ? *status : 254;
   }
