@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "runtime/base/sort_parts.h"
 #include "runtime/image/generations.h"
 #include "runtime/image/pieces.h"
 
@@ -50,8 +51,7 @@ Result<std::shared_ptr<const Basis>> Basis::load(const std::string& path) {
     return make_error(ErrorKind::kRefused, path + " has too many parents to be one itself");
   for (int i = 0; i < basis->manifest().chunks_size(); ++i) basis->take(i);
   for (auto& [stream, places] : basis->places_)
-    std::sort(places.begin(), places.end(),
-              [](const Place& a, const Place& b) { return a.begin < b.begin; });
+    sort_parts(places, [](const Place& a, const Place& b) { return a.begin < b.begin; });
   return std::shared_ptr<const Basis>(std::move(basis));
 }
 

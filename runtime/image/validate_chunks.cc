@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cinttypes>
-#include <tuple>
 
+#include "runtime/base/sort_parts.h"
 #include "runtime/image/format.h"
 #include "runtime/image/validate.h"
 #include "runtime/image/writer.h"
@@ -113,7 +113,10 @@ Status ChunkValidator::check_place(std::uint32_t stream, std::uint64_t begin,
 }
 
 Status validate_no_overlap(const Manifest& manifest) {
-  using Piece = std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>;  // stream, begin, end
+  struct Piece {
+    std::uint32_t stream;
+    std::uint64_t begin, end;
+  };
   std::vector<Piece> pieces;
   std::size_t count = 0;
   for (const ChunkRecord& chunk : manifest.chunks())
@@ -121,20 +124,21 @@ Status validate_no_overlap(const Manifest& manifest) {
   pieces.reserve(count);
   for (const ChunkRecord& chunk : manifest.chunks()) {
     for (int i = 0; i < chunk.run_begin_size(); ++i) {
-      pieces.emplace_back(chunk.stream(), chunk.run_begin(i),
-                          chunk.run_begin(i) + chunk.run_length(i));
+      pieces.push_back(
+          {chunk.stream(), chunk.run_begin(i), chunk.run_begin(i) + chunk.run_length(i)});
     }
   }
-  if (!std::is_sorted(pieces.begin(), pieces.end())) std::sort(pieces.begin(), pieces.end());
+  sort_parts(pieces, [](const Piece& a, const Piece& b) {
+    return a.stream != b.stream ? a.stream < b.stream : a.begin < b.begin;
+  });
   const auto overlap =
       std::adjacent_find(pieces.begin(), pieces.end(), [](const Piece& first, const Piece& second) {
-        return std::get<0>(first) == std::get<0>(second) &&
-               std::get<2>(first) > std::get<1>(second);
+        return first.stream == second.stream && first.end > second.begin;
       });
   if (overlap == pieces.end()) return {};
   char text[64];
   std::snprintf(text, sizeof text, "two chunks hold the bytes at %#" PRIx64,
-                std::get<1>(*std::next(overlap)));
+                std::next(overlap)->begin);
   return invalid(text);
 }
 
