@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
+#include <unordered_map>
 
+#include "runtime/base/sort_parts.h"
+#include "runtime/image/chunk_key.h"
 #include "runtime/image/page_buffer.h"
 #include "runtime/image/pieces.h"
 #include "runtime/proc/mem.h"
@@ -92,7 +94,7 @@ class Filling {
               std::span<std::byte> scratch) const {
     const image::ChunkRecord& chunk = reader_->manifest().chunks(static_cast<int>(index));
     std::vector<image::Piece> pieces = image::pieces_of(chunk);
-    std::erase_if(pieces, [&](const image::Piece& piece) { return is_there(chunk, piece); });
+    drop_present(chunk, pieces);
     if (pieces.empty()) return {};
     const std::span<std::byte> content = buffer.first(chunk.raw_size());
     CK_TRY(reader_->read_chunk(index, content));
@@ -109,27 +111,34 @@ class Filling {
     kept_ = kept.ranges;
     for (std::uint32_t index : chunks_of(kept.image, {image::StreamId::Kind::kMemory, kept.base})) {
       const image::ChunkRecord& chunk = kept.image.chunks(static_cast<int>(index));
-      for (const image::Piece& piece : image::pieces_of(chunk))
-        of_base_.emplace(identity(chunk), piece);
+      of_base_[key_of(chunk)].push_back(image::pieces_of(chunk));
     }
   }
 
   // Equal content has equal stored bytes, wherever they are.
-  using Identity = std::pair<std::uint64_t, std::uint64_t>;
-  static Identity identity(const image::ChunkRecord& chunk) {
-    return {chunk.hash_low(), chunk.hash_high()};
+  static image::ChunkKey key_of(const image::ChunkRecord& chunk) {
+    return {{chunk.hash_low(), chunk.hash_high()}, chunk.raw_size()};
   }
 
-  bool is_there(const image::ChunkRecord& chunk, const image::Piece& piece) const {
-    const std::uint64_t end = piece.begin + piece.length;
+  bool is_kept(const image::Piece& piece) const {
     const AddressRange* range = first_after(kept_, piece.begin);
-    if (range == nullptr || piece.begin < range->begin || end > range->end) return false;
-    const auto [first, last] = of_base_.equal_range(identity(chunk));
-    return std::any_of(first, last, [&](const auto& entry) {
-      const image::Piece& base = entry.second;
-      return base.begin <= piece.begin && base.begin + base.length >= end &&
-             base.begin - base.at == piece.begin - piece.at;
-    });
+    return range != nullptr && range->begin <= piece.begin &&
+           piece.begin + piece.length <= range->end;
+  }
+
+  // Parts of the same chunk are in place already; these and `pieces` are in order.
+  void drop_present(const image::ChunkRecord& chunk, std::vector<image::Piece>& pieces) const {
+    const auto found = of_base_.find(key_of(chunk));
+    if (found == of_base_.end()) return;
+    for (const std::vector<image::Piece>& present : found->second) {
+      auto there = present.begin();
+      std::erase_if(pieces, [&](const image::Piece& piece) {
+        const std::uint64_t end = piece.begin + piece.length;
+        while (there != present.end() && there->begin + there->length < end) ++there;
+        return there != present.end() && there->begin <= piece.begin &&
+               there->begin - there->at == piece.begin - piece.at && is_kept(piece);
+      });
+    }
   }
 
   Status fill_run(std::uint64_t address, std::span<const std::byte> content,
@@ -162,7 +171,8 @@ class Filling {
   PageFiller filler_;
   proc::ProcMem memory_;
   std::vector<AddressRange> kept_;
-  std::multimap<Identity, image::Piece> of_base_;
+  std::unordered_map<image::ChunkKey, std::vector<std::vector<image::Piece>>, image::ChunkKeyHash>
+      of_base_;
 };
 
 std::vector<AddressRange> pages_of(const image::Manifest& manifest, std::uint32_t process) {
@@ -172,8 +182,7 @@ std::vector<AddressRange> pages_of(const image::Manifest& manifest, std::uint32_
     for (int run = 0; run < chunk.run_begin_size(); ++run)
       pages.push_back({chunk.run_begin(run), chunk.run_begin(run) + chunk.run_length(run)});
   }
-  std::sort(pages.begin(), pages.end(),
-            [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  sort_parts(pages, [](const auto& a, const auto& b) { return a.begin < b.begin; });
   return pages;
 }
 
