@@ -90,9 +90,13 @@ Result<Life> settled_life_of(const job::JobDir& job) {
 }
 
 Status unhold(const job::JobDir& job, const std::string& jobs_folder,
-              const std::vector<std::string>& options) {
+              const job::UnholdOrder& order) {
+  Result<job::ControlClient> client = job::find_supervisor(job);
+  if (client.ok()) return job::unhold(*client, order);
   std::vector<std::string> words{"unhold", "--dir", jobs_folder};
-  add(words, options);
+  if (order.end) words.emplace_back("--end");
+  if (order.counter) add(words, counter_option(*order.counter));
+  if (!order.moved_to.empty()) add(words, {"--moved-to", order.moved_to});
   words.push_back(job.info().id);
   CK_TRY(run_ckpt(words));
   return {};

@@ -9,6 +9,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/job/job_dir.h"
+#include "runtime/job/unhold.h"
 
 namespace ck::driver::migrate {
 
@@ -29,9 +30,9 @@ Result<Life> life_of(const job::JobDir& job);
 // The same once no checkpoint is being taken; kTryAgain if that takes too long.
 Result<Life> settled_life_of(const job::JobDir& job);
 
-// `ckpt unhold` with these options.
+// As `ckpt unhold`.
 Status unhold(const job::JobDir& job, const std::string& jobs_folder,
-              const std::vector<std::string>& options);
+              const job::UnholdOrder& order);
 std::vector<std::string> counter_option(std::uint64_t counter);
 
 // Brings the job back from `image`; with `hold`: as far as that none of it has run.
@@ -42,8 +43,8 @@ Status restart(const job::JobDir& job, const std::string& jobs_folder, const std
 // its own, or takes the place of what such a process has. Returns when it is there.
 Status put_in_advance(const job::JobDir& job, const std::string& jobs_folder,
                       const std::string& image, const std::vector<std::string>& options);
-// There is such memory. As restart() with hold, if this last image fits to it; else false, and there
-// is none any more.
+// There is such memory. As restart() with hold, if this last image fits to it; else false, and
+// there is none any more.
 Result<bool> hold_in_advance(const job::JobDir& job, const std::string& image);
 Status end_in_advance(const job::JobDir& job);
 

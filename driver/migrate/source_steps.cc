@@ -42,7 +42,8 @@ Status remove_early(const std::string& folder) {
 Result<std::string> checkpoint(const StepPlan& plan, const job::JobDir& job, bool hold) {
   std::vector<std::string> words{"save", "--dir", plan.jobs_folder};
   words.emplace_back(hold ? "--hold" : "--track");
-  if (const auto basis = newest_early(job.path())) words.insert(words.end(), {"--on-top-of", *basis});
+  if (const auto basis = newest_early(job.path()))
+    words.insert(words.end(), {"--on-top-of", *basis});
   if (!plan.compression.empty()) words.insert(words.end(), {"--compress", plan.compression});
   words.push_back(job.info().id);
   std::string output = CK_TRY(run_ckpt(words));
@@ -135,15 +136,13 @@ Result<wire::Result> send_last(const StepPlan& plan, UniqueFd socket, const Repo
 
 // Files of its early images go later (kDropImage): the other host waits for this.
 Status end_original(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
-  std::vector<std::string> options = counter_option(counter);
-  options.insert(options.end(), {"--end", "--moved-to", plan.peer});
   CK_TRY(forget_sent_files(plan));
-  return unhold(job, plan.jobs_folder, options);
+  return unhold(job, plan.jobs_folder, {.end = true, .counter = counter, .moved_to = plan.peer});
 }
 
 Status bring_back(const StepPlan& plan, const job::JobDir& job, std::uint64_t counter) {
   const Life life = CK_TRY(settled_life_of(job));
-  if (life.kind == Life::Kind::kHeld) return unhold(job, plan.jobs_folder, counter_option(counter));
+  if (life.kind == Life::Kind::kHeld) return unhold(job, plan.jobs_folder, {.counter = counter});
   const bool never_stopped = life.kind == Life::Kind::kRuns;
   if (never_stopped || life.finished || life.counter >= counter) return {};
   if (plan.image.empty()) return {};  // it has died while it ran; what it left is its user's

@@ -117,7 +117,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
   const Life life = CK_TRY(settled_life_of(*job));
   CK_TRY(files::settle(CK_TRY(place_of(plan))));
   if (life.kind == Life::Kind::kHeld) {
-    CK_TRY(unhold(*job, plan.jobs_folder, counter_option(counter)));
+    CK_TRY(unhold(*job, plan.jobs_folder, {.counter = counter}));
   } else if (life.kind == Life::Kind::kNone && life.counter < counter) {
     if (!reader) reader = CK_TRY(image::Reader::open(plan.image, true));
     const std::string image = CK_TRY(image_in(*job, *reader));
@@ -137,7 +137,7 @@ Status discard(const StepPlan& plan) {
   if (!job) return {};
   CK_TRY(end_in_advance(*job));
   const Life life = CK_TRY(settled_life_of(*job));
-  if (life.kind == Life::Kind::kHeld) return unhold(*job, plan.jobs_folder, {"--end"});
+  if (life.kind == Life::Kind::kHeld) return unhold(*job, plan.jobs_folder, {.end = true});
   const bool ours = life.counter == handover::taken_counter(plan.terms) ||
                     life.counter == handover::forced_counter(plan.terms);
   if (life.kind != Life::Kind::kRuns || !ours) return {};
