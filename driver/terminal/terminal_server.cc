@@ -71,6 +71,7 @@ class Server {
   bool over() const {
     if (bye_) return true;
     if (link_) return false;
+    if (ended_ && !has_run()) return true;  // who started this waits for it
     const auto alone = Clock::now() - since_;
     if (!session_.empty()) return alone > kPatience;
     if (ended_ || left_) return alone > kLastPatience;
@@ -106,6 +107,7 @@ class Server {
   }
 
   bool runs() const { return job_.bytes() >= 0; }
+  bool has_run() const { return !name_.empty(); }
 
   // --- the job
 

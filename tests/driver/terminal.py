@@ -52,6 +52,20 @@ sys.exit(7)
 """
 
 
+# The same with memory that is changed by each key; "t" starts a thread.
+LARGE = "import os\nmemory = bytearray(os.urandom(40 << 20))\ntotal = sum(memory)\n" + KEYS.replace(
+    "        count += 1\n", """        count += 1
+        at = (count * 7919 * 4096) % len(memory)
+        total += count % 256 - memory[at]
+        memory[at] = count % 256
+""").replace("    else:\n", """    elif key == b"t":
+        import threading, time
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        os.write(1, b"[thread]")
+    else:
+""").replace("sys.exit(7)", "sys.exit(7 if total == sum(memory) else 8)")
+
+
 class OnTerminal(Moving):
     def setUp(self):
         try:
@@ -80,9 +94,12 @@ class OnTerminal(Moving):
 
     def start_keys(self):
         popen = self.run_on(self.a, self.bench.tool("ckrun"), "--name", "trip", "--",
-                            "/usr/bin/python3", self.keys)
+                            *self.keys_command())
         self.shows("[begun]")
         return popen
+
+    def keys_command(self):
+        return "/usr/bin/python3", self.keys
 
     def shows(self, text, times=1):
         wanted = text.encode()
@@ -128,7 +145,7 @@ class Typist:
         return b"".join(b"<%s%d>" % (self.key(i).encode(), i + 1) for i in range(self.count))
 
 
-class Follow(OnTerminal):
+class Typed(OnTerminal):
     def typed_through(self, *between):
         """Every key arrives once, in order, and so does every answer."""
         popen = self.start_keys()
@@ -150,6 +167,8 @@ class Follow(OnTerminal):
     def pause(self, seconds):
         return lambda: time.sleep(seconds)
 
+
+class Follow(Typed):
     def test_goes_round(self):
         self.typed_through(*(self.move(*hop) for hop in self.round()))
 
@@ -239,6 +258,18 @@ class Follow(OnTerminal):
         self.shows("prompt> ", 3)
         self.screen.type("exit $?\r")
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 7)
+
+
+class SharesMemory(Typed):
+    """Its memory cannot go in advance."""
+
+    def setUp(self):
+        super().setUp()
+        with open(self.keys, "w", encoding="ascii") as file:
+            file.write("import mmap\nshared = mmap.mmap(-1, 4096)\n" + LARGE)
+
+    def test_goes_round(self):
+        self.typed_through(*(self.move(*hop) for hop in self.round()))
 
 
 # For as long as it stands in the place of ckpt, no step of a hand-over is done.
