@@ -21,7 +21,7 @@ constexpr unsigned kMostNumbers = 4096;
 }  // namespace
 
 RestoredTerminals::RestoredTerminals(const image::Manifest& manifest)
-    : manifest_(manifest),
+    : manifest_(&manifest),
       masters_(static_cast<std::size_t>(manifest.terminals_size())),
       slaves_(masters_.size()) {
   for (int i = 0; i < manifest.terminals_size(); ++i)
@@ -30,7 +30,7 @@ RestoredTerminals::RestoredTerminals(const image::Manifest& manifest)
 
 bool RestoredTerminals::any() const {
   return std::any_of(
-      manifest_.terminals().begin(), manifest_.terminals().end(),
+      manifest_->terminals().begin(), manifest_->terminals().end(),
       [](const TerminalRecord& record) { return record.place() != TerminalRecord::OUTSIDE; });
 }
 
@@ -67,8 +67,8 @@ Result<UniqueFd> RestoredTerminals::make_there(proc::Mailbox& there, unsigned nu
 }
 
 Status RestoredTerminals::make(proc::Mailbox* there) {
-  for (int i = 0; i < manifest_.terminals_size(); ++i) {
-    const TerminalRecord& record = manifest_.terminals(i);
+  for (int i = 0; i < manifest_->terminals_size(); ++i) {
+    const TerminalRecord& record = manifest_->terminals(i);
     if (record.place() != TerminalRecord::INSIDE) continue;
     UniqueFd& master = masters_[static_cast<std::size_t>(i)];
     master =
@@ -76,6 +76,11 @@ Status RestoredTerminals::make(proc::Mailbox* there) {
     // The program's flags are set later; as the kernel makes it, it blocks.
     if (::fcntl(master.get(), F_SETFL, 0) != 0) return sys_error("set the flags of a pty");
   }
+  return each([this](std::uint32_t terminal) { return set_window(terminal); });
+}
+
+Status RestoredTerminals::become(const image::Manifest& later) {
+  manifest_ = &later;
   return each([this](std::uint32_t terminal) { return set_window(terminal); });
 }
 
@@ -94,7 +99,7 @@ Result<UniqueFd> RestoredTerminals::slave(std::uint32_t terminal, int flags) con
 // What waits in the queues. `slave` stays open until all open files are there: the master sees when
 // the last one closes it.
 Status RestoredTerminals::fill(std::uint32_t terminal) {
-  const TerminalRecord& record = manifest_.terminals(static_cast<int>(terminal));
+  const TerminalRecord& record = manifest_->terminals(static_cast<int>(terminal));
   const int master = masters_[terminal].get();
   terminal::Modes modes{};
   std::memcpy(&modes, record.modes().data(), sizeof modes);
@@ -119,13 +124,13 @@ Status RestoredTerminals::fill(std::uint32_t terminal) {
 
 Status RestoredTerminals::set_window(std::uint32_t terminal) const {
   terminal::Window window{};
-  const std::string& saved = manifest_.terminals(static_cast<int>(terminal)).window();
+  const std::string& saved = manifest_->terminals(static_cast<int>(terminal)).window();
   std::memcpy(&window, saved.data(), sizeof window);
   return terminal::set_window(master(terminal), window);
 }
 
 Status RestoredTerminals::close(std::uint32_t terminal) {
-  const TerminalRecord& record = manifest_.terminals(static_cast<int>(terminal));
+  const TerminalRecord& record = manifest_->terminals(static_cast<int>(terminal));
   const int master = masters_[terminal].get();
   const int packet = record.packet(), locked = record.locked();
   if (record.exclusive() && slaves_[terminal] && ::ioctl(slaves_[terminal].get(), TIOCEXCL) != 0)
@@ -143,7 +148,7 @@ Status RestoredTerminals::each(Step step) {
     if (!masters_[i]) continue;
     if (Status done = step(i); !done.ok())
       return std::move(done).error().within(
-          "/dev/pts/" + std::to_string(manifest_.terminals(static_cast<int>(i)).number()));
+          "/dev/pts/" + std::to_string(manifest_->terminals(static_cast<int>(i)).number()));
   }
   return {};
 }
@@ -156,7 +161,7 @@ Status RestoredTerminals::finish(std::vector<std::string>& warnings) {
   return each([&](std::uint32_t terminal) -> Status {
     CK_TRY(close(terminal));
     const unsigned number = CK_TRY(terminal::number_of(masters_[terminal].get()));
-    const unsigned before = manifest_.terminals(static_cast<int>(terminal)).number();
+    const unsigned before = manifest_->terminals(static_cast<int>(terminal)).number();
     if (number != before)
       warnings.push_back("the terminal /dev/pts/" + std::to_string(before) + " is /dev/pts/" +
                          std::to_string(number) + " now");

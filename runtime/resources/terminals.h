@@ -46,6 +46,9 @@ class RestoredTerminals {
   // of the window would reach it.
   Status make(proc::Mailbox* there);
 
+  // They are those of a later image of the job, in the same places.
+  Status become(const image::Manifest& later);
+
   bool has(std::uint32_t terminal) const;    // a place in the manifest, as are the next
   int master(std::uint32_t terminal) const;  // ours
   Result<UniqueFd> slave(std::uint32_t terminal, int flags) const;
@@ -65,7 +68,7 @@ class RestoredTerminals {
   template <typename Step>
   Status each(Step step);
 
-  const image::Manifest& manifest_;
+  const image::Manifest* manifest_;
   std::vector<UniqueFd> masters_, slaves_;
   int own_ = -1;
   std::string own_rest_;

@@ -390,7 +390,8 @@ class Restart {
       CK_TRY(fill_over(process, earlier, process.index, steps));
       CK_TRY(open_program(process));
     }
-    return {};
+    CK_TRY(terminals_.become(*manifest_));
+    return set_foreground();
   }
 
   // What is kept was mapped with a descriptor that nobody knows any more.
@@ -520,9 +521,10 @@ class Restart {
     return stops_exactly(record) ? stop(process) : Status();
   }
 
-  // The signals by which children tell of their end, or stop.
+  // The signals by which children tell of their end, or stop; and terminals, of a window that was
+  // changed after their processes had been made in advance.
   std::set<int> notices_to(const image::ProcessRecord& parent) const {
-    std::set<int> numbers{SIGCHLD};
+    std::set<int> numbers{SIGCHLD, SIGWINCH};
     for (const image::EndedRecord& ended : manifest_->ended())
       if (ended.ppid() == parent.pid() && ended.exit_signal() > 0)
         numbers.insert(ended.exit_signal());

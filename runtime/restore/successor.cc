@@ -31,15 +31,22 @@ Status check_process(const image::ProcessRecord& earlier, const image::ProcessRe
   if (earlier.ppid() != later.ppid()) return changed(later, "has another parent");
   if (earlier.threads_size() != later.threads_size())
     return changed(later, "has another number of threads");
+  if (earlier.terminal() != later.terminal()) return changed(later, "has another terminal");
   if (earlier.agent().SerializeAsString() != later.agent().SerializeAsString())
     return changed(later, "has another agent");
   return {};
 }
 
+bool same_terminal(const image::TerminalRecord& a, const image::TerminalRecord& b) {
+  return a.place() == b.place() && a.number() == b.number() && a.session() == b.session();
+}
+
 }  // namespace
 
 Status check_in_advance(const image::Manifest& manifest) {
-  if (!manifest.terminals().empty()) return not_in_advance("terminals");
+  for (const image::TerminalRecord& terminal : manifest.terminals())
+    if (terminal.place() == image::TerminalRecord::OUTSIDE)
+      return not_in_advance("a terminal that is not its own");
   if (!manifest.system_v().empty()) return not_in_advance("System V objects");
   if (!manifest.ended().empty()) return not_in_advance("processes that have ended");
   for (const image::ObjectRecord& object : manifest.objects())
@@ -59,6 +66,9 @@ Status check_successor(const image::Manifest& earlier, const image::Manifest& la
     return changed(later.processes(0), "has other processes beside it");
   for (int i = 0; i < later.processes_size(); ++i)
     CK_TRY(check_process(earlier.processes(i), later.processes(i)));
+  if (!std::equal(earlier.terminals().begin(), earlier.terminals().end(),
+                  later.terminals().begin(), later.terminals().end(), same_terminal))
+    return changed(later.processes(0), "has other terminals");
   if (earlier.job().hostname() != later.job().hostname())
     return changed(later.processes(0), "has another hostname");
   return {};

@@ -11,7 +11,7 @@
 
 namespace ck::restore {
 
-// Whether nothing of the job but its processes and their own memory is needed for that.
+// Whether nothing of the job but its processes, their own memory and terminals is needed for that.
 Status check_in_advance(const image::Manifest& manifest);
 
 // Whether the processes of `earlier`, filled and nothing else, can be those of `later`.

@@ -260,6 +260,82 @@ class Follow(Typed):
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 7)
 
 
+class WithMemory(Typed):
+    """Its memory goes in advance, with its terminal."""
+
+    def setUp(self):
+        super().setUp()
+        with open(self.keys, "w", encoding="ascii") as file:
+            file.write(LARGE)
+
+    def file(self, host, name):
+        return os.path.join(host.home, ".local/state/ckrun/trip", name)
+
+    def pid_in(self, host, name):
+        try:
+            with open(self.file(host, name), encoding="utf-8") as file:
+                return json.load(file)["pid"]
+        except FileNotFoundError:
+            return None
+
+    def begin(self, source, target):
+        command = [self.bench.tool("ckpt"), "migrate", "--bandwidth", "20M", "trip", target.name]
+        moving = subprocess.Popen(
+            source.command(command, USER_ID), cwd="/", env=source.environment(USER_ID),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        return moving
+
+    def moves(self, source, target, meanwhile=lambda: None):
+        moving = self.begin(source, target)
+        self.until(lambda: self.pid_in(target, "held"), "memory is put in place")
+        put_by = self.pid_in(target, "held")
+        meanwhile()
+        self.assertEqual(moving.wait(2 * STEP_SECONDS), 0, self.logs())
+        self.assertEqual(self.pid_in(target, "incarnation"), put_by)
+
+    def test_goes_round(self):
+        self.typed_through(*(lambda hop=hop: self.moves(*hop) for hop in self.round()))
+
+    def test_window_changes_meanwhile(self):
+        popen = self.start_keys()
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.moves(self.a, self.b, lambda: self.screen.resize(30, 100))
+        self.shows("[size 30x100]")
+        self.screen.type("s")
+        self.shows("[size 30x100]", 2)
+        with self.screen.lock:
+            self.assertEqual(self.screen.raw.count(b"[size"), 2, self.screen.raw)
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+
+class ChangesTooMuch(WithMemory):
+    """After its memory has been put in place: it starts a thread."""
+
+    def moves(self, source, target):
+        moving = self.begin(source, target)
+        early = self.file(source, ".early-0.ckpt")
+        self.until(lambda: os.path.exists(early), "the first image is taken")
+        self.screen.type("t")
+        self.shows("[thread]")
+        self.assertEqual(moving.wait(2 * STEP_SECONDS), 0, self.logs())
+        with open(self.file(target, "restart.log"), encoding="utf-8") as file:
+            self.assertIn("has another number of threads since its memory", file.read())
+
+    def test_goes_round(self):
+        popen = self.start_keys()
+        self.moves(self.a, self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.screen.type("q")
+        self.ends_with(popen, 7)
+
+    test_window_changes_meanwhile = None
+
+
 class SharesMemory(Typed):
     """Its memory cannot go in advance."""
 
@@ -270,6 +346,13 @@ class SharesMemory(Typed):
 
     def test_goes_round(self):
         self.typed_through(*(self.move(*hop) for hop in self.round()))
+
+
+class Inside(WithMemory):
+    """On a terminal that another program of the job has made for it."""
+
+    def keys_command(self):
+        return "/usr/bin/script", "-qefc", f"/usr/bin/python3 {self.keys}", "/dev/null"
 
 
 # For as long as it stands in the place of ckpt, no step of a hand-over is done.
@@ -407,6 +490,26 @@ class Editor(OnTerminal):
         self.assertIn("new words and more\n", expected)
         self.assertIn("the end\n", expected)
         self.assertIn("LONGER", expected)
+
+    def test_python_with_arrays(self):
+        """Its prompt, its line editing, and 160 MB that go in advance."""
+        popen = self.run_on(self.a, self.bench.tool("ckrun"), "--name", "trip", "--",
+                            "/usr/bin/python3", "-q")
+        self.shows(">>> ")
+        self.screen.type("import numpy; a = numpy.arange(10 ** 7); b = a[::-1].copy()\r")
+        self.shows(">>> ", 2)
+        for number, (source, target) in enumerate(self.round()):
+            self.screen.type(f"int((a * {number}")  # a line that is being edited meanwhile
+            self.shows(f"int((a * {number}")
+            self.migrate(source, "trip", target)
+            self.screen.type(" + b).sum())\r")
+            self.shows(str(49999995000000 * (number + 1)))
+        for host in self.every:
+            path = os.path.join(host.home, ".local/state/ckrun/trip/restart.log")
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "")
+        self.screen.type("exit(5)\r")
+        self.ends_with(popen, 5)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(what_needs_more_than_memory) {
            says(manifest, what);
   };
   BOOST_TEST(check_in_advance(job()).ok());
-  BOOST_TEST(refused([](Manifest& m) { m.add_terminals(); }, "terminals"));
+  BOOST_TEST(refused([](Manifest& m) { m.add_terminals(); }, "a terminal that is not its own"));
   BOOST_TEST(refused([](Manifest& m) { m.set_system_v("something"); }, "System V"));
   BOOST_TEST(refused([](Manifest& m) { m.add_ended()->set_pid(12); }, "have ended"));
   const auto add_memfd = [](Manifest& m) {
@@ -102,6 +102,29 @@ BOOST_AUTO_TEST_CASE(what_needs_more_than_memory) {
         m.mutable_processes(1)->add_mappings()->set_object(2);
       },
       "shared memory"));
+}
+
+BOOST_AUTO_TEST_CASE(terminals_stay_the_same) {
+  Manifest earlier = job();
+  earlier.add_terminals()->set_place(ck::image::TerminalRecord::OWN);
+  earlier.mutable_terminals(0)->set_number(3);
+  earlier.mutable_terminals(0)->set_foreground(10);
+  earlier.mutable_processes(1)->set_terminal(1);
+  const auto refused = [&](auto change, const std::string& what) {
+    Manifest later = earlier;
+    change(later);
+    const ck::Status status = check_successor(earlier, later, {});
+    return !status.ok() && status.error().message.find(what) != std::string::npos;
+  };
+  Manifest later = earlier;
+  later.mutable_terminals(0)->set_foreground(11);
+  later.mutable_terminals(0)->set_window("larger");
+  BOOST_TEST(check_successor(earlier, later, {}).ok());
+  BOOST_TEST(
+      refused([](Manifest& m) { m.mutable_terminals(0)->set_number(4); }, "other terminals"));
+  BOOST_TEST(refused([](Manifest& m) { *m.add_terminals() = m.terminals(0); }, "other terminals"));
+  BOOST_TEST(
+      refused([](Manifest& m) { m.mutable_processes(1)->set_terminal(0); }, "another terminal"));
 }
 
 BOOST_AUTO_TEST_CASE(files_get_the_numbers_of_the_later_image) {
