@@ -418,8 +418,8 @@ void Supervisor::handle_request(std::shared_ptr<ControlSession> session, wire::R
     case wire::Request::kResume:
       return handle_resume(*session, request.resume());
     case wire::Request::kNewerImage:
-      return session->send_last(failure_reply(make_error(
-          ErrorKind::kRefused, "job " + parts_.job.info().name + " runs here already")));
+      return session->send_last(failure_reply(
+          make_error(ErrorKind::kRefused, "job " + parts_.job.info().name + " runs here already")));
     case wire::Request::KIND_NOT_SET:
       break;
   }

@@ -1,5 +1,6 @@
-// What the kernel tells of UNIX and TCP sockets by netlink (sock_diag(7)): the other end of a connection,
-// above all, which no getsockopt tells. Asks in the caller's network namespace. Any thread.
+// What the kernel tells of UNIX and TCP sockets by netlink (sock_diag(7)): the other end of a
+// connection, above all, which no getsockopt tells. Asks in the caller's network namespace. Any
+// thread.
 #pragma once
 
 #include <sys/socket.h>

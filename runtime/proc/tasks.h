@@ -9,7 +9,7 @@
 
 namespace ck::proc {
 
-Result<std::vector<RealPid>> read_threads(RealPid pid);   // by number
+Result<std::vector<RealPid>> read_threads(RealPid pid);  // by number
 // Without the kernel's own; a look at each thread's name more.
 Result<std::vector<RealPid>> read_program_threads(RealPid pid);
 // A thread that the kernel runs for a process's io_uring (iou-wrk-N, iou-sqp-N). It never executes

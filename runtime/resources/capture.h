@@ -41,8 +41,8 @@ struct CaptureProcess {
 // The first thing that cannot be kept is an Error of kind kRefused.
 struct CaptureOptions {
   TcpPolicy tcp = TcpPolicy::kReset;
-  HeldConnections* held = nullptr;     // takes the connections that TcpPolicy::kRepair keeps
-  const OwnTerminal* own = nullptr;    // the terminal that ckrun made for the job, if any
+  HeldConnections* held = nullptr;      // takes the connections that TcpPolicy::kRepair keeps
+  const OwnTerminal* own = nullptr;     // the terminal that ckrun made for the job, if any
   std::span<const RealPid> left_out{};  // processes of the job that will not be in the image
 };
 Status capture_descriptors(std::span<const CaptureProcess> processes, image::Manifest& manifest,

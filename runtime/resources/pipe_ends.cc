@@ -32,8 +32,8 @@ bool is_stream_of_first_process(const CaptureSession& session, const OpenFile& f
   return false;
 }
 
-// Whether a process that will not be in the image has the end of the pipe that the job has not. What
-// another user's process has is not told: it is taken to have those of all pipes but the job's
+// Whether a process that will not be in the image has the end of the pipe that the job has not.
+// What another user's process has is not told: it is taken to have those of all pipes but the job's
 // standard streams.
 bool leads_to_left_out(const CaptureSession& session, const OpenFile& file, int missing_access) {
   for (RealPid pid : session.left_out) {

@@ -23,7 +23,7 @@ struct Refill {
   RestoreSession& session;
   const SocketState& reader;
   std::function<Result<int>(const std::string&)> sender;  // a descriptor of ours that has the name
-  const sockaddr* address = nullptr;               // null: the sender is connected
+  const sockaddr* address = nullptr;                      // null: the sender is connected
   socklen_t length = 0;
 };
 Status refill(const Refill& how);

@@ -188,7 +188,8 @@ class Restart {
       spdlog::debug("not the real way: {}", real.error().text());
     }
     if (options_.pids != PidsMode::kVirtual) {
-      auto apart = spawn_in_namespace(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot);
+      auto apart =
+          spawn_in_namespace(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot);
       if (apart.ok() || options_.pids == PidsMode::kNamespace || was_disturbed(apart.error())) {
         mode_ = PidsMode::kNamespace;
         spawned_ = CK_TRY(std::move(apart));
@@ -199,7 +200,8 @@ class Restart {
     }
     mode_ = PidsMode::kVirtual;
     CK_TRY(area_.reserve_ids());
-    spawned_ = CK_TRY(spawn_virtual(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot));
+    spawned_ =
+        CK_TRY(spawn_virtual(*manifest_, clocks_, area_, options_.restorer_path, kFirstSlot));
     tell_of_clocks();
     return {};
   }
@@ -371,8 +373,7 @@ class Restart {
     CK_TRY(check_before(next.manifest(), area_));
     CK_TRY(check_successor(earlier, next.manifest(), tree_options()));
     CK_TRY(check_camp(camp, next.manifest()));
-    if (spawned_->own_time_namespace)
-      CK_TRY(check_clocks(next.manifest().clocks(), job_clocks()));
+    if (spawned_->own_time_namespace) CK_TRY(check_clocks(next.manifest().clocks(), job_clocks()));
     if (highest_descriptor(next.manifest()) >= spawned_->helpers.base)
       return make_error(ErrorKind::kRefused, "the job has opened too many descriptors meanwhile");
     reader_ = &next;
@@ -538,8 +539,8 @@ class Restart {
 
   // An undumpable process could not be traced.
   Status hold(Process& process) {
-    process.held = CK_TRY(capture::HeldThreads::seize(
-        process.box.pid(), steady_clock::now() + kHoldTime));
+    process.held =
+        CK_TRY(capture::HeldThreads::seize(process.box.pid(), steady_clock::now() + kHoldTime));
     process.box.set_idle([&process] { process.held.pump(); });
     return {};
   }

@@ -88,8 +88,7 @@ Result<ChildPlan> plan_child(const image::Manifest& manifest, const ControlArea&
   plan.area_fd = area.fd();
   plan.channel_fd = channel_fd;
   plan.restorer_fd = restorer_fd;
-  const int highest =
-      std::max({area.fd(), restorer_fd, channel_fd, highest_descriptor(manifest)});
+  const int highest = std::max({area.fd(), restorer_fd, channel_fd, highest_descriptor(manifest)});
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   plan.helpers.base = highest + 1;

@@ -22,8 +22,9 @@ Error not_in_advance(const std::string& what) {
 }
 
 Error changed(const image::ProcessRecord& process, const std::string& what) {
-  return make_error(ErrorKind::kRefused, "process " + std::to_string(process.pid()) + " of the job " +
-                                             what + " since its memory was put in place");
+  return make_error(ErrorKind::kRefused, "process " + std::to_string(process.pid()) +
+                                             " of the job " + what +
+                                             " since its memory was put in place");
 }
 
 Status check_process(const image::ProcessRecord& earlier, const image::ProcessRecord& later) {
@@ -53,8 +54,9 @@ Status check_in_advance(const image::Manifest& manifest) {
     if (memory::keeps_posix_shared_memory(object)) return not_in_advance("shared memory");
   for (const image::ProcessRecord& process : manifest.processes())
     for (const image::MappingRecord& mapping : process.mappings())
-      if (mapping.object() != 0 && manifest.objects(static_cast<int>(mapping.object()) - 1).kind() !=
-                                       image::ObjectRecord::PATH)
+      if (mapping.object() != 0 &&
+          manifest.objects(static_cast<int>(mapping.object()) - 1).kind() !=
+              image::ObjectRecord::PATH)
         return not_in_advance("shared memory, or mapped files without a name");
   return {};
 }
@@ -66,8 +68,8 @@ Status check_successor(const image::Manifest& earlier, const image::Manifest& la
     return changed(later.processes(0), "has other processes beside it");
   for (int i = 0; i < later.processes_size(); ++i)
     CK_TRY(check_process(earlier.processes(i), later.processes(i)));
-  if (!std::equal(earlier.terminals().begin(), earlier.terminals().end(),
-                  later.terminals().begin(), later.terminals().end(), same_terminal))
+  if (!std::equal(earlier.terminals().begin(), earlier.terminals().end(), later.terminals().begin(),
+                  later.terminals().end(), same_terminal))
     return changed(later.processes(0), "has other terminals");
   if (earlier.job().hostname() != later.job().hostname())
     return changed(later.processes(0), "has another hostname");
@@ -100,8 +102,8 @@ image::ClockRecord clocks_now(const image::ClockRecord& at_checkpoint) {
 }
 
 Status check_clocks(const image::ClockRecord& saved, const image::ClockRecord& now) {
-  const std::int64_t leap = std::min(now.monotonic_ns() - saved.monotonic_ns(),
-                                     now.boottime_ns() - saved.boottime_ns());
+  const std::int64_t leap =
+      std::min(now.monotonic_ns() - saved.monotonic_ns(), now.boottime_ns() - saved.boottime_ns());
   if (leap >= 0 && leap <= kLongestLeapNs) return {};
   return make_error(ErrorKind::kRefused,
                     "the clocks of the two hosts differ too much for memory in advance");

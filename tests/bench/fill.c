@@ -43,7 +43,8 @@ static void fill(const char* kind, unsigned char* memory, size_t bytes) {
 }
 
 // One word of each page, so that as many pages as the rate says are changed by `now`.
-static uint64_t change_pages(unsigned char* memory, size_t bytes, uint64_t changed, uint64_t until) {
+static uint64_t change_pages(unsigned char* memory, size_t bytes, uint64_t changed,
+                             uint64_t until) {
   if (until > changed + 1024) changed = until - 1024;  // after a pause it does not catch up
   for (; changed < until; changed++) {
     volatile uint64_t* word = (volatile uint64_t*)(memory + changed * 61 * 4096 % bytes);

@@ -26,7 +26,8 @@ struct Pair {
     pollfd arrived{slave.get(), POLLIN, 0};  // the kernel hands it over later, but for this
     ::poll(&arrived, 1, 0);
   }
-  // The kernel's worker takes a long write over piece by piece, and poll(2) waits for the first only.
+  // The kernel's worker takes a long write over piece by piece, and poll(2) waits for the first
+  // only.
   void wait_queued(int bytes) const {
     int there = 0;
     for (int naps = 0; naps < 10'000; ++naps) {
