@@ -366,23 +366,36 @@ class Back(OnTerminal):
     """A hand-over fails so late that the job is restarted where it was: its window is there."""
     names = "ab"
 
-    def begin(self, bandwidth):
-        """A migration that is sending the image of the job, which stands still."""
-        command = [self.bench.tool("ckpt"), "migrate", "--bandwidth", bandwidth, "trip", "b"]
+    def begin(self):
+        """A migration of a job that stands still and cannot be sent: the link is cut."""
+        ckpt = self.bench.tool("ckpt")
+        waits, go, own = (os.path.join(self.bench.folder, name)
+                          for name in ("waits", "go-on", "own-ckpt"))
+        with open(waits, "w", encoding="ascii") as file:
+            file.write(WAITS % go)
+        os.chmod(waits, 0o755)
+        shutil.copy(ckpt, own)
+        self.good(self.a.run("mount", "--bind", waits, ckpt, user=0))
         moving = subprocess.Popen(
-            self.a.command(command, USER_ID), cwd="/", env=self.a.environment(USER_ID),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.a.command([own, "migrate", "trip", "b"], USER_ID), cwd="/",
+            env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
         self.addCleanup(moving.wait)
         self.addCleanup(moving.kill)
+        self.a.log.wait_for("begins .*step=freeze")
+        self.b.link("down")
+        self.good(self.a.run("umount", "--lazy", ckpt, user=0))
+        with open(go, "wb"):
+            pass
         self.a.log.wait_for("begins .*step=send")
         return moving
 
     def folder(self, host, *names):
         return os.path.join(host.home, ".local/state/ckrun", *names)
 
-    def kill_supervisor(self, host, file):
+    def signal_supervisor(self, host, file, number):
         with open(self.folder(host, "trip", file), encoding="utf-8") as text:
-            os.kill(json.load(text)["pid"], signal.SIGKILL)
+            os.kill(json.load(text)["pid"], number)
 
     def keys_go_on(self, popen):
         self.screen.type("b")
@@ -394,32 +407,27 @@ class Back(OnTerminal):
         popen = self.start_keys()
         self.screen.type("a")
         self.shows("<a1>")
-        moving = self.begin("100k")
-        self.kill_supervisor(self.a, "incarnation")
+        moving = self.begin()
+        self.signal_supervisor(self.a, "incarnation", signal.SIGKILL)
         moving.terminate()
+        self.b.link("up")
         self.a.log.wait_for("begins .*step=continue")
         self.keys_go_on(popen)
 
     def give_back(self):
         """The other host cannot run it, though it was ready to."""
-        self.begin("1M")
-        ckpt = self.bench.tool("ckpt")
-        waits, go = (os.path.join(self.bench.folder, name) for name in ("waits", "go-on"))
-        with open(waits, "w", encoding="ascii") as file:
-            file.write(WAITS % go)
-        os.chmod(waits, 0o755)
-        self.good(self.a.run("mount", "--bind", waits, ckpt, user=0))
+        self.begin()
+        self.signal_supervisor(self.a, "incarnation", signal.SIGSTOP)  # it cannot end the job
+        self.b.link("up")
         self.b.log.wait_for("phase=ready")
         self.a.log.wait_for("begins .*step=end")
-        self.kill_supervisor(self.b, "held")
+        self.signal_supervisor(self.b, "held", signal.SIGKILL)
         images = [image for place in ("trip", ".incoming/*")
                   for image in glob.glob(self.folder(self.b, place, "*.ckpt"))]
         self.assertEqual(len(images), 2)  # one, by two names
         for image in images:
             os.unlink(image)
-        self.good(self.a.run("umount", "--lazy", ckpt, user=0))
-        with open(go, "wb"):
-            pass
+        self.signal_supervisor(self.a, "incarnation", signal.SIGCONT)
         self.a.log.wait_for("begins .*step=continue")
 
     def test_it_is_given_back(self):
