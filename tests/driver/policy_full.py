@@ -28,8 +28,8 @@ class ByLoad(Loads):
             self.assertIn(field, line)
         self.a.log.wait_for("info job has moved job=trip")
         figures = self.metrics(self.a)
-        self.assertIn('ckd_moves_total{cause="load",result="moved"} 1', figures)
-        self.assertIn('ckd_decisions_total{decision="migrate"} 1', figures)
+        self.assertIn('ckd_moves_total{cause="load",result="moved"} 1', figures, self.logs())
+        self.assertIn('ckd_decisions_total{decision="migrate"} 1', figures, self.logs())
         self.ends_well(self.c, "trip")
 
     def ends_running(self, host, name):
