@@ -8,7 +8,6 @@
 #include "driver/daemon/peer_link.h"
 #include "driver/daemon/spawn.h"
 #include "driver/handover/wire.h"
-#include "driver/transfer/encoding.h"
 #include "runtime/job/names.h"
 
 namespace ck::daemon {
@@ -220,6 +219,7 @@ Task<void> HandoverSession::run_steps() {
               {{"id", plan_.terms.id},
                {"step", std::string(handover::name(order.step))},
                {"ms", std::to_string(took.count())},
+               {"compression", result.ok() ? result->compression() : ""},
                {"failure", result.ok() ? "" : result.error().text()}});
     if (result.ok()) {
       take_result(order, *result);
@@ -239,6 +239,19 @@ void HandoverSession::take_result(const handover::Do& order, const migrate::wire
   figures_.files += result.files();
   figures_.file_bytes += result.file_bytes();
   if (order.step == Step::kSendImage) figures_.image_bytes = result.image_bytes();
+  const std::chrono::nanoseconds took(result.link_ns());
+  link_.note(result.link_bytes(), took);
+  if (plan_.bandwidth == 0) parts_.state.links[plan_.peer].note(result.link_bytes(), took);
+}
+
+// Bytes a second; 0: not known.
+double HandoverSession::link() const {
+  if (const auto found = link_.bytes_per_second()) return *found;
+  const auto known = parts_.state.links.find(plan_.peer);
+  const double speed =
+      known == parts_.state.links.end() ? 0 : known->second.bytes_per_second().value_or(0);
+  const auto limit = static_cast<double>(plan_.bandwidth);
+  return limit > 0 && (speed == 0 || limit < speed) ? limit : speed;
 }
 
 migrate::StepPlan HandoverSession::step_plan() const {
@@ -250,6 +263,7 @@ migrate::StepPlan HandoverSession::step_plan() const {
   plan.memory = plan_.memory;
   plan.offer = plan_.offer;
   if (!is_source()) return plan;
+  plan.link = link();
   plan.folder = plan.image.substr(0, plan.image.rfind('/'));
   if (plan.image.ends_with('/')) plan.image.clear();
   return plan;
@@ -268,8 +282,9 @@ Result<StepWork> HandoverSession::work_for(const handover::Do& order) {
 
 Task<Result<migrate::wire::Result>> HandoverSession::do_step(handover::Do order) {
   if (order.step == Step::kDiscard || order.step == Step::kDropImage) co_await end_receivers();
-  const bool has_memory = plan_.memory >= migrate::kSmallJob || plan_.offer.needs().files().ship();
-  if (order.step == Step::kSendImage || (order.step == Step::kCopyRunning && has_memory))
+  const bool in_advance =
+      migrate::goes_in_advance(plan_.memory, link()) || plan_.offer.needs().files().ship();
+  if (order.step == Step::kSendImage || (order.step == Step::kCopyRunning && in_advance))
     co_return co_await do_step_with_stream(order);
   CK_CO_TRY(StepWork work, work_for(order));
   work.run = [plan = step_plan(), order, source = is_source()](const migrate::Report& report) {

@@ -99,6 +99,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   Task<void> end_receivers();
   Result<StepWork> work_for(const driver::handover::Do& order);
   driver::migrate::StepPlan step_plan() const;
+  double link() const;
   void take_result(const driver::handover::Do& order, const driver::migrate::wire::Result& result);
   void set_timers();
   void set_timer(driver::handover::Timer timer, bool wanted, milliseconds time);
@@ -133,6 +134,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   unsigned receivers_ = 0;  // processes, former ones included
   Clock retry_, patience_, lease_;
   Figures figures_;
+  driver::transfer::LinkSpeed link_;  // as this hand-over has found it
   std::optional<driver::handover::Concluded> concluded_;
   std::optional<driver::handover::Answer> answer_;
 };

@@ -16,6 +16,7 @@
 #include "driver/daemon/host_load.h"
 #include "driver/daemon/metrics.h"
 #include "driver/daemon/task.h"
+#include "driver/transfer/encoding.h"
 
 namespace ck::daemon {
 
@@ -58,6 +59,9 @@ class State {
   HostLoad& load_of_host() { return load_; }
   // What this host tells of itself.
   Result<protocol::wire::HostReport> report();
+
+  // To peers, by what went there without a limit.
+  std::map<std::string, driver::transfer::LinkSpeed> links;
 
   bool drained = false;  // no jobs are taken, and those that are here leave
 

@@ -3,11 +3,13 @@
 
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "driver/migrate/ckpt_command.h"
 #include "driver/migrate/job_control.h"
 #include "driver/migrate/job_files.h"
 #include "driver/migrate/steps.h"
+#include "driver/transfer/encoding.h"
 #include "driver/transfer/send_image.h"
 #include "driver/transfer/stream.h"
 #include "runtime/image/generations.h"
@@ -19,6 +21,8 @@ using handover::Step;
 using transfer::Sent;
 
 constexpr int kMostRounds = 6;
+constexpr double kWorthSendingAgain = 1.5;      // what is compressed otherwise than it is there
+constexpr std::uint64_t kTellsSpeed = 8 << 20;  // bytes that no buffer takes
 constexpr std::uint64_t kSmallRound = 4 << 20;  // bytes to send; another would not be much shorter
 
 // What was sent while the job ran, which the last image is on top of.
@@ -38,17 +42,34 @@ Status remove_early(const std::string& folder) {
   return image::remove_unneeded_parents(folder);
 }
 
-// The image's path is the last line.
-Result<std::string> checkpoint(const StepPlan& plan, const job::JobDir& job, bool hold) {
+// For a link that brings through `speed` bytes a second.
+job::Compression compression_for(const job::JobDir& job, double speed) {
+  const job::Settings& settings = job.info().settings;
+  const unsigned threads =
+      settings.threads != 0 ? settings.threads : std::thread::hardware_concurrency();
+  const transfer::Encoding usual{settings.compression.codec, settings.compression.level};
+  const bool first = !newest_early(job.path());
+  const transfer::Encoding encoding =
+      first ? transfer::encoding_for(speed, threads, usual, kWorthSendingAgain)
+            : transfer::encoding_for(speed, threads);
+  return {encoding.codec, encoding.level};
+}
+
+struct Taken {
+  std::string image;
+  std::string compression;
+};
+
+Result<Taken> checkpoint(const StepPlan& plan, const job::JobDir& job, bool hold, double link) {
   std::vector<std::string> words{"save", "--dir", plan.jobs_folder};
   words.emplace_back(hold ? "--hold" : "--track");
   if (const auto basis = newest_early(job.path()))
     words.insert(words.end(), {"--on-top-of", *basis});
-  if (!plan.compression.empty()) words.insert(words.end(), {"--compress", plan.compression});
-  words.push_back(job.info().id);
+  const std::string compression = job::format_compression(compression_for(job, link));
+  words.insert(words.end(), {"--compress", compression, job.info().id});
   std::string output = CK_TRY(run_ckpt(words));
   while (output.ends_with('\n')) output.pop_back();
-  return output.substr(output.rfind('\n') + 1);
+  return Taken{output.substr(output.rfind('\n') + 1), compression};  // its path is the last line
 }
 
 Result<Sent> send(transfer::Stream& stream, const std::string& path, bool early, const char* what,
@@ -80,19 +101,29 @@ Result<std::uint64_t> early_files(transfer::Stream& stream, const StepPlan& plan
 Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, UniqueFd socket,
                                   const Report& report) {
   wire::Result result;
-  if (plan.memory < kSmallJob && !ships(plan)) return result;
+  const bool memory_too = goes_in_advance(plan.memory, plan.link);
+  if (!memory_too && !ships(plan)) return result;
   transfer::Stream stream(std::move(socket));
+  transfer::LinkSpeed link;
   std::uint64_t last = 0;
   for (int round = 0; round < kMostRounds; ++round) {
     report("checkpoint", 0, 0);
-    const std::string taken = CK_TRY(checkpoint(plan, job, false));
+    const Taken taken =
+        CK_TRY(checkpoint(plan, job, false, link.bytes_per_second().value_or(plan.link)));
+    result.set_compression(taken.compression);
     const std::string image = early_path(job.path(), round);
-    if (::rename(taken.c_str(), image.c_str()) != 0) return sys_error("rename " + taken);
+    if (::rename(taken.image.c_str(), image.c_str()) != 0)
+      return sys_error("rename " + taken.image);
     const Result<std::uint64_t> files = early_files(stream, plan, image, round, report);
-    const bool image_too = files.ok() && plan.memory >= kSmallJob;
+    const bool image_too = files.ok() && memory_too;
     const Result<Sent> sent = image_too ? send(stream, image, true, "copy", report) : Sent();
     if (!files.ok()) return files.error();
     if (!sent.ok()) return sent.error();
+    if (sent->sent_bytes >= kTellsSpeed) {
+      link.note(sent->sent_bytes, sent->took);
+      result.set_link_bytes(result.link_bytes() + sent->sent_bytes);
+      result.set_link_ns(result.link_ns() + static_cast<std::uint64_t>(sent->took.count()));
+    }
     if (!image_too) CK_TRY(remove_early(job.path()));  // the last one cannot be on top of it
     const std::uint64_t before = last;
     last = sent->sent_bytes;
@@ -106,7 +137,9 @@ Result<wire::Result> freeze_and_capture(const StepPlan& plan, const job::JobDir&
                                         const Report& report) {
   report("last checkpoint", 0, 0);
   wire::Result result;
-  result.set_image(CK_TRY(checkpoint(plan, job, true)));
+  const Taken taken = CK_TRY(checkpoint(plan, job, true, plan.link));
+  result.set_image(taken.image);
+  result.set_compression(taken.compression);
   return result;
 }
 

@@ -14,17 +14,22 @@
 
 namespace ck::driver::migrate {
 
-// A job of less memory stands still for so short a time that a copy in advance gains nothing.
-inline constexpr std::uint64_t kSmallJob = 32u << 20;
+// Else the job stands still for so short a time that a copy in advance gains nothing. `memory`:
+// bytes; `link`: as in StepPlan.
+inline bool goes_in_advance(std::uint64_t memory, double link) {
+  constexpr std::uint64_t kMuch = 32u << 20;
+  constexpr double kLong = 0.3;  // seconds
+  return memory >= kMuch || (link > 0 && static_cast<double>(memory) > link * kLong);
+}
 
 struct StepPlan {
   handover::Terms terms;
-  std::string peer;         // the other host
-  std::string jobs_folder;  // the owner's; empty: the usual one
-  std::string folder;       // source: the job's
-  std::string image;        // source: once it is captured; target: where it comes to, once checked
-  std::string compression;  // source: as for ckpt save --compress; empty: as the job's settings say
-  std::uint64_t memory = 0;     // source: bytes that the job has, about
+  std::string peer;          // the other host
+  std::string jobs_folder;   // the owner's; empty: the usual one
+  std::string folder;        // source: the job's
+  std::string image;         // source: once it is captured; target: where it comes to, once checked
+  double link = 0;           // source: bytes a second that it brings through; 0: not known
+  std::uint64_t memory = 0;  // source: bytes that the job has, about
   handover::wire::Offer offer;  // target, for kPreCheck
 };
 

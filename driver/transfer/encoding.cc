@@ -29,19 +29,39 @@ constexpr Figures kFigures[] = {
     {{image::Codec::kZstd, 6}, 41 * kMega, 4.57},
 };
 
+double content_per_second(const Figures& figures, double link, unsigned threads) {
+  return std::min(link * figures.ratio, figures.speed * std::max(threads, 1u));
+}
+
+const Figures& best_for(double link, unsigned threads) {
+  // Of equals the first, which costs the least.
+  return *std::max_element(
+      std::begin(kFigures), std::end(kFigures), [&](const Figures& a, const Figures& b) {
+        return content_per_second(a, link, threads) < content_per_second(b, link, threads);
+      });
+}
+
+// Of the highest level that is not above.
+const Figures& figures_of(const Encoding& encoding) {
+  const Figures* found = &kFigures[encoding.codec == image::Codec::kRaw ? 0 : 1];
+  for (const Figures& figures : kFigures)
+    if (figures.encoding.codec == encoding.codec && figures.encoding.level <= encoding.level)
+      found = &figures;
+  return *found;
+}
+
 }  // namespace
 
 Encoding encoding_for(double link, unsigned threads) {
   if (!(link > 0)) return {};
-  const auto content_per_second = [&](const Figures& figures) {
-    return std::min(link * figures.ratio, figures.speed * std::max(threads, 1u));
-  };
-  // Of equals the first, which costs the least.
-  return std::max_element(std::begin(kFigures), std::end(kFigures),
-                          [&](const Figures& a, const Figures& b) {
-                            return content_per_second(a) < content_per_second(b);
-                          })
-      ->encoding;
+  return best_for(link, threads).encoding;
+}
+
+Encoding encoding_for(double link, unsigned threads, const Encoding& usual, double gain) {
+  if (!(link > 0)) return usual;
+  const Figures& best = best_for(link, threads);
+  const double now = content_per_second(figures_of(usual), link, threads);
+  return content_per_second(best, link, threads) < now * gain ? usual : best.encoding;
 }
 
 void LinkSpeed::note(std::uint64_t bytes, std::chrono::nanoseconds took) {

@@ -20,6 +20,10 @@ struct Encoding {
 // engine's default. `threads` that compress; 0 counts as 1.
 Encoding encoding_for(double link, unsigned threads);
 
+// The same, but `usual` unless the other brings through `gain` times as much: a host where the job
+// has been may have chunks of it that are compressed as usual, and are not sent again.
+Encoding encoding_for(double link, unsigned threads, const Encoding& usual, double gain);
+
 // The speed of a link from what went through it lately: older transfers count less and less.
 class LinkSpeed {
  public:

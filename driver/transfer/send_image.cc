@@ -145,7 +145,8 @@ Result<Sent> send_image(Stream& stream, const OutgoingImage& image, Part part,
   message = CK_TRY(stream.receive(Kind::kManifestWanted));
   CK_TRY(send_manifest(stream, image, message.manifest_wanted().bytes()));
   const std::vector<ExtentRange> needed = CK_TRY(receive_needed(stream, image.extents().size()));
-  Sent sent{image.head().footer.file_size, 0};
+  Sent sent{image.head().footer.file_size};
+  const auto begin = std::chrono::steady_clock::now();
   const std::uint64_t total = bytes_of(needed, image.extents());
   on_progress(0, total);
   CK_TRY(image.send(needed, [&](std::uint32_t index, std::span<const std::byte> bytes) -> Status {
@@ -157,6 +158,7 @@ Result<Sent> send_image(Stream& stream, const OutgoingImage& image, Part part,
     on_progress(sent.sent_bytes, total);
     return {};
   }));
+  sent.took = std::chrono::steady_clock::now() - begin;
   CK_TRY(stream.receive(Kind::kFinished));
   return sent;
 }

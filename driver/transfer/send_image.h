@@ -1,6 +1,7 @@
 // The two ends of an image's way: see transfer.proto. Blocking; in a process of the image's owner.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -13,7 +14,8 @@ namespace ck::driver::transfer {
 
 struct Sent {
   std::uint64_t image_bytes = 0;
-  std::uint64_t sent_bytes = 0;  // the rest was there
+  std::uint64_t sent_bytes = 0;     // the rest was there
+  std::chrono::nanoseconds took{};  // for these bytes
 };
 using OnProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 

@@ -104,10 +104,11 @@ Result<Compression> parse_compression(std::string_view text) {
     int level = 0;
     auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
     bool whole = error == std::errc() && end == digits.data() + digits.size();
-    if (whole && level >= 1 && level <= 19) return Compression{image::Codec::kZstd, level};
+    if (whole && level >= -7 && level <= 19 && level != 0)
+      return Compression{image::Codec::kZstd, level};
   }
   return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a way to compress",
-                    "write none, zstd or zstd:LEVEL with LEVEL from 1 to 19");
+                    "write none, zstd or zstd:LEVEL with LEVEL from 1 to 19, or -1 to -7 (faster)");
 }
 
 std::string format_compression(const Compression& compression) {

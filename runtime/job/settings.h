@@ -44,7 +44,7 @@ Result<std::chrono::milliseconds> parse_interval(std::string_view text);
 Result<std::uint64_t> parse_rate(std::string_view text);
 std::string format_duration(std::chrono::milliseconds duration);
 
-// "none", "zstd", "zstd:LEVEL" with LEVEL from 1 to 19.
+// "none", "zstd", "zstd:LEVEL" with LEVEL from 1 to 19, or -1 to -7 (faster).
 Result<Compression> parse_compression(std::string_view text);
 std::string format_compression(const Compression& compression);
 

@@ -220,15 +220,26 @@ class Slow(Moving):
         self.there_and_back()
         self.ends_well(self.a, "trip")
 
-    def test_memory_goes_in_advance(self):
+    def start_zeros(self):
         path = os.path.join(self.shared, "grows.py")
         with open(path, "w", encoding="ascii") as file:
             file.write(GROWS.replace("os.urandom(40 << 20)", "40 << 20"))
         none = os.path.join(self.shared, "none")
         self.start(self.a, "trip", sys.executable, path, none, none, self.go)
         self.until(lambda: "ready" in self.text("trip"), "it is ready")
+
+    def test_memory_goes_in_advance(self):
+        self.start_zeros()
         self.there_and_back()
         self.ends_well(self.a, "trip")
+
+    def test_compression_is_for_the_link(self):
+        """What the other host may have is compressed as usual; the rest as the link is worth it."""
+        self.start_zeros()
+        done = self.a.ckpt("migrate", "--bandwidth", "1M", "trip", "b", user=USER_ID)
+        self.assertEqual(done.returncode, 0, done.stderr + self.logs())
+        self.a.log.wait_for("step=freeze-and-capture ms=.* compression=zstd:6 .*")
+        self.ends_well(self.b, "trip")
 
     def test_link_is_cut_as_well(self):
         self.start_guest(self.a, "trip", "counter")

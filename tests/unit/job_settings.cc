@@ -46,7 +46,8 @@ BOOST_AUTO_TEST_CASE(compression) {
   BOOST_TEST((*parse_compression("none") == Compression{ck::image::Codec::kRaw, 0}));
   BOOST_TEST((*parse_compression("zstd") == Compression{ck::image::Codec::kZstd, 1}));
   BOOST_TEST((*parse_compression("zstd:19") == Compression{ck::image::Codec::kZstd, 19}));
-  for (const char* text : {"", "gzip", "zstd:", "zstd:0", "zstd:20", "zstd:3x", "ZSTD", "none:1"}) {
+  for (const char* text :
+       {"", "gzip", "zstd:", "zstd:0", "zstd:20", "zstd:-8", "zstd:3x", "ZSTD", "none:1"}) {
     BOOST_TEST(!parse_compression(text).ok(), text);
   }
   for (const char* text : {"none", "zstd:1", "zstd:7"}) {

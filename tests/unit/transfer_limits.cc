@@ -55,6 +55,20 @@ BOOST_AUTO_TEST_CASE(what_is_not_known) {
   BOOST_TEST((encoding_for(1e6, 0) == encoding_for(1e6, 1)));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_usual_stays_unless_much_is_gained) {
+  const Encoding usual;  // zstd:1
+  BOOST_TEST((encoding_for(0, 2, usual, 1.5) == usual));
+  BOOST_TEST((encoding_for(1.25e6, 2, usual, 1.5) == usual));  // level 6 gains 7 %
+  BOOST_TEST((encoding_for(1.25e6, 2, usual, 1.05) == encoding_for(1.25e6, 2)));
+  BOOST_TEST(rank(encoding_for(1.25e9, 2, usual, 1.5)) == -100);
+  const Encoding raw{image::Codec::kRaw, 0};
+  BOOST_TEST((encoding_for(1.25e9, 2, raw, 1.5) == raw));
+  BOOST_TEST(rank(encoding_for(1.25e6, 2, raw, 1.5)) == 6);
+  const Encoding high{image::Codec::kZstd, 19};  // as 6, or slower
+  BOOST_TEST((encoding_for(1.25e6, 2, high, 1.5) == high));
+  BOOST_TEST(rank(encoding_for(1.25e9, 2, high, 1.5)) == -100);
+}
+
 BOOST_AUTO_TEST_CASE(the_speed_of_a_link) {
   LinkSpeed speed;
   BOOST_TEST(!speed.bytes_per_second().has_value());
