@@ -25,6 +25,7 @@ using driver::Decision;
 using driver::journal::now;
 using protocol::wire::MoveRow;
 using protocol::wire::MovesReply;
+using std::chrono::steady_clock;
 
 namespace {
 
@@ -101,10 +102,13 @@ Task<Result<std::vector<LocalJob>>> Balancer::jobs_of(std::string user) {
   CK_CO_TRY(work.user, user_to_become(user));
   work.run = [](const migrate::Report&) { return migrate::running_jobs(); };
   const auto process = std::make_shared<StepProcess>();
+  const auto begun = steady_clock::now();
   CK_CO_TRY(migrate::wire::Result found, co_await run_step(process, std::move(work)));
   std::vector<LocalJob> jobs;
   for (const migrate::wire::RunningJob& job : found.jobs()) {
     if (on_their_way_.contains(job.id())) continue;
+    const auto arrived = arrived_.find(job.id());
+    if (arrived != arrived_.end() && arrived->second >= begun) continue;
     LocalJob local{user, job.name(), job.jobs_folder(), view_of(job)};
     const auto stopped = stopped_tasks_.find(job.id());
     if (local.view.stopped)
@@ -156,6 +160,7 @@ Task<MoveRow> Balancer::move(LocalJob job, std::string target, std::string reaso
   auto moving = state_.handovers->migrate(std::move(wish), mover.on_progress, mover.cancelled);
   const auto moved = co_await std::move(moving);
   on_their_way_.erase(job.view.id);
+  arrived_[job.view.id] = steady_clock::now();
   state_.metrics().count_move(mover.cause, moved.ok());
   MoveRow row =
       row_of(job, moved.ok() ? target : state_.host(), moved.ok() ? reason : moved.error().text());
@@ -195,6 +200,8 @@ Task<void> Balancer::run() {
 
 Task<void> Balancer::balance() {
   std::erase_if(refused_, [](const auto& job) { return now() - job.second > kForgotten; });
+  std::erase_if(arrived_,
+                [](const auto& job) { return steady_clock::now() - job.second > kForgotten; });
   const Result<protocol::wire::HostReport> own = state_.report();
   // Where no job has to leave nobody is asked, and no job is looked at.
   const auto& classes = settings().classes;

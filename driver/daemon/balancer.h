@@ -85,7 +85,9 @@ class Balancer {
   State& state_;
   asio::steady_timer timer_;
   std::mt19937_64 random_;
-  std::set<std::string> on_their_way_;               // ids of jobs that this object moves
+  std::set<std::string> on_their_way_;  // ids of jobs that this object moves
+  // Ids, and when their way was over: a look that began before may still have seen them here.
+  std::map<std::string, std::chrono::steady_clock::time_point> arrived_;
   std::map<std::string, driver::Instant> refused_;   // ids; they wait as if they had just come
   std::map<std::string, std::string> cannot_leave_;  // ids, reasons: each is logged once
   std::string last_failure_;                         // is logged once
