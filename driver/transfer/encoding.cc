@@ -30,7 +30,7 @@ constexpr Figures kFigures[] = {
 };
 
 double content_per_second(const Figures& figures, double link, unsigned threads) {
-  return std::min(link * figures.ratio, figures.speed * std::max(threads, 1u));
+  return 1 / (1 / (figures.speed * std::max(threads, 1u)) + 1 / (link * figures.ratio));
 }
 
 const Figures& best_for(double link, unsigned threads) {
