@@ -44,12 +44,18 @@ Status add_files(MigrateOptions& options, const std::string& text) {
   return {};
 }
 
+void show_progress(ProgressBar& bar, const wire::MigrateProgress& progress) {
+  std::string what = progress.what();
+  if (const auto downtime = static_cast<std::int64_t>(progress.expected_downtime_ns()))
+    what += ", downtime ~" + format_nanoseconds(downtime);
+  bar.show(what, progress.done_bytes(), progress.total_bytes());
+}
+
 Result<wire::ControlReply> ask_for_moves(wire::ControlRequest request) {
   ProgressBar bar;
   return client::ask_daemon(
-      std::move(request), kPatience, [&bar](const wire::MigrateProgress& progress) {
-        bar.show(progress.what(), progress.done_bytes(), progress.total_bytes());
-      });
+      std::move(request), kPatience,
+      [&bar](const wire::MigrateProgress& progress) { show_progress(bar, progress); });
 }
 
 boost::json::object move_json(const wire::MoveRow& row) {
@@ -109,9 +115,7 @@ Result<int> migrate(const MigrateOptions& options) {
   wish.set_bandwidth(options.bandwidth);
   *wish.mutable_files() = options.files.files();
   ProgressBar bar;
-  const auto show = [&bar](const wire::MigrateProgress& progress) {
-    bar.show(progress.what(), progress.done_bytes(), progress.total_bytes());
-  };
+  const auto show = [&bar](const wire::MigrateProgress& progress) { show_progress(bar, progress); };
   const wire::ControlReply reply = CK_TRY(client::ask_daemon(std::move(request), kPatience, show));
   bar.clear();
   const wire::MigrateReply& done = reply.migrate();

@@ -58,6 +58,7 @@ void tell_progress(LocalChannel& channel, const driver::migrate::wire::Progress&
   reply.mutable_progress()->set_what(progress.what());
   reply.mutable_progress()->set_done_bytes(progress.done_bytes());
   reply.mutable_progress()->set_total_bytes(progress.total_bytes());
+  reply.mutable_progress()->set_expected_downtime_ns(progress.expected_downtime_ns());
   Result<std::string> frame = protocol::make_frame(reply);
   if (!frame.ok()) return;
   // Small, and seldom: a client that does not read it is one that has hung.

@@ -52,15 +52,14 @@ void close_others(std::array<int, 3> kept) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::getppid() != daemon) ::_exit(1);
   auto told = std::chrono::steady_clock::time_point();
-  const auto report = [&](const char* what, std::uint64_t done, std::uint64_t total) {
+  const auto report = [&](const driver::migrate::wire::Progress& progress) {
     const auto now = std::chrono::steady_clock::now();
-    if (done != 0 && done != total && now - told < kReportPeriod) return;
+    const std::uint64_t done = progress.done_bytes();
+    if (done != 0 && done != progress.total_bytes() && now - told < kReportPeriod) return;
     told = now;
-    StepReport progress;
-    progress.mutable_progress()->set_what(what);
-    progress.mutable_progress()->set_done_bytes(done);
-    progress.mutable_progress()->set_total_bytes(total);
-    write_report(out, progress);
+    StepReport news;
+    *news.mutable_progress() = progress;
+    write_report(out, news);
   };
   auto result =
       became.ok() ? work.run(report) : Result<driver::migrate::wire::Result>(became.error());

@@ -39,8 +39,7 @@ struct StepOrder {
   UniqueFd stream;  // kCopyRunning, kSendImage: to the process that runs receive_job() there
 };
 
-// `what` is for people. 0 of 0: not known.
-using Report = std::function<void(const char* what, std::uint64_t done, std::uint64_t total)>;
+using Report = std::function<void(const wire::Progress&)>;
 
 Result<wire::Result> do_source_step(const StepPlan& plan, StepOrder order, const Report& report);
 Result<wire::Result> do_target_step(const StepPlan& plan, const StepOrder& order);

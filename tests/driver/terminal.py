@@ -336,6 +336,23 @@ class ChangesTooMuch(WithMemory):
     test_window_changes_meanwhile = None
 
 
+class Progress(OnTerminal):
+    names = "ab"
+
+    def test_what_ckpt_migrate_shows(self):
+        """How much of how much, how fast, and how long the job will stand still."""
+        self.start_guest(self.a, "trip", "memory_changes")
+        popen = self.run_on(self.a, self.bench.tool("ckpt"), "migrate", "--bandwidth", "10M",
+                            "trip", "b")
+        self.assertEqual(popen.wait(2 * STEP_SECONDS), 0, self.screen.raw[-600:])
+        with self.screen.lock:
+            shown = bytes(self.screen.raw)
+        self.assertRegex(shown, rb"copy \[#*\.*\] \d+%  [\d.]+ MiB/s  0:\d\d left")
+        self.assertRegex(shown, rb"copy, downtime ~[\d.]+ m?s \[.*/s  0:\d\d left")
+        self.assertRegex(shown, rb"trip runs on b: [\d.]+ MiB sent in [\d.]+ s")
+        self.ends_well(self.b, "trip")
+
+
 class SharesMemory(Typed):
     """Its memory cannot go in advance."""
 
