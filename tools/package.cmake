@@ -6,6 +6,7 @@ install(TARGETS ckrun-restorer RUNTIME DESTINATION ${CMAKE_INSTALL_LIBDIR}/ckrun
 install(FILES tools/man/ckrun.1 tools/man/ckpt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES tools/man/ckd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES tools/systemd/ckd.service DESTINATION lib/systemd/system)
+install(FILES tools/systemd/sandbox.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/ckrun)
 install(FILES tools/systemd/ckd-user.service DESTINATION lib/systemd/user RENAME ckd.service)
 # bash looks for a command's completion under the command's name.
 foreach(command ckrun ckpt ckd)

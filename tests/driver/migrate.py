@@ -2,6 +2,7 @@
 """Jobs that move between hosts."""
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -147,6 +148,23 @@ class ByRoot(Moving):
         self.assertEqual({os.stat(os.path.join(home, name)).st_uid for name in os.listdir(home)},
                          {USER_ID})
         self.ends_well(self.a, "trip")
+
+    def test_from_a_sandbox(self):
+        """As far as tools/systemd/sandbox.conf takes rights away from the process."""
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools",
+                            "systemd", "sandbox.conf")
+        with open(path, encoding="ascii") as file:
+            kept = re.search("^CapabilityBoundingSet=(.*)", file.read(), re.M).group(1).split()
+        kept = ["+" + name.removeprefix("CAP_").lower() for name in kept]
+        plain = self.a.ckd_command
+        self.a.ckd_command = lambda *options: [
+            "setpriv", "--no-new-privs", "--bounding-set", ",".join(["-all", *kept]),
+            *plain(*options)]
+        self.a.stop()
+        self.a.start()
+        self.start_guest(self.a, "trip", "memory_changes")
+        self.migrate(self.a, "trip", self.b)
+        self.ends_well(self.b, "trip")
 
     def test_others_do_not_move_it(self):
         process = self.start_guest(self.a, "trip", "counter")
