@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds kQuietTime{1};
 constexpr std::chrono::milliseconds kRedrawPeriod{100};
-constexpr unsigned kBarCells = 24;
+constexpr unsigned kBarCells = 12;
 
 unsigned terminal_width() {
   winsize size{};
@@ -34,7 +34,8 @@ std::string progress_line(const std::string& what, std::uint64_t done, std::uint
   if (total > 0) {
     done = std::min(done, total);
     double share = static_cast<double>(done) / static_cast<double>(total);
-    line += " " + bar(share) + " " + std::to_string(static_cast<int>(share * 100)) + "%";
+    line += " " + bar(share) + " " + std::to_string(static_cast<int>(share * 100)) + "% of " +
+            format_bytes(total);
     double seconds = static_cast<double>(elapsed.count()) / 1000;
     if (done > 0 && seconds > 0) {
       double rate = static_cast<double>(done) / seconds;

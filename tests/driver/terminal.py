@@ -345,11 +345,12 @@ class Progress(OnTerminal):
         popen = self.run_on(self.a, self.bench.tool("ckpt"), "migrate", "--bandwidth", "10M",
                             "trip", "b")
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 0, self.screen.raw[-600:])
+        self.shows("it stood still for")
         with self.screen.lock:
             shown = bytes(self.screen.raw)
-        self.assertRegex(shown, rb"copy \[#*\.*\] \d+%  [\d.]+ MiB/s  0:\d\d left")
+        self.assertRegex(shown, rb"copy \[#*\.*\] \d+% of [\d.]+ MiB  [\d.]+ MiB/s  0:\d\d left")
         self.assertRegex(shown, rb"copy, downtime ~[\d.]+ m?s \[.*/s  0:\d\d left")
-        self.assertRegex(shown, rb"trip runs on b: [\d.]+ MiB sent in [\d.]+ s")
+        self.assertRegex(shown, rb"trip runs on b: [\d.]+ MiB sent in [\d.]+ s, it stood still for")
         self.ends_well(self.b, "trip")
 
 

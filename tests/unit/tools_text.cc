@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(numbers_for_people) {
 
 BOOST_AUTO_TEST_CASE(progress) {
   std::string line = progress_line("write", 512 << 20, 1024 << 20, milliseconds(2000), 100);
-  BOOST_TEST(line.find("50%") != std::string::npos);
+  BOOST_TEST(line.find("50% of 1.00 GiB") != std::string::npos);
   BOOST_TEST(line.find("256 MiB/s") != std::string::npos);
   BOOST_TEST(line.find("0:02 left") != std::string::npos);
   BOOST_TEST(progress_line("freeze", 0, 0, milliseconds(0), 100) == "freeze");
