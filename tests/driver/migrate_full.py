@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from apart import Apart  # noqa: E402
-from moving import Moving  # noqa: E402
+from moving import GROWS, Moving  # noqa: E402
 from harness import case  # noqa: E402
 from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
 
@@ -148,29 +148,6 @@ class Large(Faulty):
             kept = os.path.join(jobs, ".incoming")
             self.assertEqual(os.listdir(kept) if os.path.exists(kept) else [], [])
             self.assertFalse(os.path.exists(os.path.join(jobs, "trip", "held")), each.name)
-
-
-# 40 MiB that change all the time; told by a file, it has one more thread, and tells of that.
-GROWS = """
-import os, sys, threading, time
-grow, told, go = sys.argv[1:]
-memory = bytearray(os.urandom(40 << 20))
-total = sum(memory)
-grown = False
-print("ready", flush=True)
-while not os.path.exists(go):
-    at = time.monotonic_ns() % len(memory)
-    total -= memory[at]
-    memory[at] = at & 255
-    total += memory[at]
-    time.sleep(0.0005)
-    if not grown and os.path.exists(grow):
-        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
-        grown = True
-        open(told, "w").close()
-print("ok" if total == sum(memory) else "wrong", flush=True)
-os._exit(0)
-"""
 
 
 # Three processes share 40 MiB until one of them changes a page of its own.

@@ -20,6 +20,29 @@ handshake = "1s"
 """
 
 
+# 40 MiB that change all the time; told by a file, it has one more thread, and tells of that.
+GROWS = """
+import os, sys, threading, time
+grow, told, go = sys.argv[1:]
+memory = bytearray(os.urandom(40 << 20))
+total = sum(memory)
+grown = False
+print("ready", flush=True)
+while not os.path.exists(go):
+    at = time.monotonic_ns() % len(memory)
+    total -= memory[at]
+    memory[at] = at & 255
+    total += memory[at]
+    time.sleep(0.0005)
+    if not grown and os.path.exists(grow):
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        grown = True
+        open(told, "w").close()
+print("ok" if total == sum(memory) else "wrong", flush=True)
+os._exit(0)
+"""
+
+
 class Moving(Hosts):
     """Jobs write to files, which are at the same path on all hosts."""
 

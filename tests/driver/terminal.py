@@ -14,7 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from moving import Moving  # noqa: E402
+from moving import GROWS, Moving  # noqa: E402
 from harness import case  # noqa: E402
 from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
 
@@ -341,7 +341,12 @@ class Progress(OnTerminal):
 
     def test_what_ckpt_migrate_shows(self):
         """How much of how much, how fast, and how long the job will stand still."""
-        self.start_guest(self.a, "trip", "memory_changes")
+        path = os.path.join(self.shared, "grows.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(GROWS)
+        none = os.path.join(self.shared, "none")
+        self.start(self.a, "trip", sys.executable, path, none, none, self.go)
+        self.until(lambda: "ready" in self.text("trip"), "it is ready")
         popen = self.run_on(self.a, self.bench.tool("ckpt"), "migrate", "--bandwidth", "10M",
                             "trip", "b")
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 0, self.screen.raw[-600:])
