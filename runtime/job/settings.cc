@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "runtime/image/chunk_encoder.h"
+
 namespace ck::job {
 namespace {
 
@@ -104,7 +106,7 @@ Result<Compression> parse_compression(std::string_view text) {
     int level = 0;
     auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
     bool whole = error == std::errc() && end == digits.data() + digits.size();
-    if (whole && level >= -7 && level <= 19 && level != 0)
+    if (whole && level >= image::kLowestLevel && level <= image::kHighestLevel && level != 0)
       return Compression{image::Codec::kZstd, level};
   }
   return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is not a way to compress",
