@@ -282,12 +282,12 @@ Result<StepWork> HandoverSession::work_for(const handover::Do& order) {
 
 Task<Result<migrate::wire::Result>> HandoverSession::do_step(handover::Do order) {
   if (order.step == Step::kDiscard || order.step == Step::kDropImage) co_await end_receivers();
-  const bool in_advance =
-      migrate::goes_in_advance(plan_.memory, link()) || plan_.offer.needs().files().ship();
-  if (order.step == Step::kSendImage || (order.step == Step::kCopyRunning && in_advance))
+  const migrate::StepPlan plan = step_plan();
+  if (order.step == Step::kSendImage ||
+      (order.step == Step::kCopyRunning && migrate::copies_running(plan)))
     co_return co_await do_step_with_stream(order);
   CK_CO_TRY(StepWork work, work_for(order));
-  work.run = [plan = step_plan(), order, source = is_source()](const migrate::Report& report) {
+  work.run = [plan, order, source = is_source()](const migrate::Report& report) {
     migrate::StepOrder what{order.step, order.counter, {}};
     return source ? migrate::do_source_step(plan, std::move(what), report)
                   : migrate::do_target_step(plan, what);

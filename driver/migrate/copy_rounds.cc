@@ -40,13 +40,12 @@ std::optional<std::string> newest_early(const std::string& folder) {
   return newest;
 }
 
-// For a link that brings through `speed` bytes a second.
-job::Compression compression_for(const job::JobDir& job, double speed) {
+// For a link that brings through `speed` bytes a second. `first`: the image is on top of none.
+job::Compression compression_for(const job::JobDir& job, double speed, bool first) {
   const job::Settings& settings = job.info().settings;
   const unsigned threads =
       settings.threads != 0 ? settings.threads : std::thread::hardware_concurrency();
   const transfer::Encoding usual{settings.compression.codec, settings.compression.level};
-  const bool first = !newest_early(job.path());
   const transfer::Encoding encoding =
       first ? transfer::encoding_for(speed, threads, usual, kWorthSendingAgain)
             : transfer::encoding_for(speed, threads);
@@ -57,6 +56,13 @@ job::Compression compression_for(const job::JobDir& job, double speed) {
 
 bool ships(const StepPlan& plan) {
   return plan.offer.needs().files().ship();
+}
+
+bool goes_in_advance(const StepPlan& plan) {
+  constexpr std::uint64_t kMuch = 32u << 20;
+  constexpr double kLong = 0.3;  // seconds
+  const auto memory = static_cast<double>(plan.memory);
+  return plan.memory >= kMuch || (plan.link > 0 && memory > plan.link * kLong);
 }
 
 wire::Progress progress(const char* what, std::uint64_t done, std::uint64_t total) {
@@ -71,14 +77,14 @@ Result<TakenImage> take_image(const StepPlan& plan, const job::JobDir& job, bool
                               double link) {
   std::vector<std::string> words{"save", "--dir", plan.jobs_folder};
   words.emplace_back(hold ? "--hold" : "--track");
-  if (const auto basis = newest_early(job.path()))
-    words.insert(words.end(), {"--on-top-of", *basis});
-  const std::string compression = job::format_compression(compression_for(job, link));
+  const std::optional<std::string> basis = newest_early(job.path());
+  if (basis) words.insert(words.end(), {"--on-top-of", *basis});
+  const std::string compression = job::format_compression(compression_for(job, link, !basis));
   words.insert(words.end(), {"--compress", compression, job.info().id});
   std::string output = CK_TRY(run_ckpt(words));
   while (output.ends_with('\n')) output.pop_back();
-  return TakenImage{output.substr(output.rfind('\n') + 1),
-                    compression};  // its path is the last line
+  const std::string path = output.substr(output.rfind('\n') + 1);  // the last line
+  return TakenImage{path, compression};
 }
 
 Status remove_early(const std::string& folder) {
@@ -112,7 +118,7 @@ class Rounds {
     if (::rename(taken.path.c_str(), image.c_str()) != 0) return sys_error("rename " + taken.path);
     if (round == 0 && ships(plan_)) CK_TRY(send_files(image));
     // Else the last one cannot be on top of it.
-    if (!goes_in_advance(plan_.memory, plan_.link)) return remove_early(job_.path());
+    if (!goes_in_advance(plan_)) return remove_early(job_.path());
     return send(image);
   }
 
@@ -161,7 +167,7 @@ class Rounds {
 
 Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, UniqueFd socket,
                                   const Report& report) {
-  if (!goes_in_advance(plan.memory, plan.link) && !ships(plan)) return wire::Result();
+  if (!copies_running(plan)) return wire::Result();
   return Rounds(plan, job, std::move(socket), report).run();
 }
 

@@ -12,9 +12,6 @@
 
 namespace ck::driver::migrate {
 
-// Whether the job's files go along.
-bool ships(const StepPlan& plan);
-
 wire::Progress progress(const char* what, std::uint64_t done, std::uint64_t total);
 
 struct TakenImage {

@@ -14,14 +14,6 @@
 
 namespace ck::driver::migrate {
 
-// Else the job stands still for so short a time that a copy in advance gains nothing. `memory`:
-// bytes; `link`: as in StepPlan.
-inline bool goes_in_advance(std::uint64_t memory, double link) {
-  constexpr std::uint64_t kMuch = 32u << 20;
-  constexpr double kLong = 0.3;  // seconds
-  return memory >= kMuch || (link > 0 && static_cast<double>(memory) > link * kLong);
-}
-
 struct StepPlan {
   handover::Terms terms;
   std::string peer;          // the other host
@@ -32,6 +24,15 @@ struct StepPlan {
   std::uint64_t memory = 0;  // source: bytes that the job has, about
   handover::wire::Offer offer;  // target, for kPreCheck
 };
+
+// At the source. Whether the job's files go along.
+bool ships(const StepPlan& plan);
+// Else the job stands still for so short a time that a copy of its memory in advance gains nothing.
+bool goes_in_advance(const StepPlan& plan);
+// Whether kCopyRunning has anything to send, and wants a stream.
+inline bool copies_running(const StepPlan& plan) {
+  return ships(plan) || goes_in_advance(plan);
+}
 
 struct StepOrder {
   handover::Step step;
