@@ -98,13 +98,7 @@ class Faulty(Moving):
     def begin(self, trigger_host, trigger):
         """A migration under way, as far as that line of the log."""
         self.start_it()
-        command = [self.bench.tool("ckpt"), "migrate", *self.options, "trip", "b"]
-        moving = subprocess.Popen(
-            self.a.command(command, USER_ID), cwd="/",
-            env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
-        self.addCleanup(moving.wait)
-        self.addCleanup(moving.kill)
+        moving = self.migrating(self.a, self.b, *self.options)
         trigger_host.log.wait_for(trigger)
         return moving
 
@@ -198,12 +192,8 @@ class Slow(Moving):
         self.ends_well(self.a, "trip")
 
     def start_zeros(self):
-        path = os.path.join(self.shared, "grows.py")
-        with open(path, "w", encoding="ascii") as file:
-            file.write(GROWS.replace("os.urandom(40 << 20)", "40 << 20"))
         none = os.path.join(self.shared, "none")
-        self.start(self.a, "trip", sys.executable, path, none, none, self.go)
-        self.until(lambda: "ready" in self.text("trip"), "it is ready")
+        self.start_grows(none, none, GROWS.replace("os.urandom(40 << 20)", "40 << 20"))
 
     def test_memory_goes_in_advance(self):
         self.start_zeros()
@@ -220,12 +210,7 @@ class Slow(Moving):
 
     def test_link_is_cut_as_well(self):
         self.start_guest(self.a, "trip", "counter")
-        moving = subprocess.Popen(
-            self.a.command([self.bench.tool("ckpt"), "migrate", "trip", "b"], USER_ID), cwd="/",
-            env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
-        self.addCleanup(moving.wait)
-        self.addCleanup(moving.kill)
+        moving = self.migrating(self.a, self.b)
         self.a.log.wait_for("begins .*step=send")
         self.b.link("down")
         time.sleep(2)
@@ -242,67 +227,46 @@ class InAdvance(Moving):
 
     def begin(self):
         """A migration that goes on with its copy for some seconds."""
-        command = [self.bench.tool("ckpt"), "migrate", "--bandwidth", "20M", "trip", "b"]
-        moving = subprocess.Popen(
-            self.a.command(command, USER_ID), cwd="/", env=self.a.environment(USER_ID),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.addCleanup(moving.stdout.close)
-        self.addCleanup(moving.wait)
-        self.addCleanup(moving.kill)
-        return moving
-
-    def folder(self, host, *names):
-        return os.path.join(host.home, ".local/state/ckrun", *names)
-
-    def pid_in(self, *names):
-        try:
-            with open(self.folder(self.b, "trip", *names), encoding="utf-8") as file:
-                return json.load(file)["pid"]
-        except FileNotFoundError:
-            return None
+        return self.migrating(self.a, self.b, "--bandwidth", "20M", stdout=subprocess.PIPE)
 
     def ends_moved(self, moving):
         told = moving.communicate(timeout=2 * STEP_SECONDS)[0]
         self.assertEqual(moving.returncode, 0, told.decode() + self.logs())
-        runs_by = self.pid_in("incarnation")
-        self.assertIsNone(self.pid_in("held"))
+        runs_by = self.pid_in(self.b, "incarnation")
+        self.assertIsNone(self.pid_in(self.b, "held"))
         self.ends_well(self.b, "trip")
         return runs_by
 
     def test_goes_on_from_there(self):
         self.start_guest(self.a, "trip", "memory_changes")
         moving = self.begin()
-        self.until(lambda: self.pid_in("held"), "memory is put in place")
+        self.until(lambda: self.pid_in(self.b, "held"), "memory is put in place")
         self.assertEqual(self.state(self.a, "trip"), "running")
         self.assertIn("held", self.good(self.b.ckpt("ls", user=USER_ID)))
-        put_by = self.pid_in("held")
+        put_by = self.pid_in(self.b, "held")
         self.assertEqual(self.ends_moved(moving), put_by)
 
     def test_who_put_it_there_is_killed(self):
         self.start_guest(self.a, "trip", "memory_changes")
         moving = self.begin()
-        self.until(lambda: self.pid_in("held"), "memory is put in place")
-        put_by = self.pid_in("held")
+        self.until(lambda: self.pid_in(self.b, "held"), "memory is put in place")
+        put_by = self.pid_in(self.b, "held")
         os.kill(put_by, signal.SIGKILL)
         self.assertNotEqual(self.ends_moved(moving), put_by)
 
     def test_job_has_changed_too_much(self):
         grow, told = (os.path.join(self.shared, name) for name in ("grow", "told"))
-        path = os.path.join(self.shared, "grows.py")
-        with open(path, "w", encoding="ascii") as file:
-            file.write(GROWS)
-        self.start(self.a, "trip", sys.executable, path, grow, told, self.go)
-        self.until(lambda: "ready" in self.text("trip"), "it is ready")
+        self.start_grows(grow, told)
         moving = self.begin()
-        self.until(lambda: os.path.exists(self.folder(self.a, "trip", ".early-0.ckpt")),
+        self.until(lambda: os.path.exists(self.jobs_file(self.a, "trip", ".early-0.ckpt")),
                    "the first image is taken")
         with open(grow, "wb"):
             pass
         self.until(lambda: os.path.exists(told), "it has another thread")
-        self.until(lambda: self.pid_in("held"), "memory is put in place")
-        put_by = self.pid_in("held")
+        self.until(lambda: self.pid_in(self.b, "held"), "memory is put in place")
+        put_by = self.pid_in(self.b, "held")
         self.assertNotEqual(self.ends_moved(moving), put_by)
-        with open(self.folder(self.b, "trip", "restart.log"), encoding="utf-8") as file:
+        with open(self.jobs_file(self.b, "trip", "restart.log"), encoding="utf-8") as file:
             self.assertIn("has another number of threads since its memory", file.read())
 
     def there_and_back(self):
@@ -310,7 +274,7 @@ class InAdvance(Moving):
             self.migrate(self.a, "trip", self.b)
             self.migrate(self.b, "trip", self.a)
         for host in self.every:
-            with open(self.folder(host, "trip", "restart.log"), encoding="utf-8") as file:
+            with open(self.jobs_file(host, "trip", "restart.log"), encoding="utf-8") as file:
                 self.assertNotIn("in advance", file.read())
         self.ends_well(self.a, "trip")
 

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 from host_case import Hosts
@@ -115,6 +116,36 @@ class Moving(Hosts):
             self.fail("ckpt migrate does not end" + self.logs())
         self.assertEqual(done.returncode, 0, done.stderr + self.logs())
         return json.loads(done.stdout)
+
+    def migrating(self, source, target, *options, tool=None, stdout=subprocess.DEVNULL):
+        """A migration of job trip that is under way; what it says on stderr is there, too."""
+        command = [tool or self.bench.tool("ckpt"), "migrate", *options, "trip", target.name]
+        moving = subprocess.Popen(
+            source.command(command, USER_ID), cwd="/", env=source.environment(USER_ID),
+            stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.STDOUT)
+        if moving.stdout:
+            self.addCleanup(moving.stdout.close)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        return moving
+
+    def jobs_file(self, host, *names):
+        return os.path.join(host.home, ".local/state/ckrun", *names)
+
+    def pid_in(self, host, name):
+        """Of who has job trip there, as that file of its folder says; None without the file."""
+        try:
+            with open(self.jobs_file(host, "trip", name), encoding="utf-8") as file:
+                return json.load(file)["pid"]
+        except FileNotFoundError:
+            return None
+
+    def start_grows(self, grow, told, text=GROWS):
+        path = os.path.join(self.shared, "grows.py")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        self.start(self.a, "trip", sys.executable, path, grow, told, self.go)
+        self.until(lambda: "ready" in self.text("trip"), "it is ready")
 
     def logs(self):
         return "".join(f"\n--- {host.name}\n" + host.log.text.decode("utf-8", "replace")

@@ -2,7 +2,6 @@
 """The user's terminal stays when an interactive job moves."""
 import fcntl
 import glob
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from moving import GROWS, Moving  # noqa: E402
+from moving import Moving  # noqa: E402
 from harness import case  # noqa: E402
 from harness.job import STEP_SECONDS, USER_ID  # noqa: E402
 
@@ -261,31 +260,19 @@ class Follow(Typed):
 
 
 class WithMemory(Typed):
-    """Its memory goes in advance, with its terminal."""
+    """So much that it goes in advance."""
 
     def setUp(self):
         super().setUp()
         with open(self.keys, "w", encoding="ascii") as file:
             file.write(LARGE)
 
-    def file(self, host, name):
-        return os.path.join(host.home, ".local/state/ckrun/trip", name)
-
-    def pid_in(self, host, name):
-        try:
-            with open(self.file(host, name), encoding="utf-8") as file:
-                return json.load(file)["pid"]
-        except FileNotFoundError:
-            return None
-
     def begin(self, source, target):
-        command = [self.bench.tool("ckpt"), "migrate", "--bandwidth", "20M", "trip", target.name]
-        moving = subprocess.Popen(
-            source.command(command, USER_ID), cwd="/", env=source.environment(USER_ID),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(moving.wait)
-        self.addCleanup(moving.kill)
-        return moving
+        return self.migrating(source, target, "--bandwidth", "20M")
+
+
+class WithItsTerminal(WithMemory):
+    """With its terminal."""
 
     def moves(self, source, target, meanwhile=lambda: None):
         moving = self.begin(source, target)
@@ -315,25 +302,20 @@ class WithMemory(Typed):
 class ChangesTooMuch(WithMemory):
     """After its memory has been put in place: it starts a thread."""
 
-    def moves(self, source, target):
-        moving = self.begin(source, target)
-        early = self.file(source, ".early-0.ckpt")
+    def test_restored_as_a_whole(self):
+        popen = self.start_keys()
+        moving = self.begin(self.a, self.b)
+        early = self.jobs_file(self.a, "trip", ".early-0.ckpt")
         self.until(lambda: os.path.exists(early), "the first image is taken")
         self.screen.type("t")
         self.shows("[thread]")
         self.assertEqual(moving.wait(2 * STEP_SECONDS), 0, self.logs())
-        with open(self.file(target, "restart.log"), encoding="utf-8") as file:
+        with open(self.jobs_file(self.b, "trip", "restart.log"), encoding="utf-8") as file:
             self.assertIn("has another number of threads since its memory", file.read())
-
-    def test_goes_round(self):
-        popen = self.start_keys()
-        self.moves(self.a, self.b)
         self.screen.type("a")
         self.shows("<a1>")
         self.screen.type("q")
         self.ends_with(popen, 7)
-
-    test_window_changes_meanwhile = None
 
 
 class Progress(OnTerminal):
@@ -341,12 +323,8 @@ class Progress(OnTerminal):
 
     def test_what_ckpt_migrate_shows(self):
         """How much of how much, how fast, and how long the job will stand still."""
-        path = os.path.join(self.shared, "grows.py")
-        with open(path, "w", encoding="ascii") as file:
-            file.write(GROWS)
         none = os.path.join(self.shared, "none")
-        self.start(self.a, "trip", sys.executable, path, none, none, self.go)
-        self.until(lambda: "ready" in self.text("trip"), "it is ready")
+        self.start_grows(none, none)
         popen = self.run_on(self.a, self.bench.tool("ckpt"), "migrate", "--bandwidth", "10M",
                             "trip", "b")
         self.assertEqual(popen.wait(2 * STEP_SECONDS), 0, self.screen.raw[-600:])
@@ -371,7 +349,7 @@ class SharesMemory(Typed):
         self.typed_through(*(self.move(*hop) for hop in self.round()))
 
 
-class Inside(WithMemory):
+class Inside(WithItsTerminal):
     """On a terminal that another program of the job has made for it."""
 
     def keys_command(self):
@@ -399,12 +377,7 @@ class Back(OnTerminal):
         os.chmod(waits, 0o755)
         shutil.copy(ckpt, own)
         self.good(self.a.run("mount", "--bind", waits, ckpt, user=0))
-        moving = subprocess.Popen(
-            self.a.command([own, "migrate", "trip", "b"], USER_ID), cwd="/",
-            env=self.a.environment(USER_ID), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
-        self.addCleanup(moving.wait)
-        self.addCleanup(moving.kill)
+        moving = self.migrating(self.a, self.b, tool=own)
         self.a.log.wait_for("begins .*step=freeze")
         self.b.link("down")
         self.good(self.a.run("umount", "--lazy", ckpt, user=0))
@@ -413,12 +386,8 @@ class Back(OnTerminal):
         self.a.log.wait_for("begins .*step=send")
         return moving
 
-    def folder(self, host, *names):
-        return os.path.join(host.home, ".local/state/ckrun", *names)
-
     def signal_supervisor(self, host, file, number):
-        with open(self.folder(host, "trip", file), encoding="utf-8") as text:
-            os.kill(json.load(text)["pid"], number)
+        os.kill(self.pid_in(host, file), number)
 
     def keys_go_on(self, popen):
         self.screen.type("b")
@@ -446,7 +415,7 @@ class Back(OnTerminal):
         self.a.log.wait_for("begins .*step=end")
         self.signal_supervisor(self.b, "held", signal.SIGKILL)
         images = [image for place in ("trip", ".incoming/*")
-                  for image in glob.glob(self.folder(self.b, place, "*.ckpt"))]
+                  for image in glob.glob(self.jobs_file(self.b, place, "*.ckpt"))]
         self.assertEqual(len(images), 2)  # one, by two names
         for image in images:
             os.unlink(image)
@@ -536,8 +505,7 @@ class Editor(OnTerminal):
             self.screen.type(" + b).sum())\r")
             self.shows(str(49999995000000 * (number + 1)))
         for host in self.every:
-            path = os.path.join(host.home, ".local/state/ckrun/trip/restart.log")
-            with open(path, encoding="utf-8") as file:
+            with open(self.jobs_file(host, "trip", "restart.log"), encoding="utf-8") as file:
                 self.assertEqual(file.read(), "")
         self.screen.type("exit(5)\r")
         self.ends_with(popen, 5)
