@@ -100,14 +100,19 @@ __attribute__((noreturn)) static inline void guest_skip(const char* reason) {
   _exit(kGuestSkipped);
 }
 
-// True once the checkpoints and restarts are over. Ends a guest that nobody releases.
+// True once the checkpoints and restarts are over. Ends a guest that nobody releases: counted is
+// time in which it ran, not that of a pause between two calls, be it the job's or the whole
+// machine's.
 static inline int guest_released(void) {
-  static double deadline;
+  static double last, waited;
   struct stat about;
   const char* go = getenv("GUEST_GO");
   if (!go) guest_fail("GUEST_GO is not set");
-  if (deadline == 0) deadline = guest_now() + GUEST_DEADLINE_SECONDS;
-  if (guest_now() > deadline) guest_fail("not released within %d s", GUEST_DEADLINE_SECONDS);
+  double now = guest_now(), passed = last == 0 ? 0 : now - last;
+  last = now;
+  waited += passed < 1 ? passed : 1;
+  if (waited > GUEST_DEADLINE_SECONDS)
+    guest_fail("not released within %d s", GUEST_DEADLINE_SECONDS);
   return guest_raw(SYS_newfstatat, AT_FDCWD, (long)go, (long)&about, 0, 0, 0) == 0;
 }
 
