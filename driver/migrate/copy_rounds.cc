@@ -101,9 +101,10 @@ class Rounds {
 
   Result<wire::Result> run() {
     for (int round = 0; round < kMostRounds; ++round) {
-      const std::uint64_t before = last_;
+      const std::uint64_t before = content_;
       CK_TRY(copy(round));
-      if (last_ < kSmallRound || (round > 0 && last_ > before / 3 * 2)) break;
+      // Not by what was sent: each image may be compressed otherwise.
+      if (sent_ < kSmallRound || (round > 0 && content_ > before / 3 * 2)) break;
     }
     return result_;
   }
@@ -138,12 +139,13 @@ class Rounds {
     const Sent sent = CK_TRY(transfer::send_image(
         stream_, *image, {.early = true},
         [&](std::uint64_t done, std::uint64_t total) { tell(progress("copy", done, total)); }));
-    last_ = sent.sent_bytes;
-    result_.set_sent_bytes(result_.sent_bytes() + last_);
+    content_ = image->content_bytes();
+    sent_ = sent.sent_bytes;
+    result_.set_sent_bytes(result_.sent_bytes() + sent_);
     expected_ = steady_clock::now() - begun + kAlways;  // the last one will be no larger
-    if (last_ < kTellsSpeed) return {};
-    link_.note(last_, sent.took);
-    result_.set_link_bytes(result_.link_bytes() + last_);
+    if (sent_ < kTellsSpeed) return {};
+    link_.note(sent_, sent.took);
+    result_.set_link_bytes(result_.link_bytes() + sent_);
     result_.set_link_ns(result_.link_ns() + static_cast<std::uint64_t>(sent.took.count()));
     return {};
   }
@@ -158,8 +160,8 @@ class Rounds {
   const Report& report_;
   transfer::Stream stream_;
   transfer::LinkSpeed link_;
-  std::uint64_t last_ = 0;  // bytes of the last round
-  nanoseconds expected_{};  // that the job will stand still; 0: not known yet
+  std::uint64_t content_ = 0, sent_ = 0;  // bytes of the last round: what had changed, what went
+  nanoseconds expected_{};                // that the job will stand still; 0: not known yet
   wire::Result result_;
 };
 

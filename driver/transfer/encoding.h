@@ -1,5 +1,5 @@
-// How an image is compressed for a link: what brings most content through in a second, where it is
-// compressed first and sent then. Pure; any thread.
+// How an image is compressed for a link: the level of zstd that brings most content through in a
+// second, where it is compressed first and sent then. Pure; any thread.
 #pragma once
 
 #include <chrono>

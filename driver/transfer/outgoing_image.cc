@@ -15,6 +15,8 @@ Result<std::unique_ptr<OutgoingImage>> OutgoingImage::open(const std::string& pa
   image->fd_.reset(::fcntl(reader->fd(), F_DUPFD_CLOEXEC, 0));
   if (!image->fd_) return sys_error("duplicate the descriptor of " + path);
   image->extents_ = CK_TRY(extents_of(reader->manifest()));
+  for (const image::ChunkRecord& chunk : reader->manifest().chunks())
+    if (chunk.file() == 0) image->content_bytes_ += chunk.raw_size();
   ImageHead& head = image->head_;
   CK_TRY(read_at(reader->fd(), 0, std::as_writable_bytes(std::span(&head.header, 1)), path));
   CK_TRY(read_at(reader->fd(), reader->file_bytes() - sizeof head.footer,

@@ -33,6 +33,9 @@ class OutgoingImage {
   // Bytes of the manifest from `offset` in it on; must lie within it.
   Status read_manifest(std::uint64_t offset, std::span<std::byte> into) const;
 
+  // Of what this image holds itself, before it was compressed.
+  std::uint64_t content_bytes() const { return content_bytes_; }
+
   const std::vector<Extent>& extents() const { return extents_; }
   // `into` must have the extent's size. Damage is found here, not by the other side.
   Status read_extent(std::size_t index, std::span<std::byte> into) const;
@@ -47,6 +50,7 @@ class OutgoingImage {
   std::string path_;
   UniqueFd fd_;
   ImageHead head_{};
+  std::uint64_t content_bytes_ = 0;
   std::vector<Extent> extents_;
 };
 
