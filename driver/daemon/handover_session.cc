@@ -1,5 +1,6 @@
 #include "driver/daemon/handover_session.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +72,7 @@ void HandoverSession::close() {
   if (step_) step_->kill();
   if (receiver_) receiver_->kill();
   next_step_.reset();
+  stream_.reset();
 }
 
 bool HandoverSession::over() const {
@@ -281,6 +283,7 @@ Result<StepWork> HandoverSession::work_for(const handover::Do& order) {
 }
 
 Task<Result<migrate::wire::Result>> HandoverSession::do_step(handover::Do order) {
+  if (order.step != Step::kFreezeAndCapture && order.step != Step::kSendImage) stream_.reset();
   if (order.step == Step::kDiscard || order.step == Step::kDropImage) co_await end_receivers();
   const migrate::StepPlan plan = step_plan();
   if (order.step == Step::kSendImage ||
@@ -314,6 +317,25 @@ Task<Result<migrate::wire::Result>> HandoverSession::do_step_with_stream(handove
 
 Task<Result<migrate::wire::Result>> HandoverSession::send_once(std::shared_ptr<StepProcess> own,
                                                                handover::Do order) {
+  UniqueFd stream = std::move(stream_);
+  if (!stream) {
+    CK_CO_TRY(stream, co_await open_stream());
+  }
+  UniqueFd kept;
+  if (order.step == Step::kCopyRunning) kept.reset(::fcntl(stream.get(), F_DUPFD_CLOEXEC, 0));
+  CK_CO_TRY(StepWork work, work_for(order));
+  work.stream = stream.get();
+  work.run = [plan = step_plan(), order, end = work.stream](const migrate::Report& report) {
+    return migrate::do_source_step(
+        plan, migrate::StepOrder{order.step, order.counter, UniqueFd(end)}, report);
+  };
+  auto done = co_await run_step(own, std::move(work), std::move(stream));
+  if (done.ok()) stream_ = std::move(kept);
+  co_return done;
+}
+
+// The end for a step's process. It is over as soon as that and its duplicates are closed.
+Task<Result<UniqueFd>> HandoverSession::open_stream() {
   CK_CO_TRY(cluster::Peer peer, find_peer(parts_.state, plan_.peer));
   CK_CO_TRY(PeerLink link, co_await PeerLink::connect(parts_.state, peer));
   PeerMessage question;
@@ -323,20 +345,13 @@ Task<Result<migrate::wire::Result>> HandoverSession::send_once(std::shared_ptr<S
     co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
   CK_CO_TRY(StreamPair sockets, make_stream());
   CK_CO_TRY(LocalStream local, to_stream(executor_, std::move(sockets.ours)));
-  CK_CO_TRY(StepWork work, work_for(order));
-  work.stream = sockets.theirs.get();
-  work.run = [plan = step_plan(), order, stream = work.stream](const migrate::Report& report) {
-    return migrate::do_source_step(
-        plan, migrate::StepOrder{order.step, order.counter, UniqueFd(stream)}, report);
-  };
-  // It ends as soon as the step's process has closed its end.
   auto carry = [](TlsChannel channel, LocalStream end, PumpLimits limits) -> Task<void> {
     (void)co_await pump(std::move(channel), std::move(end), limits);
   };
   PumpLimits limits;
   limits.bandwidth = plan_.bandwidth;
   spawn(executor_, carry(std::move(link).release(), std::move(local), limits));
-  co_return co_await run_step(own, std::move(work), std::move(sockets.theirs));
+  co_return std::move(sockets.theirs);
 }
 
 // What they might yet write would stay.

@@ -96,6 +96,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   Task<Result<driver::migrate::wire::Result>> do_step_with_stream(driver::handover::Do order);
   Task<Result<driver::migrate::wire::Result>> send_once(std::shared_ptr<StepProcess> own,
                                                         driver::handover::Do order);
+  Task<Result<UniqueFd>> open_stream();
   Task<void> end_receivers();
   Result<StepWork> work_for(const driver::handover::Do& order);
   driver::migrate::StepPlan step_plan() const;
@@ -130,6 +131,9 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   std::optional<driver::handover::Do> next_step_;
   std::shared_ptr<StepProcess> step_;  // under way
   bool stepping_ = false;
+  // Of the connection over which the job was copied while it ran. What is left goes over it, too:
+  // while the job stands still there is no time to make another.
+  UniqueFd stream_;
   std::shared_ptr<StepProcess> receiver_;
   unsigned receivers_ = 0;  // processes, former ones included
   Clock retry_, patience_, lease_;
