@@ -266,6 +266,7 @@ migrate::StepPlan HandoverSession::step_plan() const {
   plan.offer = plan_.offer;
   if (!is_source()) return plan;
   plan.link = link();
+  plan.round_trip = round_trip_;
   plan.folder = plan.image.substr(0, plan.image.rfind('/'));
   if (plan.image.ends_with('/')) plan.image.clear();
   return plan;
@@ -285,12 +286,10 @@ Result<StepWork> HandoverSession::work_for(const handover::Do& order) {
 Task<Result<migrate::wire::Result>> HandoverSession::do_step(handover::Do order) {
   if (order.step != Step::kFreezeAndCapture && order.step != Step::kSendImage) stream_.reset();
   if (order.step == Step::kDiscard || order.step == Step::kDropImage) co_await end_receivers();
-  const migrate::StepPlan plan = step_plan();
-  if (order.step == Step::kSendImage ||
-      (order.step == Step::kCopyRunning && migrate::copies_running(plan)))
+  if (order.step == Step::kSendImage || order.step == Step::kCopyRunning)
     co_return co_await do_step_with_stream(order);
   CK_CO_TRY(StepWork work, work_for(order));
-  work.run = [plan, order, source = is_source()](const migrate::Report& report) {
+  work.run = [plan = step_plan(), order, source = is_source()](const migrate::Report& report) {
     migrate::StepOrder what{order.step, order.counter, {}};
     return source ? migrate::do_source_step(plan, std::move(what), report)
                   : migrate::do_target_step(plan, what);
@@ -340,9 +339,11 @@ Task<Result<UniqueFd>> HandoverSession::open_stream() {
   CK_CO_TRY(PeerLink link, co_await PeerLink::connect(parts_.state, peer));
   PeerMessage question;
   question.mutable_transfer_open()->set_handover(plan_.terms.id);
+  const auto asked = steady_clock::now();
   CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question)));
   if (!answer.has_transfer_ready())
     co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
+  round_trip_ = steady_clock::now() - asked;
   CK_CO_TRY(StreamPair sockets, make_stream());
   CK_CO_TRY(LocalStream local, to_stream(executor_, std::move(sockets.ours)));
   auto carry = [](TlsChannel channel, LocalStream end, PumpLimits limits) -> Task<void> {

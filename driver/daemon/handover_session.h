@@ -134,6 +134,7 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   // Of the connection over which the job was copied while it ran. What is left goes over it, too:
   // while the job stands still there is no time to make another.
   UniqueFd stream_;
+  std::chrono::nanoseconds round_trip_{};  // as that connection's beginning has shown; 0: not yet
   std::shared_ptr<StepProcess> receiver_;
   unsigned receivers_ = 0;  // processes, former ones included
   Clock retry_, patience_, lease_;

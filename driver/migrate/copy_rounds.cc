@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <optional>
 #include <thread>
 
@@ -27,6 +28,23 @@ constexpr int kMostRounds = 6;
 constexpr double kWorthSendingAgain = 1.5;      // what is compressed otherwise than it is there
 constexpr std::uint64_t kTellsSpeed = 8 << 20;  // bytes that no buffer takes
 constexpr std::uint64_t kSmallRound = 4 << 20;  // bytes to send; another would not be much shorter
+
+// Over a connection that was idle: TCP begins with ten segments a round trip (RFC 6928), and twice
+// as many in the next.
+double seconds_to_send(const StepPlan& plan) {
+  constexpr double kFirstWindow = 10 * 1460;
+  const auto bytes = static_cast<double>(plan.memory);
+  const double trips = std::log2(1 + bytes / kFirstWindow);
+  return trips * std::chrono::duration<double>(plan.round_trip).count() +
+         (plan.link > 0 ? bytes / plan.link : 0);
+}
+
+// Else the job stands still for so short a time that a copy of its memory in advance gains nothing.
+bool goes_in_advance(const StepPlan& plan) {
+  constexpr std::uint64_t kMuch = 32u << 20;
+  constexpr double kLong = 0.3;  // seconds
+  return plan.memory >= kMuch || seconds_to_send(plan) > kLong;
+}
 
 // What was sent while the job ran, which the last image is on top of.
 std::string early_path(const std::string& folder, int round) {
@@ -56,13 +74,6 @@ job::Compression compression_for(const job::JobDir& job, double speed, bool firs
 
 bool ships(const StepPlan& plan) {
   return plan.offer.needs().files().ship();
-}
-
-bool goes_in_advance(const StepPlan& plan) {
-  constexpr std::uint64_t kMuch = 32u << 20;
-  constexpr double kLong = 0.3;  // seconds
-  const auto memory = static_cast<double>(plan.memory);
-  return plan.memory >= kMuch || (plan.link > 0 && memory > plan.link * kLong);
 }
 
 wire::Progress progress(const char* what, std::uint64_t done, std::uint64_t total) {
@@ -169,7 +180,7 @@ class Rounds {
 
 Result<wire::Result> copy_running(const StepPlan& plan, const job::JobDir& job, UniqueFd socket,
                                   const Report& report) {
-  if (!copies_running(plan)) return wire::Result();
+  if (!ships(plan) && !goes_in_advance(plan)) return wire::Result();
   return Rounds(plan, job, std::move(socket), report).run();
 }
 

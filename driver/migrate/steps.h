@@ -3,6 +3,7 @@
 // what it names may be so already. Blocking; one thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -16,23 +17,18 @@ namespace ck::driver::migrate {
 
 struct StepPlan {
   handover::Terms terms;
-  std::string peer;          // the other host
-  std::string jobs_folder;   // the owner's; empty: the usual one
-  std::string folder;        // source: the job's
-  std::string image;         // source: once it is captured; target: where it comes to, once checked
-  double link = 0;           // source: bytes a second that it brings through; 0: not known
-  std::uint64_t memory = 0;  // source: bytes that the job has, about
-  handover::wire::Offer offer;  // target, for kPreCheck
+  std::string peer;         // the other host
+  std::string jobs_folder;  // the owner's; empty: the usual one
+  std::string folder;       // source: the job's
+  std::string image;        // source: once it is captured; target: where it comes to, once checked
+  double link = 0;          // source: bytes a second that it brings through; 0: not known
+  std::chrono::nanoseconds round_trip{};  // source: of a question and its answer; 0: not known
+  std::uint64_t memory = 0;               // source: bytes that the job has, about
+  handover::wire::Offer offer;            // target, for kPreCheck
 };
 
 // At the source. Whether the job's files go along.
 bool ships(const StepPlan& plan);
-// Else the job stands still for so short a time that a copy of its memory in advance gains nothing.
-bool goes_in_advance(const StepPlan& plan);
-// Whether kCopyRunning has anything to send, and wants a stream.
-inline bool copies_running(const StepPlan& plan) {
-  return ships(plan) || goes_in_advance(plan);
-}
 
 struct StepOrder {
   handover::Step step;

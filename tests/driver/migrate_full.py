@@ -200,6 +200,14 @@ class Slow(Moving):
         self.there_and_back()
         self.ends_well(self.a, "trip")
 
+    def test_small_jobs_go_in_advance_too(self):
+        """Some megabytes take many round trips: it is their changes that are sent at last."""
+        none = os.path.join(self.shared, "none")
+        self.start_grows(none, none, GROWS.replace("os.urandom(40 << 20)", "1 << 20"))
+        moved = self.migrate(self.a, "trip", self.b)
+        self.assertLess(moved["image_bytes"], moved["sent_bytes"] / 2, moved)
+        self.ends_well(self.b, "trip")
+
     def test_compression_is_for_the_link(self):
         """What the other host may have is compressed as usual; the rest as the link is worth it."""
         self.start_zeros()
