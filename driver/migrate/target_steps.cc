@@ -84,7 +84,7 @@ Result<std::string> image_in(const job::JobDir& job, const image::Reader& reader
 
 // An early image has come, and another one will. What is done in advance is never necessary.
 Status use_early(const StepPlan& plan, const std::string& image) {
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(image, true));
+  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open_records(image, true));
   const job::JobDir job = CK_TRY(job_of_image(plan, *reader));
   Status there = put_in_advance(job, plan.jobs_folder, image, CK_TRY(map_options(plan)));
   if (!there.ok()) CK_TRY(end_in_advance(job));
@@ -92,7 +92,8 @@ Status use_early(const StepPlan& plan, const std::string& image) {
 }
 
 Status restore_held(const StepPlan& plan) {
-  const std::unique_ptr<image::Reader> reader = CK_TRY(image::Reader::open(plan.image, true));
+  const std::unique_ptr<image::Reader> reader =
+      CK_TRY(image::Reader::open_records(plan.image, true));
   const job::JobDir job = CK_TRY(job_of_image(plan, *reader));
   const Life life = CK_TRY(life_of(job));
   if (life.kind == Life::Kind::kHeld) return {};
@@ -110,7 +111,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
   std::optional<job::JobDir> job = CK_TRY(find_job(plan.jobs_folder, plan.terms.job));
   std::unique_ptr<image::Reader> reader;
   if (!job) {
-    reader = CK_TRY(image::Reader::open(plan.image, true));
+    reader = CK_TRY(image::Reader::open_records(plan.image, true));
     job = CK_TRY(job_of_image(plan, *reader));
   }
   CK_TRY(end_in_advance(*job));
@@ -119,7 +120,7 @@ Status release(const StepPlan& plan, std::uint64_t counter) {
   if (life.kind == Life::Kind::kHeld) {
     CK_TRY(unhold(*job, plan.jobs_folder, {.counter = counter}));
   } else if (life.kind == Life::Kind::kNone && life.counter < counter) {
-    if (!reader) reader = CK_TRY(image::Reader::open(plan.image, true));
+    if (!reader) reader = CK_TRY(image::Reader::open_records(plan.image, true));
     const std::string image = CK_TRY(image_in(*job, *reader));
     std::vector<std::string> options = CK_TRY(map_options(plan));
     const std::vector<std::string> as = counter_option(counter);

@@ -160,7 +160,7 @@ Status remove_unneeded_parents(const std::string& folder) {
   }
   std::set<std::string> needed;
   for (const Generation& generation : CK_TRY(list_generations(folder))) {
-    const Result<std::unique_ptr<Reader>> reader = Reader::open(generation.path, false);
+    const Result<std::unique_ptr<Reader>> reader = Reader::open_records(generation.path, false);
     if (!reader.ok()) continue;
     for (const ParentRecord& parent : (*reader)->manifest().parents())
       needed.insert(folder + "/" + parent_name({parent.hash_low(), parent.hash_high()}));

@@ -78,7 +78,8 @@ class ImageReader final : public Reader {
  public:
   ImageReader(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
-  Status load(bool require_owner);
+  enum class Part { kAll, kRecords };
+  Status load(bool require_owner, Part part);
 
   const std::string& path() const override { return path_; }
   int fd() const override { return fd_.get(); }
@@ -92,7 +93,7 @@ class ImageReader final : public Reader {
  private:
   Status check_file(bool require_owner);
   Result<Footer> read_ends();
-  Status parse_manifest(const Footer& footer);
+  Status parse_manifest(const Footer& footer, Part part);
   Status validate(std::uint64_t data_end) const;
   Status open_parents(bool require_owner);
   Error chunk_damaged(std::size_t index) const;
@@ -105,10 +106,10 @@ class ImageReader final : public Reader {
   std::vector<ImageReader> parents_;  // their files alone, without a manifest
 };
 
-Status ImageReader::load(bool require_owner) {
+Status ImageReader::load(bool require_owner, Part part) {
   CK_TRY(check_file(require_owner));
   footer_ = CK_TRY(read_ends());
-  CK_TRY(parse_manifest(footer_));
+  CK_TRY(parse_manifest(footer_, part));
   Status status = validate(footer_.manifest_offset);
   if (!status.ok())
     return std::move(status).error().within("the manifest of " + path_ + " is invalid");
@@ -161,7 +162,7 @@ Result<Footer> ImageReader::read_ends() {
   return footer;
 }
 
-Status ImageReader::parse_manifest(const Footer& footer) {
+Status ImageReader::parse_manifest(const Footer& footer, Part part) {
   std::string bytes;
   try {
     bytes.resize(footer.manifest_size);
@@ -173,10 +174,12 @@ Status ImageReader::parse_manifest(const Footer& footer) {
     return bad("the manifest of " + path_ + " is damaged",
                "an earlier generation may still be whole");
   }
-  if (Status status = validate_serialised(bytes); !status.ok()) {
+  std::string records;
+  if (Status status = validate_serialised(bytes, part == Part::kRecords ? &records : nullptr);
+      !status.ok()) {
     return std::move(status).error().within("the manifest of " + path_ + " is invalid");
   }
-  if (!manifest_.ParseFromString(bytes)) {
+  if (!manifest_.ParseFromString(part == Part::kRecords ? records : bytes)) {
     return bad("the manifest of " + path_ + " is invalid: it cannot be parsed");
   }
   return {};
@@ -259,13 +262,29 @@ bool is_bundle(const Manifest& manifest) {
   return manifest.writer() == kBundleWriter;
 }
 
-Result<std::unique_ptr<Reader>> open_image_or_bundle(const std::string& path, bool require_owner) {
+namespace {
+
+Result<std::unique_ptr<Reader>> open_part(const std::string& path, bool require_owner,
+                                          ImageReader::Part part) {
   // Not blocking: the path may turn out to be a FIFO.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return sys_error("open " + path);
   auto reader = std::make_unique<ImageReader>(path, std::move(fd));
-  CK_TRY(reader->load(require_owner));
+  CK_TRY(reader->load(require_owner, part));
   return std::unique_ptr<Reader>(std::move(reader));
+}
+
+Result<std::unique_ptr<Reader>> open_job(const std::string& path, bool require_owner,
+                                         ImageReader::Part part) {
+  std::unique_ptr<Reader> reader = CK_TRY(open_part(path, require_owner, part));
+  if (!is_bundle(reader->manifest())) return reader;
+  return bad(path + " holds files, and no job");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Reader>> open_image_or_bundle(const std::string& path, bool require_owner) {
+  return open_part(path, require_owner, ImageReader::Part::kAll);
 }
 
 Result<std::unique_ptr<Reader>> open_bundle(const std::string& path) {
@@ -275,9 +294,11 @@ Result<std::unique_ptr<Reader>> open_bundle(const std::string& path) {
 }
 
 Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, bool require_owner) {
-  std::unique_ptr<Reader> reader = CK_TRY(open_image_or_bundle(path, require_owner));
-  if (!is_bundle(reader->manifest())) return reader;
-  return bad(path + " holds files, and no job");
+  return open_job(path, require_owner, ImageReader::Part::kAll);
+}
+
+Result<std::unique_ptr<Reader>> Reader::open_records(const std::string& path, bool require_owner) {
+  return open_job(path, require_owner, ImageReader::Part::kRecords);
 }
 
 }  // namespace ck::image

@@ -27,6 +27,9 @@ class Reader {
   // ranges, sizes); and that the parents of an incremental image are there. `require_owner`: refuse
   // an image that others than the caller (or root) own or could have written: it will be executed.
   static Result<std::unique_ptr<Reader>> open(const std::string& path, bool require_owner);
+  // The same without the chunks, which are most of a manifest: it has none, and there is nothing to
+  // read or to verify. For what only the records tell.
+  static Result<std::unique_ptr<Reader>> open_records(const std::string& path, bool require_owner);
   virtual ~Reader() = default;
 
   virtual const std::string& path() const = 0;

@@ -158,12 +158,12 @@ Status check_text(const std::string& text, const char* what, std::size_t limit) 
   return {};
 }
 
-Status validate_serialised(const std::string& manifest) {
+Status validate_serialised(const std::string& manifest, std::string* records) {
   using google::protobuf::internal::WireFormatLite;
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(manifest.data()),
                                             static_cast<int>(manifest.size()));
-  std::size_t records = 0;
-  while (const std::uint32_t tag = in.ReadTag()) {
+  std::size_t record_bytes = 0;
+  for (int begin = 0; const std::uint32_t tag = in.ReadTag(); begin = in.CurrentPosition()) {
     const int before = in.CurrentPosition();
     const int field = WireFormatLite::GetTagFieldNumber(tag);
     if (field == Manifest::kChunksFieldNumber &&
@@ -176,10 +176,13 @@ Status validate_serialised(const std::string& manifest) {
       continue;
     }
     if (!WireFormatLite::SkipField(&in, tag)) return invalid("it cannot be parsed");
-    records += static_cast<std::size_t>(in.CurrentPosition() - before);
+    record_bytes += static_cast<std::size_t>(in.CurrentPosition() - before);
+    if (records != nullptr)
+      records->append(manifest, static_cast<std::size_t>(begin),
+                      static_cast<std::size_t>(in.CurrentPosition() - begin));
   }
   if (!in.ConsumedEntireMessage()) return invalid("it cannot be parsed");
-  if (records > kMaxRecordBytes) return invalid("it describes too many things");
+  if (record_bytes > kMaxRecordBytes) return invalid("it describes too many things");
   return {};
 }
 

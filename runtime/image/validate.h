@@ -29,8 +29,9 @@ inline constexpr std::uint32_t kMaxTerminals = 4096;
 Error invalid(std::string what);
 Status check_text(const std::string& text, const char* what, std::size_t limit = kMaxText);
 
-// Before parsing: that parsing cannot take much more memory than the manifest is large.
-Status validate_serialised(const std::string& manifest);
+// Before parsing: that parsing cannot take much more memory than the manifest is large. `records`
+// gets all of it but the chunks; may be null.
+Status validate_serialised(const std::string& manifest, std::string* records = nullptr);
 // All but the chunks.
 Status validate_records(const Manifest& manifest);
 Status validate_process(const ProcessRecord& process, const Manifest& manifest);

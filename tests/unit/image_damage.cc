@@ -116,6 +116,7 @@ BOOST_AUTO_TEST_CASE(damaged_parts_are_named) {
   };
   damage(image.bytes.size() - sizeof(Footer) - 10);
   BOOST_TEST(contains(refusal(path), "the manifest of " + path + " is damaged"));
+  BOOST_TEST(!Reader::open_records(path, true).ok());
   damage(20);
   BOOST_TEST(contains(refusal(path), "the header of " + path + " is damaged"));
   damage(image.bytes.size() - 30);

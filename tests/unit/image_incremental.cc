@@ -120,6 +120,23 @@ BOOST_AUTO_TEST_CASE(parents_stay_as_long_as_they_are_needed) {
   history.holds(history.third);
 }
 
+BOOST_AUTO_TEST_CASE(records_alone_are_all_but_the_chunks) {
+  History history;
+  const auto changed = history.change(5, 17, 1);
+  BOOST_REQUIRE(
+      write_changes(history.second, history.first, MemorySource(kBase, history.bytes), changed)
+          .ok());
+  const auto whole = Reader::open(history.second, true);
+  const auto records = Reader::open_records(history.second, true);
+  BOOST_REQUIRE_MESSAGE(records.ok(), why(records));
+  Manifest expected = (*whole)->manifest();
+  BOOST_TEST(expected.chunks_size() > 0);
+  expected.clear_chunks();
+  BOOST_TEST((*records)->manifest().SerializeAsString() == expected.SerializeAsString());
+  BOOST_TEST(((*records)->manifest_hash() == (*whole)->manifest_hash()));
+  BOOST_TEST((*records)->parent_fd(0) >= 0);
+}
+
 BOOST_AUTO_TEST_CASE(without_its_parent_it_is_refused) {
   History history;
   const auto changed = history.change(5, 17, 1);
