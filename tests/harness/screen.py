@@ -133,17 +133,6 @@ class Screen:
     def modes(self):
         return termios.tcgetattr(self.slave)
 
-    def wait_read(self, timeout=STEP_SECONDS):
-        """Until nothing that was typed waits to be read. The kernel's worker brings it in parts:
-        what is empty must stay so for a moment."""
-        deadline, empty = time.monotonic() + timeout, 0
-        while empty < 10:
-            waiting = struct.unpack("i", fcntl.ioctl(self.slave, termios.FIONREAD, b"\0" * 4))[0]
-            empty = 0 if waiting else empty + 1
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{waiting} typed bytes are not read")
-            time.sleep(0.01)
-
     def wait_modes(self, condition, timeout=STEP_SECONDS):
         deadline = time.monotonic() + timeout
         while not condition(self.modes()):
