@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-  g++ cmake ninja-build pkg-config ccache
+  g++ cmake ninja-build pkg-config ccache file dpkg-dev
   libcli11-dev libprotobuf-dev protobuf-compiler libspdlog-dev libzstd-dev libxxhash-dev libsqlite3-dev
   libboost1.81-dev libboost-test1.81-dev libboost-json1.81-dev libunwind-dev
   libssl-dev libtomlplusplus-dev prometheus-cpp-dev openssl
