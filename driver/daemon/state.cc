@@ -86,7 +86,7 @@ Result<protocol::wire::HostReport> State::report() {
 
 Status State::check_member() const {
   if (configuration_->member) return {};
-  return make_error(ErrorKind::kRefused, "this host belongs to no cluster",
+  return make_error(ErrorKind::kNotFound, "this host belongs to no cluster",
                     "ckd init makes one, ckd join enters one");
 }
 

@@ -72,7 +72,7 @@ class State {
   // As SIGHUP: load(), and all that follows from it. Set by the daemon.
   std::function<Task<Status>()> reload;
 
-  // kRefused where this host belongs to no cluster.
+  // kNotFound where this host belongs to no cluster.
   Status check_member() const;
   // kRefused while it is drained.
   Status check_takes_jobs() const;

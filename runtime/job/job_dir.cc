@@ -52,12 +52,12 @@ Result<JobInfo> parse_job_info(const std::string& text) {
   boost::json::object object = CK_TRY(parse_json_object(text, kWhat));
   JsonFields fields(object);
   if (fields.number("format") != kJobFormat && fields.status(kWhat).ok()) {
-    return make_error(ErrorKind::kRefused, "job.json was written by a newer version of ckrun");
+    return make_error(ErrorKind::kBadImage, "job.json was written by a newer version of ckrun");
   }
   const boost::json::value* settings = object.if_contains("settings");
   const boost::json::value* command = object.if_contains("command");
   if (settings == nullptr || !settings->is_object() || command == nullptr || !command->is_array()) {
-    return make_error(ErrorKind::kRefused, "job.json is damaged: settings or command are absent");
+    return damaged(kWhat, "settings or command are absent");
   }
   JobInfo info;
   info.id = fields.text("id");
@@ -68,11 +68,11 @@ Result<JobInfo> parse_job_info(const std::string& text) {
   std::string request_signal = fields.text("request_signal");
   CK_TRY(fields.status(kWhat));
   for (const boost::json::value& word : command->as_array()) {
-    if (!word.is_string()) return make_error(ErrorKind::kRefused, "job.json is damaged: command");
+    if (!word.is_string()) return damaged(kWhat, "a word of the command is no text");
     info.command.emplace_back(word.as_string());
   }
   info.settings = CK_TRY(parse_settings(settings->as_object(), kWhat));
-  info.settings.request_signal = CK_TRY(parse_request_signal(request_signal));
+  info.settings.request_signal = CK_TRY(or_damaged(parse_request_signal(request_signal), kWhat));
   return info;
 }
 

@@ -3,6 +3,10 @@
 namespace ck::job {
 namespace json = boost::json;
 
+Error damaged(const std::string& what, const std::string& why) {
+  return make_error(ErrorKind::kBadImage, what + " is damaged: " + why);
+}
+
 Result<json::object> parse_json_object(const std::string& text, const std::string& what) {
   json::parse_options options;
   options.allow_invalid_utf8 = true;  // command lines are bytes
@@ -10,7 +14,7 @@ Result<json::object> parse_json_object(const std::string& text, const std::strin
   json::error_code error;
   json::value value = json::parse(text, error, {}, options);
   if (error || !value.is_object()) {
-    return make_error(ErrorKind::kRefused, what + " is damaged", "it is not the JSON it should be");
+    return damaged(what, "it is not the JSON it should be");
   }
   return std::move(value.as_object());
 }
@@ -51,7 +55,7 @@ bool JsonFields::flag(const char* name) {
 
 Status JsonFields::status(const std::string& what) const {
   if (missing_.empty()) return {};
-  return make_error(ErrorKind::kRefused, what + " is damaged: no valid '" + missing_ + "' in it");
+  return damaged(what, "no valid '" + missing_ + "' in it");
 }
 
 }  // namespace ck::job

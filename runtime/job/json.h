@@ -8,6 +8,16 @@
 
 namespace ck::job {
 
+// What is wrong with a file that only ckrun writes (kBadImage).
+Error damaged(const std::string& what, const std::string& why);
+
+// A value in such a file: that a user could have written it wrong is no reason there.
+template <typename T>
+Result<T> or_damaged(Result<T> value, const std::string& what) {
+  if (value.ok()) return value;
+  return damaged(what, value.error().text());
+}
+
 Result<boost::json::object> parse_json_object(const std::string& text, const std::string& what);
 std::string print_json(const boost::json::value& value);
 

@@ -34,9 +34,9 @@ Result<Settings> parse_settings(const boost::json::object& object, const std::st
   CK_TRY(fields.status(what));
   const boost::json::value* allow = object.if_contains("allow_uncontrolled");
   settings.allow_uncontrolled = allow != nullptr && allow->is_bool() && allow->get_bool();
-  settings.job_class = CK_TRY(parse_job_class(job_class));
-  settings.tcp = CK_TRY(parse_tcp(tcp));
-  settings.compression = CK_TRY(parse_compression(compress));
+  settings.job_class = CK_TRY(or_damaged(parse_job_class(job_class), what));
+  settings.tcp = CK_TRY(or_damaged(parse_tcp(tcp), what));
+  settings.compression = CK_TRY(or_damaged(parse_compression(compress), what));
   return settings;
 }
 

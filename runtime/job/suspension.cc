@@ -57,10 +57,9 @@ Result<Word> parse_word(const std::string& text) {
   CK_TRY(fields.status(kFile));
   const boost::json::value* processes = object.if_contains("processes");
   if (processes == nullptr || !processes->is_array())
-    return make_error(ErrorKind::kRefused, std::string(kFile) + ": processes is not an array");
+    return damaged(kFile, "processes is not an array");
   for (const boost::json::value& one : processes->get_array()) {
-    if (!one.is_object())
-      return make_error(ErrorKind::kRefused, std::string(kFile) + ": a process is not an object");
+    if (!one.is_object()) return damaged(kFile, "a process is not an object");
     JsonFields process(one.get_object());
     word.processes.emplace_back(static_cast<pid_t>(process.number("pid")), process.number("start"));
     CK_TRY(process.status(kFile));

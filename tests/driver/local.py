@@ -96,6 +96,18 @@ class Alone(OneDaemon):
         self.assert_fails(self.bench.ckpt("hosts"), NOT_FOUND, about=["no ckd", "start ckd"])
         self.assert_fails(self.bench.ckpt("ls", "--all-hosts"), NOT_FOUND, about=["start ckd"])
 
+    def test_what_wants_a_cluster_says_that_there_is_none(self):
+        self.start()
+        name = socket.gethostname()
+        for command in ([self.bench.tool("ckpt"), "drain", name],
+                        [self.bench.tool("ckpt"), "migrate", "--auto"],
+                        [self.bench.tool("ckpt"), "migrate", "job", "other"],
+                        [self.bench.tool("ckrun"), "--on", "other", "--pty", "true"],
+                        [self.bench.tool("ckd"), "invite"]):
+            done = self.bench.run(command)
+            self.assertEqual(done.returncode, NOT_FOUND, done.stderr)
+            self.assertIn("this host belongs to no cluster (ckd init makes one", done.stderr)
+
     def test_its_jobs_are_counted_and_listed_and_outlive_it(self):
         daemon = self.start()
         job = self.start_job()
