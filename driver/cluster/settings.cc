@@ -192,6 +192,7 @@ Result<Settings> parse_settings(std::string_view text, const std::string& where)
 std::string settings_text(const ClusterSettings& cluster) {
   return R"(# Settings of ckd. Times are written as "30s", "10m", "1h30m" or "365d".
 # After a change: kill -HUP the daemon, or systemctl reload ckd; "listen" needs a restart.
+# A line that begins with # shows the default, unless it says "an example". More: man ckd.
 
 [cluster]
 id = ")" +
@@ -205,27 +206,32 @@ address = ")" +
          cluster.address + R"("     # where the other hosts reach this one
 listen = ")" +
          cluster.listen + R"("
-# peers_from = "slurm"                # hosts besides those of peers.toml: "slurm", "gridengine" or a file
+# peers_from = "slurm"                # an example (default: none): hosts besides those of peers.toml:
+#                                     # "slurm", "gridengine" or a file
 # certificate_lifetime = "365d"       # of certificates that this host's CA signs; renewed after two thirds
 # refresh = "60s"                     # how often the authority is asked for news
 
 # [migration]
 # retry = "1s"                        # how often a host that does not answer is asked again
 # patience = "1h"                     # how long a job's way to another host may take
-# lease = "10m"                       # a host that has a job whole, and has heard nothing of where it
-#                                     # came from for this long, runs it. Without it an administrator
-#                                     # must decide: ckpt resolve
-# bandwidth = "100M"                  # bytes a second that one job's way may take
+# lease = "10m"                       # an example (default: never): a host that has a job whole, and
+#                                     # has heard nothing of where it came from for this long, runs it.
+#                                     # Without it an administrator must decide: ckpt resolve. Alike on
+#                                     # all hosts
+# bandwidth = "100M"                  # an example (default: no limit): bytes a second that one job's
+#                                     # way may take
 # at_once = 4                         # jobs that come or go at the same time
 
 # Jobs move by load. Each host decides for its own; loads are runnable tasks for each processor.
 # [balance]
-# enabled = true                      # else only when somebody says ckpt migrate --auto
+# enabled = true                      # an example (default: false): jobs move by themselves; else only
+#                                     # when somebody says ckpt migrate --auto
 # period = "15s"                      # between two looks
 # margin = 0.25                       # by which the load must be lower there, with the job
 # at_once = 1                         # jobs that leave this host by load at the same time
-# load_file = "/run/load"             # tells the load, of all processors, instead of the kernel: a
-#                                     # number, or what /proc/loadavg has; on a local file system
+# load_file = "/run/load"             # an example (default: none): tells the load, of all processors,
+#                                     # instead of the kernel: a number, or what /proc/loadavg has; on a
+#                                     # local file system
 
 # What holds for the jobs of a class (ckrun --class NAME); the names are those of GNU Queue's profile.
 # Other classes are as this one where they say nothing else.
@@ -239,7 +245,7 @@ listen = ")" +
 
 # Prometheus metrics at /metrics and the health of ckd at /healthz. Only for local addresses.
 # [metrics]
-# listen = "127.0.0.1:9381"
+# listen = "127.0.0.1:9381"           # an example (default: none)
 
 # [limits]
 # connections = 256                   # of all peers at once

@@ -1,5 +1,7 @@
 // What people and batch systems write: settings, peers, tokens, lists of hosts.
 #include <boost/test/unit_test.hpp>
+#include <regex>
+#include <sstream>
 
 #include "driver/cluster/batch_hosts.h"
 #include "driver/cluster/peers.h"
@@ -118,6 +120,54 @@ BOOST_AUTO_TEST_CASE(what_the_comments_offer_can_be_set) {
   BOOST_TEST(settings->connections == 256u);
   BOOST_TEST(settings->cluster->peers_from == "slurm");
   BOOST_TEST((settings->idle_timeout == std::chrono::seconds(30)));
+}
+
+// What stands behind "# " in a new ckd.toml, but for what is called an example there, and for
+// [metrics], which has nothing else.
+std::string with_shown_defaults(const std::string& text) {
+  static const std::regex kSetting(R"(# (\[(?!metrics)[a-z.]+\]|[a-z_]+ = .*))");
+  std::istringstream lines(text);
+  std::string shown;
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_default =
+        std::regex_match(line, kSetting) && line.find("an example") == std::string::npos;
+    shown += line.substr(is_default ? 2 : 0) + "\n";
+  }
+  return shown;
+}
+
+BOOST_AUTO_TEST_CASE(values_in_comments_are_the_defaults_or_called_examples) {
+  const std::string text = with_shown_defaults(settings_text(some_cluster()));
+  BOOST_TEST(text.find("\nretry = ") != std::string::npos);
+  BOOST_TEST(text.find("\nlease = ") == std::string::npos);
+  const Settings shown = *parse_settings(text, "ckd.toml");
+  const Settings usual;
+  BOOST_TEST((shown.cluster->certificate_lifetime == ClusterSettings().certificate_lifetime));
+  BOOST_TEST((shown.cluster->refresh == ClusterSettings().refresh));
+  BOOST_TEST(shown.cluster->peers_from.empty());
+  BOOST_TEST((shown.migration.retry == usual.migration.retry));
+  BOOST_TEST((shown.migration.patience == usual.migration.patience));
+  BOOST_TEST((shown.migration.lease == usual.migration.lease));
+  BOOST_TEST(shown.migration.bandwidth == usual.migration.bandwidth);
+  BOOST_TEST(shown.migration.at_once == usual.migration.at_once);
+  BOOST_TEST(shown.balance.enabled == usual.balance.enabled);
+  BOOST_TEST((shown.balance.period == usual.balance.period));
+  BOOST_TEST(shown.balance.options.margin == usual.balance.options.margin);
+  BOOST_TEST(shown.balance.options.moves_at_once == usual.balance.options.moves_at_once);
+  BOOST_TEST(shown.balance.load_file.empty());
+  const driver::JobClass& its = shown.balance.classes.at("default");
+  const driver::JobClass ours;
+  BOOST_TEST(its.loadsched == ours.loadsched);
+  BOOST_TEST(its.loadcheckpoint == ours.loadcheckpoint);
+  BOOST_TEST(its.loadstop == ours.loadstop);
+  BOOST_TEST((its.checkpointmode == ours.checkpointmode && its.restartmode == ours.restartmode));
+  BOOST_TEST((its.minimum_stay == ours.minimum_stay));
+  BOOST_TEST(shown.metrics_listen.empty());
+  BOOST_TEST(shown.connections == usual.connections);
+  BOOST_TEST(shown.connections_per_peer == usual.connections_per_peer);
+  BOOST_TEST((shown.handshake_timeout == usual.handshake_timeout));
+  BOOST_TEST((shown.answer_timeout == usual.answer_timeout));
+  BOOST_TEST((shown.idle_timeout == usual.idle_timeout));
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_in_settings_are_named_by_line) {
