@@ -613,6 +613,28 @@ class Save(case.Case):
         for words in (["--dir", folder], [f"--dir={folder}"], ["--dir", "=", folder]):
             self.assertEqual(self.completed("_ckpt", "ckpt", "restart", *words, ""), ["fit"])
 
+    def test_completion_of_values(self):
+        nothing = [""]
+        os.makedirs(os.path.join(self.bench.state, "fit"))
+        with open(os.path.join(self.bench.state, "fit", "job.json"), "w", encoding="ascii"):
+            pass
+        for name in ("one.ckpt", "two"):
+            with open(os.path.join(self.bench.work, name), "w", encoding="ascii"):
+                pass
+        os.mkdir(os.path.join(self.bench.work, "folder"))
+        for words, offered in (
+                ("restart ", ["fit", "one.ckpt"]), ("migrate ", ["fit"]), ("hosts ", nothing),
+                ("top ", nothing), ("drain ", nothing), ("undrain ", nothing),
+                ("resolve ", nothing), ("resolve 1f ", ["keep", "take", "drop"]),
+                ("resolve 1f keep ", nothing), ("migrate --files ", ["shared", "ship", "map"]),
+                ("migrate --files map ", nothing), ("migrate --bandwidth ", nothing),
+                ("restart --map ", nothing), ("--on-top-of o", ["one.ckpt"])):
+            self.assertEqual(self.completed("_ckpt", "ckpt", *words.split(" ")), offered, words)
+        for words, offered in (
+                ("--state ", ["folder"]), ("--st", ["--state"]), ("--socket t", ["two"]),
+                ("invite --output t", ["two"]), ("invite -o t", ["two"])):
+            self.assertEqual(self.completed("_ckd", "ckd", *words.split(" ")), offered, words)
+
     def test_output_that_is_lost_is_a_failure(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             done = subprocess.run([self.bench.tool("ckpt"), "ls"], stdout=full, text=True,

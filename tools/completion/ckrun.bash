@@ -45,7 +45,11 @@ _ckrun_option_value()
 {
     local previous=$1 current=$2
     case $previous in
-        --dir | --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+        --dir | --config | --state) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+        --socket | --output | -o | --on-top-of)
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        --files) mapfile -t COMPREPLY < <(compgen -W 'shared ship map' -- "$current") ;;
+        map) [[ ${COMP_WORDS[COMP_CWORD - 2]} == --files ]] || return 1; COMPREPLY=() ;;  # OLD=NEW
         --compress) mapfile -t COMPREPLY < <(compgen -W 'none zstd zstd:3 zstd:9 zstd:19' -- "$current") ;;
         --redraw) mapfile -t COMPREPLY < <(compgen -W 'auto winch none' -- "$current") ;;
         --tcp) mapfile -t COMPREPLY < <(compgen -W 'reset refuse repair' -- "$current") ;;
@@ -55,7 +59,7 @@ _ckrun_option_value()
         --peers-from) mapfile -t COMPREPLY < <(compgen -W 'gridengine slurm' -- "$current") ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$current") ;;
         --valid) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d' -- "$current") ;;
-        --host | --on | --class | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
+        --host | --on | --class | --map | --bandwidth | --moved-to | --counter | --address | --listen | --name | --as | --keep | --threads | --max-threads | --stop-exit) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -88,6 +92,14 @@ _ckrun()
     fi
 }
 
+# After `ckpt resolve HAND-OVER`; the id itself is not known here.
+_ckrun_decision()
+{
+    COMPREPLY=()
+    [[ ${COMP_WORDS[COMP_CWORD - 2]} == resolve ]] &&
+        mapfile -t COMPREPLY < <(compgen -W 'keep take drop' -- "$1")
+}
+
 _ckpt()
 {
     local current=${COMP_WORDS[COMP_CWORD]} sub=save word
@@ -118,6 +130,10 @@ _ckpt()
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
         return
     fi
+    case $sub in
+        hosts | top | drain | undrain) COMPREPLY=(); return ;;
+        resolve) _ckrun_decision "$current"; return ;;
+    esac
     if [[ $current == */* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
@@ -140,7 +156,7 @@ _ckd()
     if [[ $current == -* ]]; then
         local options='--config --help'
         case $sub in
-            '') options+=' --dir --socket --peers-from --log-level --version' ;;
+            '') options+=' --dir --socket --state --peers-from --log-level --version' ;;
             init) options+=' --host --address --listen' ;;
             invite) options+=' --valid --output' ;;
             join) options+=' --host --address --listen --force' ;;
