@@ -42,14 +42,16 @@ Result<JobDir> make_clone(const std::optional<JobDir>& original, const image::Re
 }
 
 // An image that was copied from elsewhere: its job, if that is known here, else a folder for it.
-Result<JobDir> job_of_foreign_image(const image::Reader& reader, const RestartRequest& request) {
+Result<JobDir> job_of_foreign_image(const image::Reader& reader, const RestartRequest& request,
+                                    bool* made_here) {
   JobInfo info = job_info_of(reader.manifest());
   Result<JobDir> known = JobDir::find(request.jobs_folder, info.id);
   if (known.ok() && known->info().id == info.id) return known;
   CK_TRY(check_name(info.name));
   CK_TRY(check_name(info.id));
-  Result<JobDir> made = JobDir::create(request.jobs_folder, std::move(info));
-  if (made.ok()) adopt_image(*made, reader);
+  JobDir made = CK_TRY(JobDir::create(request.jobs_folder, std::move(info)));
+  adopt_image(made, reader);
+  *made_here = true;
   return made;
 }
 
@@ -120,13 +122,14 @@ Result<int> restart_job(const RestartRequest& request) {
   if (made_here) {
     target.job = CK_TRY(make_clone(target.job, *image.reader, request));
   } else if (!target.job) {
-    target.job = CK_TRY(job_of_foreign_image(*image.reader, request));
+    target.job = CK_TRY(job_of_foreign_image(*image.reader, request, &made_here));
     std::optional<int> finished = CK_TRY(finished_status(*target.job, request));
     if (finished) return *finished;
   }
   bool restored = false;
   Result<int> status = run_anywhere(*target.job, std::move(image.reader), request, &restored);
-  if (!status.ok() && !restored && made_here) (void)remove_job_folder(*target.job);
+  // Unless somebody else has found it meanwhile, and is at work on it.
+  if (!status.ok() && !restored && made_here) (void)remove_job(*target.job, false);
   return status;
 }
 

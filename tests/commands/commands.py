@@ -748,6 +748,42 @@ class Restart(case.Case):
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn("finished", done.stderr + done.stdout)
 
+    def copied(self, image):
+        """The image elsewhere, while its job is not known here any more."""
+        copy = os.path.join(self.bench.work, "copy.ckpt")
+        shutil.copy2(image, copy)
+        self.bench.give(copy)
+        self.assertEqual(self.bench.ckpt("rm", "job").returncode, 0)
+        return copy
+
+    def test_refused_restart_of_an_image_leaves_no_job(self):
+        folder = self.bench.make_folder("here")
+        job = Job(self.bench, ["sh", "-c", f"cd {folder}; echo ready; sleep 60"])
+        job.start()
+        job.wait_started()
+        job.checkpoint()
+        job.kill()
+        copy = self.copied(job.image)
+        os.rmdir(folder)
+        for options in ([], ["--hold"], ["--as", "clone"]):
+            done = self.bench.ckpt("restart", copy, *options)
+            self.assert_fails(done, 66, about=[folder])
+            self.assertEqual(os.listdir(self.bench.state), [])
+        if self.bench.am_root:
+            of_root, jobs = (os.path.join(self.bench.folder, name) for name in ("its", "jobs"))
+            shutil.copyfile(copy, of_root)
+            os.chmod(of_root, 0o600)
+            done = subprocess.run([self.bench.tool("ckpt"), "restart", of_root], text=True,
+                                  stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                                  env={**self.bench.environment, "CKRUN_DIR": jobs})
+            self.assert_fails(done, 77, about=["you are user 0"])
+            self.assertEqual(os.listdir(jobs), [])
+        self.bench.make_folder("here")
+        job.restart(image=copy)
+        job.wait_restarted()
+        self.assertEqual(os.listdir(self.bench.state), ["job"])
+        job.kill()
+
     def test_several_clones_of_one_image_at_once(self):
         job = self.prepare()
         job.kill()
