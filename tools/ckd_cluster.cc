@@ -95,6 +95,14 @@ Result<int> join(MemberOptions options) {
   return 0;
 }
 
+// Invitations end at a whole second.
+Result<std::chrono::milliseconds> parse_validity(std::string_view text) {
+  const std::chrono::milliseconds valid = CK_TRY(job::parse_duration(text));
+  if (valid >= std::chrono::seconds(1)) return valid;
+  return make_error(ErrorKind::kUsage, "'" + std::string(text) + "' is too short to join in",
+                    "write 1s or more");
+}
+
 struct InviteOptions {
   std::string config;
   std::chrono::milliseconds valid = std::chrono::hours(1);
@@ -145,7 +153,7 @@ void declare_invite(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("invite", "Print an invitation with which one host can join");
   auto options = std::make_shared<InviteOptions>();
   add_config(*sub, options->config);
-  add_parsed(*sub, "--valid", options->valid, job::parse_duration, "TIME",
+  add_parsed(*sub, "--valid", options->valid, parse_validity, "TIME",
              "How long it is good (default: 1h)");
   sub->add_option("--output,-o", options->file, "Write it to a new file, mode 0600")
       ->type_name("FILE");

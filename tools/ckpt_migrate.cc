@@ -89,9 +89,11 @@ bool print_moves(const wire::MovesReply& moves, bool as_json, const char* nothin
 Result<int> migrate_auto(const MigrateOptions& options) {
   if (!options.host.empty())
     return make_error(ErrorKind::kUsage,
-                      "--auto chooses the host, and " + options.host + " was named, too");
+                      "--auto chooses the host, and " + options.host + " was named, too",
+                      "leave one of them out");
   if (options.files.has_files())
-    return make_error(ErrorKind::kUsage, "--auto moves jobs among hosts that share their files");
+    return make_error(ErrorKind::kUsage, "--auto moves jobs among hosts that share their files",
+                      "with --files name the host: ckpt migrate JOB HOST");
   wire::ControlRequest request;
   wire::AutoMigrateRequest& wish = *request.mutable_auto_migrate();
   wish.set_target(options.target);

@@ -18,6 +18,10 @@ namespace {
 
 constexpr unsigned kMostNumbers = 4096;
 
+std::string path_of(unsigned number) {
+  return "/dev/pts/" + std::to_string(number);
+}
+
 }  // namespace
 
 RestoredTerminals::RestoredTerminals(const image::Manifest& manifest)
@@ -41,7 +45,7 @@ void RestoredTerminals::set_own(UniqueFd master) {
 Result<UniqueFd> RestoredTerminals::make_here(unsigned number) const {
   std::optional<UniqueFd> master = CK_TRY(terminal::open_master(number));
   if (!master)
-    return make_error(ErrorKind::kRefused, "/dev/pts/" + std::to_string(number) + " is in use",
+    return make_error(ErrorKind::kRefused, path_of(number) + " is in use on this host",
                       "try --pids namespace");
   return std::move(*master);
 }
@@ -60,7 +64,8 @@ Result<UniqueFd> RestoredTerminals::make_there(proc::Mailbox& there, unsigned nu
   }
   for (long fd : opened) CK_TRY(there.call("close a pty", SYS_close, fd));
   if (CK_TRY(terminal::number_of(master->get())) != number)
-    return make_error(ErrorKind::kRefused, "/dev/pts/" + std::to_string(number) + " is in use");
+    return make_error(ErrorKind::kRefused, path_of(number) + " is in use in the job's namespace",
+                      "try --pids real or virtual; of two with one number only one can be there");
   int unlocked = 0;
   if (::ioctl(master->get(), TIOCSPTLCK, &unlocked) != 0) return sys_error("unlock a pty");
   return master;
@@ -116,7 +121,8 @@ Status RestoredTerminals::fill(std::uint32_t terminal) {
   if (record.place() == TerminalRecord::OWN)
     own_rest_ = record.typed().substr(typed);
   else if (typed < record.typed().size())
-    return make_error(ErrorKind::kSystem, "it does not take what was typed");
+    return make_error(ErrorKind::kSystem, "it does not take what was typed and not read yet",
+                      "restart an earlier image");
   CK_TRY(terminal::put_output(master, slave.get(), record.output()));
   if (record.halted()) return terminal::halt_output(master, slave.get());
   return {};
@@ -148,7 +154,7 @@ Status RestoredTerminals::each(Step step) {
     if (!masters_[i]) continue;
     if (Status done = step(i); !done.ok())
       return std::move(done).error().within(
-          "/dev/pts/" + std::to_string(manifest_->terminals(static_cast<int>(i)).number()));
+          path_of(manifest_->terminals(static_cast<int>(i)).number()));
   }
   return {};
 }
@@ -163,8 +169,7 @@ Status RestoredTerminals::finish(std::vector<std::string>& warnings) {
     const unsigned number = CK_TRY(terminal::number_of(masters_[terminal].get()));
     const unsigned before = manifest_->terminals(static_cast<int>(terminal)).number();
     if (number != before)
-      warnings.push_back("the terminal /dev/pts/" + std::to_string(before) + " is /dev/pts/" +
-                         std::to_string(number) + " now");
+      warnings.push_back("the terminal " + path_of(before) + " is " + path_of(number) + " now");
     return {};
   });
 }

@@ -32,9 +32,9 @@ void add_ranges(const image::ProcessRecord& process, std::vector<Range>& taken) 
     taken.push_back({process.layout().brk(), process.layout().brk() + kHeapRoom});
 }
 
-// First fit above what is `taken`.
+// First fit above what is `taken`; `whose` mappings that is, for an error.
 Result<std::uint64_t> find_hole_beside(std::uint64_t size, const std::vector<proc::Mapping>& here,
-                                       std::vector<Range> taken) {
+                                       std::vector<Range> taken, const std::string& whose) {
   for (const proc::Mapping& mapping : here) taken.push_back({mapping.begin, mapping.end});
   std::sort(taken.begin(), taken.end(),
             [](const Range& a, const Range& b) { return a.begin < b.begin; });
@@ -45,7 +45,9 @@ Result<std::uint64_t> find_hole_beside(std::uint64_t size, const std::vector<pro
   }
   if (candidate + size + 2 * kMargin > kHighest)
     return make_error(ErrorKind::kRefused,
-                      "the job leaves no room in its address space for a restart");
+                      "the mappings of " + whose + " leave no " + std::to_string(size) +
+                          " bytes of address space for a restart",
+                      "it must have mapped or reserved less at the checkpoint");
   return candidate + kMargin;
 }
 
@@ -111,7 +113,7 @@ Result<std::uint64_t> find_hole(std::uint64_t size, const std::vector<proc::Mapp
                                 const image::ProcessRecord& process) {
   std::vector<Range> taken;
   add_ranges(process, taken);
-  return find_hole_beside(size, here, std::move(taken));
+  return find_hole_beside(size, here, std::move(taken), "process " + std::to_string(process.pid()));
 }
 
 Result<Camp> move_to_camp(Mailbox& box, const ControlArea& area, int area_fd,
@@ -129,7 +131,8 @@ Result<Camp> move_to_camp(Mailbox& box, const ControlArea& area, int area_fd,
   const std::uint64_t size = kPage + pages(area.header()->size) + vdso_size;
   std::vector<Range> taken;
   for (const image::ProcessRecord& process : manifest.processes()) add_ranges(process, taken);
-  camp.begin = CK_TRY(find_hole_beside(size, here, std::move(taken)));
+  // At one place in all processes.
+  camp.begin = CK_TRY(find_hole_beside(size, here, std::move(taken), "all processes together"));
   camp.end = camp.begin + size;
   camp.code = camp.begin;
   camp.area = camp.begin + kPage;
@@ -142,11 +145,15 @@ Result<Camp> move_to_camp(Mailbox& box, const ControlArea& area, int area_fd,
 }
 
 Status check_camp(const Camp& camp, const image::Manifest& manifest) {
-  std::vector<Range> taken;
-  for (const image::ProcessRecord& process : manifest.processes()) add_ranges(process, taken);
-  for (const Range& range : taken)
-    if (range.begin < camp.end && camp.begin < range.end)
-      return make_error(ErrorKind::kRefused, "the job has mapped memory where its restart camps");
+  for (const image::ProcessRecord& process : manifest.processes()) {
+    std::vector<Range> taken;
+    add_ranges(process, taken);
+    for (const Range& range : taken)
+      if (range.begin < camp.end && camp.begin < range.end)
+        return make_error(ErrorKind::kRefused,
+                          "process " + std::to_string(process.pid()) +
+                              " has mapped memory meanwhile where its restart camps");
+  }
   return {};
 }
 

@@ -41,6 +41,18 @@ namespace {
 
 constexpr int kMaxTimerId = 100000;  // how far to count on kernels that cannot be told the id
 
+// RLIMIT_CPU and so on, as prlimit(1) calls them.
+constexpr const char* kLimitNames[] = {
+    "CPU time",       "file size",         "data size",          "stack size",
+    "core file size", "resident set size", "processes",          "open files",
+    "locked memory",  "address space",     "file locks",         "pending signals",
+    "message queues", "nice priority",     "real-time priority", "real-time timeout"};
+
+std::string limit_name(std::uint32_t resource) {
+  return resource < std::size(kLimitNames) ? kLimitNames[resource]
+                                           : "resource " + std::to_string(resource);
+}
+
 abi::KernelSigaction kernel_action(const image::SignalActionRecord& action,
                                    const abi::AgentPage* page) {
   const abi::KernelSigaction own{action.handler(), action.flags(), action.restorer(),
@@ -272,8 +284,10 @@ void set_limits(RealPid pid, const image::ProcessRecord& process,
       wanted.rlim_cur = std::min(wanted.rlim_cur, wanted.rlim_max);
       (void)::prlimit64(pid.value, resource, &wanted, nullptr);
     }
-    warnings.push_back("resource limit " + std::to_string(limit.resource()) +
-                       " is lower here than where the job came from");
+    warnings.push_back("process " + std::to_string(process.pid()) + ": the limit of " +
+                       limit_name(limit.resource()) +
+                       " is lower here than where the job came from (ulimit -H shows limits, "
+                       "limits.conf(5) raises them)");
   }
 }
 

@@ -784,6 +784,16 @@ class Restart(case.Case):
         self.assertEqual(os.listdir(self.bench.state), ["job"])
         job.kill()
 
+    def test_limits_that_cannot_be_as_before_are_named(self):
+        job = self.start()
+        job.checkpoint()
+        job.kill()
+        self.release()
+        done = self.bench.run(["prlimit", "--nofile=300:300", self.bench.tool("ckpt"), "restart",
+                               job.name], env={**self.bench.environment, "GUEST_GO": self.go})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"process {job.virtual_pid}: the limit of open files is lower", done.stderr)
+
     def test_several_clones_of_one_image_at_once(self):
         job = self.prepare()
         job.kill()

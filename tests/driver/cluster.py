@@ -143,6 +143,10 @@ class Entry(Talking):
         self.fails(self.b.ckd("join", input=token), PERMISSION, about=["expired"])
         self.a.log.wait_for("warning peer refused .*invitation has expired")
 
+    def test_an_invitation_for_no_time_is_a_mistake(self):
+        for valid in ("0", "500ms"):
+            self.fails(self.a.ckd("invite", "--valid", valid), USAGE, about=[valid, "1s or more"])
+
     def test_a_mistyped_token_is_noticed(self):
         token = self.invite().strip()
         other = "y" if token[20] == "x" else "x"
