@@ -208,7 +208,9 @@ class Restart {
 
   void tell_of_clocks() {
     if (!spawned_->own_time_namespace)
-      warnings_.push_back("CLOCK_MONOTONIC of the job jumps: a time namespace cannot be made here");
+      warnings_.push_back(
+          "CLOCK_MONOTONIC of the job jumps to this host's (it goes on with --pids namespace, or "
+          "where root restarts the job)");
   }
 
   TreeOptions tree_options() const {

@@ -870,6 +870,16 @@ class Restart(case.Case):
         self.assertEqual(done.returncode, 69, done.stderr)
         self.assertIn("holds a robust mutex", done.stderr)
 
+    def test_virtual_ids_and_clocks(self):
+        job = self.start()
+        job.checkpoint()
+        job.kill()
+        self.release()
+        done = self.bench.run([self.bench.tool("ckpt"), "restart", "--pids", "virtual", job.name],
+                              env={**self.bench.environment, "GUEST_GO": self.go})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("it goes on with --pids namespace", done.stderr)
+
     def test_virtual_ids_and_a_static_program(self):
         program = os.path.join(case.BUILD, "tests", "guests", "refused_static")
         script = f"echo ready; while [ ! -e '{self.go}' ]; do sleep 0.02; done; {program}; echo $?"
