@@ -82,6 +82,8 @@ int run(const std::vector<std::string>& args) {
   declare_invite(app, action);
   declare_join(app, action);
   declare_revoke(app, action);
+  if (const Status order = check_order(kCkd, app, nullptr, args); !order.ok())
+    return fail(kCkd, order.error());
   if (auto code = parse(kCkd, app, args)) return *code;
   Result<int> status = action();
   return status.ok() ? *status : fail(kCkd, status.error());

@@ -23,12 +23,6 @@ Examples:
 
 ckpt SUBCOMMAND --help tells the options of each; exit codes are in ckpt(1).)";
 
-const CLI::App* find_subcommand(const CLI::App& app, const std::string& word) {
-  auto found =
-      app.get_subcommands([&word](const CLI::App* sub) { return sub->get_name() == word; });
-  return found.empty() ? nullptr : found[0];
-}
-
 // `ckpt [options] PID` becomes `ckpt save [options] PID`.
 void insert_save(const CLI::App& app, std::vector<std::string>& args) {
   const CLI::App* save = find_subcommand(app, "save");
@@ -77,6 +71,8 @@ int run(std::vector<std::string> args) {
   declare_top(app, action);
   declare_resolve(app, action);
   join_map(args);
+  if (const Status order = check_order(kCkpt, app, find_subcommand(app, "save"), args); !order.ok())
+    return fail(kCkpt, order.error());
   insert_save(app, args);
   if (auto code = parse(kCkpt, app, args)) return *code;
   Result<int> status = action();

@@ -57,6 +57,27 @@ std::optional<int> parse(const char* tool, CLI::App& app, const std::vector<std:
   }
 }
 
+const CLI::App* find_subcommand(const CLI::App& app, const std::string& word) {
+  auto found =
+      app.get_subcommands([&word](const CLI::App* sub) { return sub->get_name() == word; });
+  return found.empty() ? nullptr : found[0];
+}
+
+Status check_order(const char* tool, const CLI::App& app, const CLI::App* default_sub,
+                   const std::vector<std::string>& args) {
+  std::vector<const CLI::App*> apps{&app};
+  if (default_sub != nullptr) apps.push_back(default_sub);
+  const FirstWord word = first_word(apps, args);
+  if (word.index == 0 || word.index == args.size() || word.after_dashes) return {};
+  const std::string& sub = args[word.index];
+  if (find_subcommand(app, sub) == nullptr) return {};
+  for (const char* option : {"-h", "--help", "--version"})
+    if (args[0] == option) return {};
+  return make_error(
+      ErrorKind::kUsage, args[0] + " stands before " + sub,
+      std::string("options go after the subcommand: ") + tool + " " + sub + " " + args[0] + " ...");
+}
+
 FirstWord first_word(const std::vector<const CLI::App*>& apps,
                      const std::vector<std::string>& args) {
   for (std::size_t i = 0; i < args.size(); ++i) {

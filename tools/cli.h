@@ -20,6 +20,14 @@ int finish_output(const char* tool, int status);
 // returns the exit code.
 std::optional<int> parse(const char* tool, CLI::App& app, const std::vector<std::string>& args);
 
+// The subcommand of that name; nullptr: there is none.
+const CLI::App* find_subcommand(const CLI::App& app, const std::string& word);
+
+// Refuses options before the subcommand, which would be those of no subcommand: `ckd --config DIR
+// init` would make a cluster elsewhere. `default_sub`: whose name may be left out, or nullptr.
+Status check_order(const char* tool, const CLI::App& app, const CLI::App* default_sub,
+                   const std::vector<std::string>& args);
+
 // Where options end: index of the first word that is neither an option nor an option's value, as
 // `apps` declare them; args.size() if there is none. `--` ends options and is skipped.
 struct FirstWord {

@@ -677,6 +677,17 @@ class Save(case.Case):
         self.assertEqual(self.bench.ckpt().returncode, 64)
         self.assertEqual(self.bench.ckpt("--nonsense", "1").returncode, 64)
 
+    def test_options_before_a_subcommand(self):
+        folder = self.bench.make_folder("other")
+        self.assert_fails(self.bench.ckpt("--dir", folder, "restart", "job"), 64,
+                          about=["--dir stands before restart", "ckpt restart --dir"])
+        self.assert_fails(self.bench.ckpt("--json", "ls"), 64, about=["ckpt ls --json"])
+        self.assertEqual(self.bench.ckpt("--help", "ls").returncode, 0)
+        self.assert_fails(self.bench.ckpt("--dir", folder, "job"), 66)
+        done = self.bench.run([self.bench.tool("ckd"), "--config", folder, "init"])
+        self.assert_fails(done, 64, about=["--config stands before init", "ckd init --config"])
+        self.assertFalse(os.path.exists(os.path.join(self.bench.work, ".config")))
+
     def test_two_checkpoints_at_once(self):
         job = self.start("heap_brk")
         commands = [subprocess.Popen([self.bench.tool("ckpt"), str(job.pid())],
