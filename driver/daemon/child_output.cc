@@ -102,7 +102,12 @@ Task<Result<std::string>> child_output(std::function<int(int)> work, std::string
   int status = child->wait();
   if (*expired) co_return too_slow(what);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    co_return make_error(ErrorKind::kSystem, what + " failed" + (text.empty() ? "" : ": " + text));
+    const std::string how = WIFEXITED(status)
+                                ? "exit status " + std::to_string(WEXITSTATUS(status))
+                                : "signal " + std::to_string(WTERMSIG(status));
+    co_return make_error(ErrorKind::kSystem,
+                         what + " failed: " + (text.empty() ? how : text),
+                         "is it installed, and does it work by hand?");
   }
   co_return text;
 }

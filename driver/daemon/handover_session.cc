@@ -340,9 +340,8 @@ Task<Result<UniqueFd>> HandoverSession::open_stream() {
   PeerMessage question;
   question.mutable_transfer_open()->set_handover(plan_.terms.id);
   const auto asked = steady_clock::now();
-  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question)));
-  if (!answer.has_transfer_ready())
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
+  auto answer = co_await link.ask(std::move(question), PeerMessage::kTransferReady);
+  if (!answer.ok()) co_return std::move(answer).error();
   round_trip_ = steady_clock::now() - asked;
   CK_CO_TRY(StreamPair sockets, make_stream());
   CK_CO_TRY(LocalStream local, to_stream(executor_, std::move(sockets.ours)));

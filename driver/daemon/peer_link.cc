@@ -93,7 +93,7 @@ Task<Result<PeerLink>> PeerLink::connect(const State& state, cluster::Peer peer)
   co_return link;
 }
 
-Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question,
+Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question, PeerMessage::KindCase expected,
                                         std::optional<milliseconds> patience) {
   const milliseconds limit = patience.value_or(target_->patience);
   CK_CO_TRY(std::string frame, protocol::make_frame(question));
@@ -105,18 +105,17 @@ Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question,
   }
   CK_CO_TRY(PeerMessage answer, protocol::parse_peer_message(bytes));
   if (answer.has_refusal()) co_return protocol::error_of(answer.refusal());
+  if (answer.kind_case() != expected)
+    co_return make_error(ErrorKind::kRefused,
+                         target_->address + " answered something else than was asked",
+                         "is its ckd of the same version as this one?");
   co_return answer;
 }
 
 Task<Result<PeerMessage>> ask_peer(State& state, cluster::Peer peer, PeerMessage question,
                                    PeerMessage::KindCase expected) {
   CK_CO_TRY(PeerLink link, co_await PeerLink::connect(state, peer));
-  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question)));
-  if (answer.kind_case() != expected) {
-    co_return make_error(ErrorKind::kRefused,
-                         peer.name + " answered something else than was asked");
-  }
-  co_return answer;
+  co_return co_await link.ask(std::move(question), expected);
 }
 
 }  // namespace ck::daemon

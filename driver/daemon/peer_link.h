@@ -28,8 +28,10 @@ class PeerLink {
   // The connection itself, for what is not questions and answers.
   TlsChannel release() && { return std::move(channel_); }
 
-  // The peer's Refusal comes back as the Error that it is. `patience`: another one than usual.
+  // The answer is of the kind `expected`; the peer's Refusal comes back as the Error that it is.
+  // `patience`: another one than usual.
   Task<Result<protocol::wire::PeerMessage>> ask(protocol::wire::PeerMessage question,
+                                                protocol::wire::PeerMessage::KindCase expected,
                                                 std::optional<milliseconds> patience = {});
 
  private:
@@ -40,7 +42,7 @@ class PeerLink {
   std::shared_ptr<Target> target_;
 };
 
-// Connects, asks, and checks that the answer is of the kind `expected`.
+// Connects, and asks.
 Task<Result<protocol::wire::PeerMessage>> ask_peer(State& state, cluster::Peer peer,
                                                    protocol::wire::PeerMessage question,
                                                    protocol::wire::PeerMessage::KindCase expected);

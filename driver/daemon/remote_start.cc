@@ -62,10 +62,8 @@ Task<Result<Started>> start_at(State& state, std::string user, protocol::wire::R
   PeerMessage question;
   question.mutable_run()->set_user(user);
   *question.mutable_run()->mutable_order() = std::move(*request.mutable_order());
-  auto answer = co_await link->ask(std::move(question), kStartPatience);
+  auto answer = co_await link->ask(std::move(question), PeerMessage::kStarted, kStartPatience);
   if (!answer.ok()) co_return not_heard(std::move(answer).error(), request.host());
-  if (!answer->has_started())
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
   co_return answer->started();
 }
 

@@ -10,7 +10,8 @@ Result<json::object> parse_json_object(const std::string& text, const std::strin
   json::error_code error;
   json::value value = json::parse(text, error, {}, options);
   if (error || !value.is_object()) {
-    return make_error(ErrorKind::kRefused, what + " is damaged", "it is not the JSON it should be");
+    return make_error(ErrorKind::kRefused, what + " is damaged: it is no JSON",
+                      "ckpt rm --force removes a job; its images are good by themselves");
   }
   return std::move(value.as_object());
 }
