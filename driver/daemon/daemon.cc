@@ -120,7 +120,7 @@ Task<Status> Daemon::reload() {
     co_return loaded;
   }
   log_info("reloaded", {{"peers", std::to_string(state_.configuration().peers.size())}});
-  if (number() != before) peer_server_.close_all();
+  if (number() != before) state_.connections->close_all();
   refresher_.wake();
   balancer_.wake();
   spawn(io_.get_executor(), refresher_.tell_peers());
@@ -147,10 +147,10 @@ void Daemon::stop() {
   control_.close(ignored);
   peers_.close(ignored);
   metrics_.close(ignored);
-  peer_server_.close_all();
   state_.handovers = nullptr;
   state_.balancer = nullptr;
   handovers_.close();
+  state_.connections->close_all();
   io_.stop();
 }
 

@@ -44,6 +44,7 @@ Task<Result<PeerLink>> PeerLink::connect(std::shared_ptr<Target> target) {
   tcp::socket socket(co_await asio::this_coro::executor);
   TlsStream stream(std::move(socket), *target->context);
   PeerLink link(TlsChannel(std::move(stream)), target);
+  if (target->connections) target->connections->add(link.channel_);
   TlsChannel::Deadline guard = link.channel_.deadline(target->patience);
   Status opened = co_await open_tls(link.channel_, *target, std::move(addresses));
   if (opened.ok()) opened = co_await link.exchange_hellos();
@@ -77,6 +78,8 @@ Task<Result<PeerLink>> PeerLink::connect(const State& state, cluster::Peer peer)
   target->address = peer.address;
   target->own_name = state.host();
   target->context = configuration.tls;
+  target->connections = state.connections;
+  const std::uint64_t revoked = configuration.member->revoked.number();
   target->patience = configuration.settings.answer_timeout;
   target->verify = [check](bool good, asio::ssl::verify_context& context) {
     return check->verify(good, context);
@@ -90,6 +93,9 @@ Task<Result<PeerLink>> PeerLink::connect(const State& state, cluster::Peer peer)
   if (!link.ok() && !check->reason().empty()) {
     co_return make_error(ErrorKind::kPermission, peer.address + ": " + check->reason());
   }
+  if (state.configuration().member->revoked.number() != revoked)
+    co_return make_error(ErrorKind::kTryAgain,
+                         peer.address + ": the list of revoked certificates has just changed");
   co_return link;
 }
 

@@ -18,8 +18,9 @@ class PeerLink {
     std::string own_name;
     std::shared_ptr<cluster::Context> context;
     std::function<bool(bool, asio::ssl::verify_context&)> verify;
-    std::function<Status(SSL*)> accept;  // once the handshake is over
-    milliseconds patience{5000};         // for all of connect(), and for each answer
+    std::function<Status(SSL*)> accept;          // once the handshake is over
+    std::shared_ptr<Connections> connections{};  // that it is one of; none: no member asks
+    milliseconds patience{5000};                 // for all of connect(), and for each answer
   };
   static Task<Result<PeerLink>> connect(std::shared_ptr<Target> target);
   // To a member, known by its name.
