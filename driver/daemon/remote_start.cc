@@ -32,6 +32,7 @@ Task<Result<Started>> start_here(State& state, std::string user, RunOrder order,
   if (!whose.ok()) co_return std::move(whose).error().within("host " + state.host());
   StepWork work;
   work.what = "starting a job of user " + user;
+  work.patience = kQuickStep;
   work.user = *std::move(whose);
   work.run = [order = std::move(order),
               folder = work.user ? std::string() : state.options().jobs_dir](

@@ -24,6 +24,7 @@ constexpr int kMostHops = 16;
 Task<Status> connect_here(State& state, TerminalOpen wish, UniqueFd stream) {
   StepWork work;
   work.what = "finding the terminal of job " + wish.job();
+  work.patience = kQuickStep;
   CK_CO_TRY(work.user, user_to_become(wish.user()));
   work.stream = stream.get();
   work.run = [wish, folder = work.user ? std::string() : state.options().jobs_dir,
