@@ -117,6 +117,12 @@ class Faulty(Moving):
         host.start()
         self.settles(moving)
 
+    def goes_down(self, host, trigger):
+        moving = self.begin(host, trigger)
+        host.go_down()
+        host.start()
+        self.settles(moving)
+
     def cut(self, trigger_host, trigger):
         moving = self.begin(trigger_host, trigger)
         self.b.link("down")
@@ -330,6 +336,8 @@ TARGET_TRIGGERS = {
 SHIPPED = ("copying", "sending", "sealed", "given", "telling", "accepted", "restoring", "ready", "taken",
            "releasing", "told")
 SENT = ("copying", "sending", "restoring")
+# Before, and once the other host was told that it runs there, a job dies with its host, as all jobs do.
+SOURCE_HAS_IMAGE = ("sending", "sealed", "given", "ending", "telling", "delivered")
 
 
 def add_faults():
@@ -343,6 +351,11 @@ def add_faults():
                 self.cut(getattr(self, side), line)
             setattr(Faults, f"test_{where}_is_killed_{name}", killed)
             setattr(Faults, f"test_link_is_cut_{where}_{name}", cut)
+
+            def down(self, side=side, line=line):
+                self.goes_down(getattr(self, side), line)
+            if name in SOURCE_HAS_IMAGE or (side == "b" and name != "told"):
+                setattr(Faults, f"test_{where}_goes_down_{name}", down)
             if name in SHIPPED:
                 setattr(Shipped, f"test_{where}_is_killed_{name}", killed)
                 setattr(Large, f"test_{where}_is_killed_{name}", killed)
