@@ -9,6 +9,7 @@
 #include "runtime/job/find_job.h"
 #include "runtime/job/keeper_wire.h"
 #include "runtime/job/names.h"
+#include "runtime/job/ready.h"
 #include "tools/ckpt.h"
 #include "tools/cli.h"
 #include "tools/follow.h"
@@ -51,10 +52,7 @@ Result<int> serve(const ServeOptions& options) {
   plan.keeper = CK_TRY(job::keeper::connect(life->keeper));
   plan.keeper_pid = life->keeper;
   plan.jobs_folder = folder;
-  plan.on_ready = [&ready] {
-    if (ready) (void)!write(ready.get(), "r", 1);
-    ready.reset();
-  };
+  plan.on_ready = [&ready] { job::tell_ready(ready); };
   return CK_TRY(driver::terminal::serve_terminal(std::move(plan))).status;
 }
 

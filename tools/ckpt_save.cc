@@ -92,7 +92,7 @@ void print_result(const job::wire::CheckpointReply& done, bool json) {
                             {"held", done.held()}});
   }
   if (isatty(STDERR_FILENO) == 1) {
-    std::fprintf(stderr, "generation %llu: pause %s, %s of memory in %s, image of %s\n",
+    std::fprintf(stderr, "generation %llu: pause %s, %s of content in %s, image of %s\n",
                  static_cast<unsigned long long>(done.generation()),
                  format_nanoseconds(done.pause_ns()).c_str(), format_bytes(done.bytes_in()).c_str(),
                  format_nanoseconds(done.total_ns()).c_str(),
@@ -114,7 +114,9 @@ Result<int> save(const Options& options) {
       }));
   bar.clear();
   if (!reply.has_done())
-    return make_error(ErrorKind::kRefused, "the supervisor did not understand");
+    return make_error(ErrorKind::kRefused,
+                      "supervisor " + to_string(client.supervisor()) + " did not understand",
+                      "it is of another version of ckrun");
   // Only when the supervisor is gone can the job be restarted.
   if (reply.done().stopped() && !client.wait_for_end(kEndPatience)) {
     std::fprintf(stderr, "%s: supervisor %s has not ended yet\n", kCkpt,
@@ -144,7 +146,8 @@ void declare_save(CLI::App& app, Action& action) {
       "--track", options->track,
       "Note what changes from now on, so that the next image on top of this one is quick");
   add_parsed(*sub, "--stop-exit", options->stop_exit, number_between(0, 255), "N",
-             "With --stop: the supervisor's exit status");
+             "With --stop: the supervisor's exit status")
+      ->needs(stop);
   sub->add_flag("--allow-uncontrolled", options->allow_uncontrolled,
                 "Leave out processes that run without the agent, and their children");
   sub->add_option("-s,--signal", options->signal,

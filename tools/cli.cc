@@ -103,10 +103,10 @@ std::function<Result<unsigned>(std::string_view)> number_between(unsigned lowest
 
 void add_path_maps(CLI::App& app, const std::string& name, PathMaps& target,
                    const std::string& help) {
-  auto read = [&target](const std::vector<std::string>& texts) {
+  auto read = [&target, name](const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
       auto map = parse_path_map(text);
-      if (!map.ok()) throw CLI::ValidationError(map.error().text());
+      if (!map.ok()) throw CLI::ValidationError(name, map.error().text());
       target.push_back(*std::move(map));
     }
   };

@@ -41,9 +41,9 @@ FirstWord first_word(const std::vector<const CLI::App*>& apps,
 template <typename Target, typename Parser>
 CLI::Option* add_parsed(CLI::App& app, const std::string& names, Target& target, Parser parser,
                         const std::string& form, const std::string& help) {
-  auto read = [&target, parser](const std::string& text) {
+  auto read = [&target, parser, names](const std::string& text) {
     auto value = parser(text);
-    if (!value.ok()) throw CLI::ValidationError(value.error().text());
+    if (!value.ok()) throw CLI::ValidationError(names, value.error().text());
     target = *value;
   };
   return app.add_option_function<std::string>(names, read, help)->type_name(form);

@@ -91,7 +91,8 @@ Result<wire::Started> start(const ElsewherePlan& plan) {
   *request.mutable_run()->mutable_order() = CK_TRY(make_order(plan));
   const wire::ControlReply reply = CK_TRY(client::ask_daemon(std::move(request), kPatience));
   if (reply.has_started()) return reply.started();
-  return make_error(ErrorKind::kRefused, "ckd answered something else than was asked");
+  return make_error(ErrorKind::kRefused, "ckd answered something else than was asked",
+                    "is it of the same version as this command?");
 }
 
 Result<int> show(const ElsewherePlan& plan, const wire::Started& started) {

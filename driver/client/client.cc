@@ -51,7 +51,7 @@ Status wait_for(Connection daemon, short events, Clock::time_point deadline) {
   }
   if (count > 0 || (count < 0 && errno == EINTR)) return {};
   if (count < 0) return sys_error("wait for ckd");
-  return make_error(ErrorKind::kTryAgain, "ckd does not answer");
+  return make_error(ErrorKind::kTryAgain, "ckd does not answer", "its log tells what it does");
 }
 
 Status send_all(Connection daemon, const std::string& frame, Clock::time_point deadline) {

@@ -51,7 +51,8 @@ class DaemonCaller : public driver::terminal::Caller {
       answer.host = reply.follow().host();
       if (reply.follow().known()) answer.status = reply.follow().exit_status();
     } else {
-      return make_error(ErrorKind::kRefused, "ckd answered something else than was asked");
+      return make_error(ErrorKind::kRefused, "ckd answered something else than was asked",
+                        "is it of the same version as this command?");
     }
     give_up();
     return std::optional(std::move(answer));

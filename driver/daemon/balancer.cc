@@ -99,6 +99,7 @@ driver::Situation Balancer::situation_of(const Picture& picture,
 Task<Result<std::vector<LocalJob>>> Balancer::jobs_of(std::string user) {
   StepWork work;
   work.what = "looking at the jobs of " + user;
+  work.patience = kQuickStep;
   CK_CO_TRY(work.user, user_to_become(user));
   work.run = [](const migrate::Report&) { return migrate::running_jobs(); };
   const auto process = std::make_shared<StepProcess>();
@@ -257,6 +258,7 @@ Task<void> Balancer::stop_and_continue(const Picture& picture,
 Task<Status> Balancer::suspend(LocalJob job, bool suspended) {
   StepWork work;
   work.what = "suspending job " + job.name;
+  work.patience = kQuickStep;
   CK_CO_TRY(work.user, user_to_become(job.user));
   const auto lease = std::max<milliseconds>(kLeaseLooks * settings().period, kLeastLease);
   work.run = [job, suspended, lease](const migrate::Report&) -> Result<migrate::wire::Result> {

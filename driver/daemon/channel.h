@@ -56,7 +56,24 @@ class Channel {
 
   Stream& stream() { return state_->stream; }
   Deadline deadline(milliseconds patience) { return Deadline(state_, patience); }
-  void close() { state_->close(); }
+  // Nothing to close where it has moved.
+  void close() {
+    if (state_) state_->close();
+  }
+  explicit operator bool() const { return state_ != nullptr; }  // false: it has moved
+
+  // Of a channel that may have moved, or be gone.
+  class Handle {
+   public:
+    explicit Handle(const Channel& channel) : state_(channel.state_) {}
+    bool gone() const { return state_.expired(); }
+    void close() const {
+      if (const auto state = state_.lock()) state->close();
+    }
+
+   private:
+    std::weak_ptr<State> state_;
+  };
 
   // The next message's bytes; empty if the other end has closed the connection between messages.
   // It may be silent for `idle` first, and may then take `patience` for the rest.

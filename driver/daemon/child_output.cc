@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -60,6 +61,18 @@ bool write_all(int fd, const std::string& bytes) {
   return true;
 }
 
+void close_all_but(std::array<int, 3> kept) {
+  std::sort(kept.begin(), kept.end());
+  unsigned next = 3;
+  for (int fd : kept) {
+    if (fd < 3) continue;
+    const auto number = static_cast<unsigned>(fd);
+    if (number > next) ::close_range(next, number - 1, 0);
+    next = number + 1;
+  }
+  ::close_range(next, ~0u, 0);
+}
+
 void reset_signals() {
   sigset_t none;
   sigemptyset(&none);
@@ -76,6 +89,7 @@ Task<Result<std::string>> child_output(std::function<int(int)> work, std::string
   if (pid < 0) co_return sys_error(what);
   if (pid == 0) {
     reset_signals();
+    close_all_but({writing.get(), -1, -1});
     _exit(work(writing.get()));
   }
   auto child = std::make_shared<Child>(pid);
@@ -102,7 +116,10 @@ Task<Result<std::string>> child_output(std::function<int(int)> work, std::string
   int status = child->wait();
   if (*expired) co_return too_slow(what);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    co_return make_error(ErrorKind::kSystem, what + " failed" + (text.empty() ? "" : ": " + text));
+    const std::string how = WIFEXITED(status) ? "exit status " + std::to_string(WEXITSTATUS(status))
+                                              : "signal " + std::to_string(WTERMSIG(status));
+    co_return make_error(ErrorKind::kSystem, what + " failed: " + (text.empty() ? how : text),
+                         "is it installed, and does it work by hand?");
   }
   co_return text;
 }

@@ -2,6 +2,7 @@
 // thread only.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ Task<Result<std::string>> child_output(std::function<int(int)> work, std::string
 
 // In a forked child: all of it, into the pipe. False: nobody reads any more.
 bool write_all(int fd, const std::string& bytes);
+
+// In a forked child: all but these (-1: none) and the standard streams. No connection, lock or port
+// outlives the daemon in it.
+void close_all_but(std::array<int, 3> kept);
 
 // In a forked child: as they are in a program that was just started.
 void reset_signals();

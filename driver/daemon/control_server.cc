@@ -61,10 +61,11 @@ void tell_progress(LocalChannel& channel, const driver::migrate::wire::Progress&
   reply.mutable_progress()->set_expected_downtime_ns(progress.expected_downtime_ns());
   Result<std::string> frame = protocol::make_frame(reply);
   if (!frame.ok()) return;
-  // Small, and seldom: a client that does not read it is one that has hung.
+  // Small, and seldom: a client that does not read it (one that was stopped) misses some.
   boost::system::error_code error;
   channel.stream().non_blocking(true, error);
   const std::size_t sent = asio::write(channel.stream(), asio::buffer(*frame), error);
+  if (error == asio::error::would_block && sent == 0) return;
   if (sent != frame->size()) gone = true;
 }
 
@@ -257,6 +258,7 @@ Task<void> serve_one(State& state, std::shared_ptr<LocalChannel> channel, uid_t 
   } else {
     Result<ControlReply> reply = co_await answer(state, channel, user, *request);
     (void)co_await send_reply(*channel, reply);
+    channel->close();  // who watches the client has it, too
   }
 }
 

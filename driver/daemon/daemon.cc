@@ -21,6 +21,8 @@ namespace {
 
 using asio::ip::tcp;
 
+constexpr milliseconds kStopPatience{10'000};
+
 class Daemon {
  public:
   Daemon(State& state, asio::io_context& io)
@@ -45,7 +47,7 @@ class Daemon {
   Task<void> reload_by_signal() { (void)co_await reload(); }
   Status listen_to_peers();  // if there is a cluster
   Status listen_for_metrics();
-  void stop();
+  Task<void> stop();
 
   State& state_;
   asio::io_context& io_;
@@ -120,7 +122,7 @@ Task<Status> Daemon::reload() {
     co_return loaded;
   }
   log_info("reloaded", {{"peers", std::to_string(state_.configuration().peers.size())}});
-  if (number() != before) peer_server_.close_all();
+  if (number() != before) state_.connections->close_all();
   refresher_.wake();
   balancer_.wake();
   spawn(io_.get_executor(), refresher_.tell_peers());
@@ -136,21 +138,23 @@ Task<void> Daemon::handle_signals() {
       continue;
     }
     log_info("stopping", {{"signal", std::to_string(number)}});
-    stop();
+    co_await stop();
     co_return;
   }
 }
 
-void Daemon::stop() {
+// A job that stands still for a hand-over would do so until the next start: it goes on here first.
+Task<void> Daemon::stop() {
   if (control_.is_open()) unlink(state_.options().socket.c_str());
   boost::system::error_code ignored;
   control_.close(ignored);
   peers_.close(ignored);
   metrics_.close(ignored);
-  peer_server_.close_all();
+  co_await handovers_.take_back(kStopPatience);
   state_.handovers = nullptr;
   state_.balancer = nullptr;
   handovers_.close();
+  state_.connections->close_all();
   io_.stop();
 }
 

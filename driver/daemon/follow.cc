@@ -17,6 +17,7 @@ using protocol::wire::FollowReply;
 using protocol::wire::JobList;
 using protocol::wire::PeerMessage;
 
+constexpr unsigned kMostHops = 16;  // without a pause
 constexpr std::string_view kElsewhere = "on ", kFinished = "finished ", kStopped = "stopped";
 constexpr std::array<std::string_view, 3> kRunning{"running", "suspended", "orphaned"};
 
@@ -84,16 +85,17 @@ Task<Result<FollowReply>> follow_job(State& state, std::string user,
                                      std::function<bool()> cancelled) {
   asio::steady_timer pause(co_await asio::this_coro::executor);
   std::string host = request.host().empty() ? state.host() : request.host();
-  for (;;) {
+  for (unsigned hops = 0;;) {
     Result<Whereabouts> found = co_await look_there_and_here(state, user, request.job(), host);
     tell(host);
     if (!found.ok() && found.error().kind == ErrorKind::kNotFound)
       co_return std::move(found).error();  // no peer any more
     if (found.ok() && found->end) co_return *found->end;
-    const bool went_on = found.ok() && !found->went_on.empty();
+    const bool went_on = found.ok() && !found->went_on.empty() && found->went_on != host;
     if (went_on) host = found->went_on;
     if (cancelled()) co_return make_error(ErrorKind::kTryAgain, "nobody waits for it");
-    if (went_on) continue;
+    if (went_on && ++hops < kMostHops) continue;  // hosts may name each other
+    hops = 0;
     pause.expires_after(state.configuration().settings.migration.retry);
     (void)co_await pause.async_wait(kAsTuple);
   }

@@ -79,6 +79,12 @@ bool HandoverSession::over() const {
   return std::visit([](const auto& machine) { return machine.over(); }, machine_) && !stepping_;
 }
 
+bool HandoverSession::leaves() const {
+  using Phase = handover::Record::Phase;
+  const bool is_here = record_ == Phase::kPausing || record_ == Phase::kKept;
+  return is_source() && is_here && (!concluded_ || stepping_);
+}
+
 void HandoverSession::start() {
   auto weak = weak_from_this();
   auto if_here = [weak](auto what) {
@@ -89,6 +95,7 @@ void HandoverSession::start() {
       PeerCourier::Events{
           [if_here](const handover::wire::Message& message) {
             if_here([&](HandoverSession& self) {
+              self.lease_.stop();  // it begins anew: the source is heard from
               self.handle(handover::Received{handover::from_wire(message)});
             });
           },
@@ -158,8 +165,8 @@ void HandoverSession::on(const handover::Send& send) {
 }
 
 void HandoverSession::on(const handover::Write& write) {
-  Status written = parts_.journal.write(plan_.terms, write.record, plan_.peer, plan_.image,
-                                        driver::journal::now());
+  Status written = parts_.journal.write(plan_.terms, write.record, {plan_.peer, plan_.user},
+                                        plan_.image, driver::journal::now());
   if (written.ok()) {
     record_ = write.record.phase;
     log_info("hand-over", {{"id", plan_.terms.id},
@@ -223,11 +230,15 @@ Task<void> HandoverSession::run_steps() {
                {"ms", std::to_string(took.count())},
                {"compression", result.ok() ? result->compression() : ""},
                {"failure", result.ok() ? "" : result.error().text()}});
-    if (result.ok()) {
-      take_result(order, *result);
+    if (result.ok()) take_result(order, *result);
+    // After the host went down, only the journal tells which image the job goes on from.
+    Status noted = result.ok() ? Status() : Status(result.error());
+    if (result.ok() && order.step == Step::kFreezeAndCapture)
+      noted = parts_.journal.set_image(plan_.terms.id, plan_.image, driver::journal::now());
+    if (noted.ok()) {
       handle(handover::StepDone{order.step});
     } else {
-      handle(handover::StepFailed{order.step, result.error().text()});
+      handle(handover::StepFailed{order.step, noted.error().text()});
     }
   }
   stepping_ = false;
@@ -340,9 +351,8 @@ Task<Result<UniqueFd>> HandoverSession::open_stream() {
   PeerMessage question;
   question.mutable_transfer_open()->set_handover(plan_.terms.id);
   const auto asked = steady_clock::now();
-  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question)));
-  if (!answer.has_transfer_ready())
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
+  auto answer = co_await link.ask(std::move(question), PeerMessage::kTransferReady);
+  if (!answer.ok()) co_return std::move(answer).error();
   round_trip_ = steady_clock::now() - asked;
   CK_CO_TRY(StreamPair sockets, make_stream());
   CK_CO_TRY(LocalStream local, to_stream(executor_, std::move(sockets.ours)));

@@ -63,6 +63,9 @@ class HandoverSession : public std::enable_shared_from_this<HandoverSession> {
   bool over() const;
   driver::handover::Record::Phase record() const { return record_; }
 
+  // At the source, until the job is given away or goes on here.
+  bool leaves() const;
+
   // At the target, until all of the job is there.
   bool wants_images() const {
     return !is_source() && record_ == driver::handover::Record::Phase::kAccepted;

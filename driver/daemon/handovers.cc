@@ -3,8 +3,9 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "driver/daemon/event_log.h"
 #include "driver/daemon/peer_courier.h"
@@ -88,12 +89,29 @@ Task<Status> Handovers::open() {
   co_return Status();
 }
 
+Task<void> Handovers::take_back(milliseconds patience) {
+  stopping_ = true;
+  std::vector<Session> leaving;
+  for (const auto& [id, session] : sessions_)
+    if (session->leaves()) leaving.push_back(session);
+  for (const Session& session : leaving) session->handle(handover::Cancel());
+  const auto waits = [](const Session& session) { return session->leaves(); };
+  asio::steady_timer look(executor_);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (std::any_of(leaving.begin(), leaving.end(), waits) &&
+         std::chrono::steady_clock::now() < deadline) {
+    look.expires_after(kLook);
+    (void)co_await look.async_wait(kAsTuple);
+  }
+}
+
 void Handovers::close() {
   for (auto& [id, session] : sessions_) session->close();
   sessions_.clear();
 }
 
-// The image's folder tells whose it is: the journal has no other word of that.
+// Whose job it is only the journal tells: paths below a user's folder are what that user makes
+// them.
 Result<HandoverPlan> Handovers::plan_of(const Entry& entry) const {
   HandoverPlan plan;
   plan.terms = entry.terms;
@@ -101,10 +119,13 @@ Result<HandoverPlan> Handovers::plan_of(const Entry& entry) const {
   plan.image = entry.image;
   plan.jobs_folder = migrate::jobs_folder_above(entry.image);
   plan.bandwidth = state_.configuration().settings.migration.bandwidth;
-  struct stat info {};
-  if (entry.image.empty() || ::stat(plan.jobs_folder.c_str(), &info) != 0)
-    return sys_error("find out whose job it is: " + plan.jobs_folder);
-  plan.user = user_name(info.st_uid);
+  plan.user = entry.user;
+  if (!plan.user.empty()) return plan;
+  if (::geteuid() == 0)
+    return make_error(ErrorKind::kRefused,
+                      "an older ckd has begun it, which did not note whose job it is",
+                      "let that version end it (ckpt resolve), then upgrade");
+  plan.user = user_name(::geteuid());
   return plan;
 }
 
@@ -137,11 +158,12 @@ Handovers::Session Handovers::add(HandoverPlan plan, HandoverSession::Machine ma
 }
 
 // One hand-over of a job at a time, and not too many in all.
-Status Handovers::check_free(const std::string& job) const {
+Status Handovers::check_free(const std::string& user, const std::string& job) const {
+  if (stopping_) return make_error(ErrorKind::kTryAgain, "this ckd is stopping");
   unsigned busy = 0;
   for (const auto& [id, session] : sessions_) {
     if (session->over()) continue;
-    if (session->plan().terms.job == job)
+    if (session->plan().terms.job == job && session->plan().user == user)
       return make_error(ErrorKind::kTryAgain, "job " + job + " is on its way already",
                         "ckpt resolve lists what is undecided");
     if (!session->concluded()) ++busy;
@@ -175,6 +197,7 @@ Task<Result<migrate::wire::Facts>> find_running_job(std::string user, std::strin
                                                     handover::wire::FilesPlan files) {
   StepWork look;
   look.what = "looking for job " + target;
+  look.patience = kQuickStep;
   CK_CO_TRY(look.user, user_to_become(user));
   look.run = [=](const migrate::Report&) -> Result<migrate::wire::Result> {
     migrate::wire::Result result;
@@ -204,7 +227,7 @@ Task<Result<protocol::wire::MigrateReply>> Handovers::migrate(Wish wish, OnProgr
   CK_CO_CHECK(handover::check(offer));
   HandoverPlan plan;
   plan.terms = handover::terms_of(offer);
-  CK_CO_CHECK(check_free(plan.terms.job));
+  CK_CO_CHECK(check_free(wish.user, plan.terms.job));
   plan.peer = wish.host;
   plan.user = wish.user;
   plan.job = found.name();
@@ -278,9 +301,11 @@ Result<Handovers::Session> Handovers::session_of(const std::string& peer,
   plan.terms = handover::terms_of(message);
   plan.peer = peer;
   plan.user = message.offer().needs().user();
-  plan.jobs_folder = state_.options().jobs_dir;
+  // Another user's jobs come to that user's own folder.
+  const auto whose = user_to_become(plan.user);
+  if (whose.ok() && !*whose) plan.jobs_folder = state_.options().jobs_dir;
   plan.offer = message.offer();
-  CK_TRY(check_free(plan.terms.job));
+  CK_TRY(check_free(plan.user, plan.terms.job));
   CK_TRY(check_policy(plan.offer));
   handover::Target machine(plan.terms);
   state_.load_of_host().job_comes(plan.terms.id, plan.offer.needs().tasks());
@@ -329,8 +354,7 @@ Task<Status> Handovers::take_transfer(std::string handover, TlsChannel channel) 
 Result<protocol::wire::HandoversReply> Handovers::list(const std::string& user) {
   protocol::wire::HandoversReply reply;
   for (const Entry& entry : CK_TRY(journal_->unfinished())) {
-    const auto found = sessions_.find(entry.terms.id);
-    if (!user.empty() && (found == sessions_.end() || found->second->plan().user != user)) continue;
+    if (!user.empty() && entry.user != user) continue;
     protocol::wire::HandoverRow& row = *reply.add_rows();
     row.set_handover(entry.terms.id);
     row.set_job(entry.terms.job);

@@ -28,6 +28,8 @@ class Handovers {
   // Opens the journal, once the processes of a former daemon's steps are over, and takes up what it
   // left.
   Task<Status> open();
+  // No more hand-overs. Jobs that leave, and are not given away yet, go on here; waits for that.
+  Task<void> take_back(milliseconds patience);
   // All processes of steps end; the journal says how to go on.
   void close();
 
@@ -68,13 +70,14 @@ class Handovers {
                              const driver::handover::wire::Message& message);
   Result<HandoverPlan> plan_of(const driver::journal::Entry& entry) const;
   Session add(HandoverPlan plan, HandoverSession::Machine machine);
-  Status check_free(const std::string& job) const;
+  Status check_free(const std::string& user, const std::string& job) const;
   Status check_policy(const driver::handover::wire::Offer& offer);
 
   State& state_;
   asio::any_io_executor executor_;
   std::string folder_;
   UniqueFd lock_;
+  bool stopping_ = false;
   std::unique_ptr<driver::journal::Journal> journal_;
   std::map<std::string, Session> sessions_;  // by id
   std::map<std::string, std::uint64_t> newest_connection_;

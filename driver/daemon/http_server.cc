@@ -17,6 +17,7 @@ namespace {
 using asio::ip::tcp;
 
 constexpr milliseconds kPatience{2000};
+constexpr milliseconds kAcceptPause{200};
 constexpr std::size_t kLongestRequest = 4096;
 constexpr unsigned kMostConnections = 16;
 
@@ -72,9 +73,14 @@ Result<tcp::endpoint> metrics_endpoint(const std::string& address) {
 
 Task<void> serve_metrics(State& state, tcp::acceptor& acceptor) {
   auto open = std::make_shared<unsigned>(0);
+  asio::steady_timer pause(acceptor.get_executor());
   for (;;) {
     auto [error, socket] = co_await acceptor.async_accept(kAsTuple);
     if (!acceptor.is_open()) co_return;
+    if (error) {  // out of descriptors, most likely: not worth a busy loop
+      pause.expires_after(kAcceptPause);
+      co_await pause.async_wait(kAsTuple);
+    }
     if (error || *open >= kMostConnections) continue;
     ++*open;
     std::shared_ptr<void> counted(nullptr, [open](void*) { --*open; });

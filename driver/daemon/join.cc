@@ -37,10 +37,7 @@ Task<Result<Admission>> ask(const cluster::Token& token, const cluster::ClusterS
   question.mutable_join_request()->set_host(own.host);
   question.mutable_join_request()->set_address(own.address);
   question.mutable_join_request()->set_request_pem(request_pem);
-  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question)));
-  if (!answer.has_admission()) {
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
-  }
+  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question), PeerMessage::kAdmission));
   co_return answer.admission();
 }
 

@@ -20,7 +20,8 @@ Result<UniqueFd> take_lock(const std::string& path) {
   if (!fd) return sys_error("open " + path);
   if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
   if (errno != EWOULDBLOCK) return sys_error("lock " + path);
-  return make_error(ErrorKind::kTryAgain, "a ckd runs already, and holds " + path);
+  return make_error(ErrorKind::kTryAgain, "a ckd runs already, and holds " + path,
+                    "end that one, or give this one a --socket and a --state folder of its own");
 }
 
 }  // namespace

@@ -9,6 +9,8 @@ using protocol::wire::PeerMessage;
 Result<cluster::Peer> find_peer(const State& state, const std::string& name) {
   for (const cluster::Peer& peer : state.configuration().peers)
     if (peer.name == name) return peer;
+  if (name == state.host())
+    return make_error(ErrorKind::kNotFound, "host " + name + " is this host");
   return make_error(ErrorKind::kNotFound, "host " + name + " is no peer of this one",
                     "ckpt hosts lists those that are");
 }
@@ -63,15 +65,13 @@ Task<Status> PeerCourier::deliver(const Message& message) {
   *question.mutable_handover() = message;
   const bool kept = link_.has_value();
   if (!kept) CK_CO_CHECK(co_await connect());
-  auto answer = co_await link_->ask(question);
+  auto answer = co_await link_->ask(question, PeerMessage::kHandoverAnswer);
   if (!answer.ok() && kept && !closed_) {
     lost(answer.error());
     CK_CO_CHECK(co_await connect());
-    answer = co_await link_->ask(std::move(question));
+    answer = co_await link_->ask(std::move(question), PeerMessage::kHandoverAnswer);
   }
   if (!answer.ok()) co_return std::move(answer).error();
-  if (!answer->has_handover_answer())
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
   for (const Message& reply : answer->handover_answer().messages())
     if (!closed_ && reply.id() == message.id()) events_.on_message(reply);
   co_return Status();

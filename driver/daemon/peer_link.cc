@@ -44,6 +44,7 @@ Task<Result<PeerLink>> PeerLink::connect(std::shared_ptr<Target> target) {
   tcp::socket socket(co_await asio::this_coro::executor);
   TlsStream stream(std::move(socket), *target->context);
   PeerLink link(TlsChannel(std::move(stream)), target);
+  if (target->connections) target->connections->add(link.channel_);
   TlsChannel::Deadline guard = link.channel_.deadline(target->patience);
   Status opened = co_await open_tls(link.channel_, *target, std::move(addresses));
   if (opened.ok()) opened = co_await link.exchange_hellos();
@@ -77,6 +78,8 @@ Task<Result<PeerLink>> PeerLink::connect(const State& state, cluster::Peer peer)
   target->address = peer.address;
   target->own_name = state.host();
   target->context = configuration.tls;
+  target->connections = state.connections;
+  const std::uint64_t revoked = configuration.member->revoked.number();
   target->patience = configuration.settings.answer_timeout;
   target->verify = [check](bool good, asio::ssl::verify_context& context) {
     return check->verify(good, context);
@@ -90,10 +93,13 @@ Task<Result<PeerLink>> PeerLink::connect(const State& state, cluster::Peer peer)
   if (!link.ok() && !check->reason().empty()) {
     co_return make_error(ErrorKind::kPermission, peer.address + ": " + check->reason());
   }
+  if (state.configuration().member->revoked.number() != revoked)
+    co_return make_error(ErrorKind::kTryAgain,
+                         peer.address + ": the list of revoked certificates has just changed");
   co_return link;
 }
 
-Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question,
+Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question, PeerMessage::KindCase expected,
                                         std::optional<milliseconds> patience) {
   const milliseconds limit = patience.value_or(target_->patience);
   CK_CO_TRY(std::string frame, protocol::make_frame(question));
@@ -105,18 +111,17 @@ Task<Result<PeerMessage>> PeerLink::ask(PeerMessage question,
   }
   CK_CO_TRY(PeerMessage answer, protocol::parse_peer_message(bytes));
   if (answer.has_refusal()) co_return protocol::error_of(answer.refusal());
+  if (answer.kind_case() != expected)
+    co_return make_error(ErrorKind::kRefused,
+                         target_->address + " answered something else than was asked",
+                         "is its ckd of the same version as this one?");
   co_return answer;
 }
 
 Task<Result<PeerMessage>> ask_peer(State& state, cluster::Peer peer, PeerMessage question,
                                    PeerMessage::KindCase expected) {
   CK_CO_TRY(PeerLink link, co_await PeerLink::connect(state, peer));
-  CK_CO_TRY(PeerMessage answer, co_await link.ask(std::move(question)));
-  if (answer.kind_case() != expected) {
-    co_return make_error(ErrorKind::kRefused,
-                         peer.name + " answered something else than was asked");
-  }
-  co_return answer;
+  co_return co_await link.ask(std::move(question), expected);
 }
 
 }  // namespace ck::daemon

@@ -18,8 +18,9 @@ class PeerLink {
     std::string own_name;
     std::shared_ptr<cluster::Context> context;
     std::function<bool(bool, asio::ssl::verify_context&)> verify;
-    std::function<Status(SSL*)> accept;  // once the handshake is over
-    milliseconds patience{5000};         // for all of connect(), and for each answer
+    std::function<Status(SSL*)> accept;          // once the handshake is over
+    std::shared_ptr<Connections> connections{};  // that it is one of; none: no member asks
+    milliseconds patience{5000};                 // for all of connect(), and for each answer
   };
   static Task<Result<PeerLink>> connect(std::shared_ptr<Target> target);
   // To a member, known by its name.
@@ -28,8 +29,10 @@ class PeerLink {
   // The connection itself, for what is not questions and answers.
   TlsChannel release() && { return std::move(channel_); }
 
-  // The peer's Refusal comes back as the Error that it is. `patience`: another one than usual.
+  // The answer is of the kind `expected`; the peer's Refusal comes back as the Error that it is.
+  // `patience`: another one than usual.
   Task<Result<protocol::wire::PeerMessage>> ask(protocol::wire::PeerMessage question,
+                                                protocol::wire::PeerMessage::KindCase expected,
                                                 std::optional<milliseconds> patience = {});
 
  private:
@@ -40,7 +43,7 @@ class PeerLink {
   std::shared_ptr<Target> target_;
 };
 
-// Connects, asks, and checks that the answer is of the kind `expected`.
+// Connects, and asks.
 Task<Result<protocol::wire::PeerMessage>> ask_peer(State& state, cluster::Peer peer,
                                                    protocol::wire::PeerMessage question,
                                                    protocol::wire::PeerMessage::KindCase expected);

@@ -50,7 +50,7 @@ struct PeerServer::Session {
         address(remote.address()),
         number(++sessions->last_number) {
     ++sessions->by_address[address];
-    sessions->all.insert(this);
+    ++sessions->all;
   }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -59,7 +59,7 @@ struct PeerServer::Session {
       --sessions->terminals;
     else
       leave_address();
-    sessions->all.erase(this);
+    --sessions->all;
   }
   void leave_address() {
     if (--sessions->by_address[address] == 0) sessions->by_address.erase(address);
@@ -83,12 +83,8 @@ struct PeerServer::Session {
 bool PeerServer::over_limit(const asio::ip::address& address) const {
   const cluster::Settings& settings = state_.configuration().settings;
   auto found = sessions_->by_address.find(address);
-  return sessions_->all.size() >= settings.connections ||
+  return sessions_->all >= settings.connections ||
          (found != sessions_->by_address.end() && found->second >= settings.connections_per_peer);
-}
-
-void PeerServer::close_all() {
-  for (Session* session : sessions_->all) session->channel.close();
 }
 
 Task<void> PeerServer::serve(tcp::acceptor& acceptor) {
@@ -110,6 +106,7 @@ Task<void> PeerServer::serve(tcp::acceptor& acceptor) {
       send_at_once(socket);
       TlsStream stream(std::move(socket), *state_.configuration().tls);
       auto session = std::make_shared<Session>(sessions_, std::move(stream), remote);
+      state_.connections->add(session->channel);
       spawn(acceptor.get_executor(), serve_one(std::move(session)));
     }
   }
@@ -132,7 +129,7 @@ Task<void> PeerServer::serve_one(std::shared_ptr<Session> session) {
   log_warning("peer cut off", {{"peer", session->peer},
                                {"host", session->identity.name},
                                {"reason", status.error().message}});
-  co_await linger(session->channel);
+  if (session->channel) co_await linger(session->channel);
 }
 
 Task<Status> PeerServer::handshake(Session& session) {

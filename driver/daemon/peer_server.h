@@ -4,7 +4,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 
 #include "driver/daemon/channel.h"
 #include "driver/daemon/state.h"
@@ -19,15 +18,12 @@ class PeerServer {
   // Accepts until the acceptor is closed.
   Task<void> serve(asio::ip::tcp::acceptor& acceptor);
 
-  // Closes connections whose certificates may be good no longer.
-  void close_all();
-
  private:
   struct Session;
   // Shared with the sessions, the last of which end after this object.
   struct Sessions {
     std::map<asio::ip::address, unsigned> by_address;
-    std::set<Session*> all;
+    unsigned all = 0;
     std::uint64_t last_number = 0;
     unsigned terminals = 0;
   };

@@ -32,6 +32,7 @@ Task<Result<Started>> start_here(State& state, std::string user, RunOrder order,
   if (!whose.ok()) co_return std::move(whose).error().within("host " + state.host());
   StepWork work;
   work.what = "starting a job of user " + user;
+  work.patience = kQuickStep;
   work.user = *std::move(whose);
   work.run = [order = std::move(order),
               folder = work.user ? std::string() : state.options().jobs_dir](
@@ -62,10 +63,8 @@ Task<Result<Started>> start_at(State& state, std::string user, protocol::wire::R
   PeerMessage question;
   question.mutable_run()->set_user(user);
   *question.mutable_run()->mutable_order() = std::move(*request.mutable_order());
-  auto answer = co_await link->ask(std::move(question), kStartPatience);
+  auto answer = co_await link->ask(std::move(question), PeerMessage::kStarted, kStartPatience);
   if (!answer.ok()) co_return not_heard(std::move(answer).error(), request.host());
-  if (!answer->has_started())
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
   co_return answer->started();
 }
 

@@ -13,6 +13,7 @@
 #include "driver/cluster/peers.h"
 #include "driver/cluster/settings.h"
 #include "driver/cluster/tls.h"
+#include "driver/daemon/connections.h"
 #include "driver/daemon/host_load.h"
 #include "driver/daemon/metrics.h"
 #include "driver/daemon/task.h"
@@ -62,6 +63,8 @@ class State {
 
   // To peers, by what went there without a limit.
   std::map<std::string, driver::transfer::LinkSpeed> links;
+
+  std::shared_ptr<Connections> connections = std::make_shared<Connections>();
 
   bool drained = false;  // no jobs are taken, and those that are here leave
 

@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <csignal>
 
@@ -30,22 +30,9 @@ bool write_report(int fd, const StepReport& report) {
   return frame.ok() && write_all(fd, *frame);
 }
 
-// All but these and the standard streams: no connection outlives the daemon in a child.
-void close_others(std::array<int, 3> kept) {
-  std::sort(kept.begin(), kept.end());
-  unsigned next = 3;
-  for (int fd : kept) {
-    if (fd < 3) continue;
-    const auto number = static_cast<unsigned>(fd);
-    if (number > next) ::close_range(next, number - 1, 0);
-    next = number + 1;
-  }
-  ::close_range(next, ~0u, 0);
-}
-
 [[noreturn]] void run_in_child(const StepWork& work, int out, pid_t daemon) {
   reset_signals();
-  close_others({out, work.stream, work.lock});
+  close_all_but({out, work.stream, work.lock});
   StepReport last;
   const Status became = work.user ? become(*work.user) : Status();
   // After become(), which would undo it.
@@ -84,12 +71,43 @@ Task<Result<StepReport>> read_report(asio::posix::stream_descriptor& pipe) {
   co_return report;
 }
 
-void wait_for(pid_t pid) {
+// One that was killed may still take its time, in the kernel.
+Task<void> reap(pid_t pid) {
+  UniqueFd end(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (end) {
+    asio::posix::stream_descriptor watched(co_await asio::this_coro::executor, end.release());
+    (void)co_await watched.async_wait(asio::posix::stream_descriptor::wait_read, kAsTuple);
+  }
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 
 }  // namespace
+
+// Ends the step once it has been silent for too long.
+class StepPatience {
+ public:
+  StepPatience(const asio::any_io_executor& executor, std::shared_ptr<StepProcess> step,
+               milliseconds patience)
+      : timer_(executor), step_(std::move(step)), patience_(patience) {
+    heard();
+  }
+  void heard() {
+    timer_.expires_after(patience_);
+    timer_.async_wait([step = step_, over = over_](boost::system::error_code error) {
+      if (error || step->pid_ == 0) return;
+      *over = true;
+      ::kill(step->pid_, SIGKILL);
+    });
+  }
+  bool over() const { return *over_; }
+
+ private:
+  asio::steady_timer timer_;
+  std::shared_ptr<StepProcess> step_;
+  milliseconds patience_;
+  std::shared_ptr<bool> over_ = std::make_shared<bool>(false);
+};
 
 void StepProcess::kill() {
   killed_ = true;
@@ -109,16 +127,20 @@ Task<Result<driver::migrate::wire::Result>> run_step(std::shared_ptr<StepProcess
   handle->pid_ = pid;
   writing.reset();
   stream.reset();
-  asio::posix::stream_descriptor pipe(co_await asio::this_coro::executor, reading.release());
+  const auto executor = co_await asio::this_coro::executor;
+  asio::posix::stream_descriptor pipe(executor, reading.release());
+  StepPatience patience(executor, handle, work.patience);
   Result<StepReport> report = StepReport();
   for (;;) {
     report = co_await read_report(pipe);
     if (!report.ok() || !report->has_progress()) break;
+    patience.heard();
     if (work.on_progress) work.on_progress(report->progress());
   }
   handle->pid_ = 0;
-  if (!report.ok()) ::kill(pid, SIGKILL);
-  wait_for(pid);
+  ::kill(pid, SIGKILL);  // its last word is said
+  co_await reap(pid);
+  if (patience.over()) report = make_error(ErrorKind::kTryAgain, "took too long");
   if (!report.ok()) co_return std::move(report).error().within(work.what);
   if (report->has_failure()) co_return protocol::error_of(report->failure());
   co_return report->result();

@@ -15,10 +15,11 @@
 namespace ck::daemon {
 
 struct StepWork {
-  std::string what;          // for errors: "send the image of job 3f2a"
-  std::optional<User> user;  // whom it becomes; none: it is ours already
-  int stream = -1;           // a descriptor that it keeps, or none
-  int lock = -1;             // another: as long as any of these lives, others can tell
+  std::string what;                 // for errors: "send the image of job 3f2a"
+  std::optional<User> user;         // whom it becomes; none: it is ours already
+  int stream = -1;                  // a descriptor that it keeps, or none
+  int lock = -1;                    // another: as long as any of these lives, others can tell
+  milliseconds patience{3600'000};  // without a word of it; then it is killed
   std::function<Result<driver::migrate::wire::Result>(const driver::migrate::Report&)> run;
   std::function<void(const driver::migrate::wire::Progress&)> on_progress;  // in the daemon
 };
@@ -31,13 +32,18 @@ class StepProcess {
   bool killed() const { return killed_; }
 
  private:
+  friend class StepPatience;
   friend Task<Result<driver::migrate::wire::Result>> run_step(std::shared_ptr<StepProcess> handle,
                                                               StepWork work, UniqueFd stream);
   pid_t pid_ = 0;
   bool killed_ = false;
 };
 
-// Returns when the child has ended, whatever the reason. It dies with the daemon. `stream` (of
+// Of a step that only looks at, or tells, what is there.
+constexpr milliseconds kQuickStep{30'000};
+
+// Returns when the child has ended, whatever the reason. A user can stop a process of theirs: the
+// daemon never waits for one that does not end by itself. It dies with the daemon. `stream` (of
 // `work`) is the child's alone once it has begun: else nobody would hear that it has closed it.
 Task<Result<driver::migrate::wire::Result>> run_step(std::shared_ptr<StepProcess> handle,
                                                      StepWork work, UniqueFd stream = {});

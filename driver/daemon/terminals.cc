@@ -24,6 +24,7 @@ constexpr int kMostHops = 16;
 Task<Status> connect_here(State& state, TerminalOpen wish, UniqueFd stream) {
   StepWork work;
   work.what = "finding the terminal of job " + wish.job();
+  work.patience = kQuickStep;
   CK_CO_TRY(work.user, user_to_become(wish.user()));
   work.stream = stream.get();
   work.run = [wish, folder = work.user ? std::string() : state.options().jobs_dir,
@@ -43,12 +44,10 @@ Task<Result<std::optional<TlsChannel>>> connect_there(State& state, std::string 
   CK_CO_TRY(PeerLink link, co_await PeerLink::connect(state, peer));
   PeerMessage question;
   *question.mutable_terminal_open() = std::move(wish);
-  auto answer = co_await link.ask(std::move(question));
+  auto answer = co_await link.ask(std::move(question), PeerMessage::kTerminalReady);
   if (!answer.ok() && answer.error().kind == ErrorKind::kNotFound)
     co_return std::optional<TlsChannel>();
   CK_CO_CHECK(answer.ok() ? Status() : Status(std::move(answer).error()));
-  if (!answer->has_terminal_ready())
-    co_return make_error(ErrorKind::kRefused, "it answered something else than was asked");
   co_return std::optional(std::move(link).release());
 }
 

@@ -13,6 +13,17 @@ namespace {
 
 constexpr std::size_t kEntryBytes = 64 << 10;
 
+// Asked for before the fork: a thread of the daemon may hold the name service's locks meanwhile.
+std::vector<gid_t> groups_of(const passwd& user) {
+  std::vector<gid_t> groups(16);
+  for (;;) {
+    int count = static_cast<int>(groups.size());
+    const bool fits = getgrouplist(user.pw_name, user.pw_gid, groups.data(), &count) >= 0;
+    groups.resize(static_cast<std::size_t>(count));
+    if (fits) return groups;
+  }
+}
+
 }  // namespace
 
 std::string user_name(uid_t user) {
@@ -26,7 +37,8 @@ Result<User> find_user(const std::string& name) {
   std::vector<char> buffer(kEntryBytes);
   passwd entry{}, *found = nullptr;
   int error = getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found != nullptr) return User{name, found->pw_uid, found->pw_gid, found->pw_dir};
+  if (found != nullptr)
+    return User{name, found->pw_uid, found->pw_gid, groups_of(*found), found->pw_dir};
   if (error != 0 && error != ENOENT) return sys_error("find user " + name, error);
   return make_error(ErrorKind::kNotFound, "there is no user " + name + " on this host");
 }
@@ -41,7 +53,7 @@ Result<std::optional<User>> user_to_become(const std::string& name) {
 }
 
 Status become(const User& user) {
-  if (initgroups(user.name.c_str(), user.gid) != 0)
+  if (setgroups(user.groups.size(), user.groups.data()) != 0)
     return sys_error("take the groups of " + user.name);
   if (setresgid(user.gid, user.gid, user.gid) != 0 ||
       setresuid(user.uid, user.uid, user.uid) != 0) {

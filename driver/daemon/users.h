@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/result.h"
 
@@ -17,6 +18,7 @@ struct User {
   std::string name;
   uid_t uid = 0;
   gid_t gid = 0;
+  std::vector<gid_t> groups;
   std::string home;
 };
 // kNotFound if this host has no such user.

@@ -11,7 +11,7 @@ namespace ck::driver::journal {
 namespace {
 
 constexpr std::int64_t kApplication = 0x636b6a6c;  // "ckjl", in the file's header
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 
 constexpr char kSchema[] = R"(
   CREATE TABLE handovers (
@@ -29,6 +29,7 @@ constexpr char kSchema[] = R"(
     token_start INTEGER NOT NULL,
     lease INTEGER NOT NULL,
     peer TEXT NOT NULL,
+    user TEXT NOT NULL DEFAULT '',
     image TEXT NOT NULL,
     begun_ms INTEGER NOT NULL,
     changed_ms INTEGER NOT NULL
@@ -46,7 +47,7 @@ constexpr char kSchema[] = R"(
 
 constexpr char kColumns[] =
     "SELECT id, role, phase, counter, forced, was_ready, job, token_counter, token_host, "
-    "token_supervisor, token_start, lease, peer, image, begun_ms, changed_ms FROM handovers ";
+    "token_supervisor, token_start, lease, peer, user, image, begun_ms, changed_ms FROM handovers ";
 
 // The file may be created by a daemon of any umask; SQLite's other files get its mode.
 Status create_file(const std::string& path) {
@@ -134,12 +135,19 @@ Status Journal::prepare_file() {
                        ", this one reads " + std::to_string(kVersion) + ")",
                    "use a ckd at least as new as the one that wrote it");
   }
+  CK_TRY(upgrade(version));
   const std::string check = CK_TRY(database.text("PRAGMA integrity_check(1)"));
   if (check != "ok") {
     return damaged("is damaged: " + check.substr(0, check.find('\n')),
                    "keep the file; ckpt resolve ends open hand-overs at the peers");
   }
   return transaction.commit();
+}
+
+Status Journal::upgrade(std::int64_t from) {
+  if (from >= kVersion) return {};
+  CK_TRY(database_->run("ALTER TABLE handovers ADD COLUMN user TEXT NOT NULL DEFAULT ''"));
+  return database_->run(("PRAGMA user_version = " + std::to_string(kVersion)).c_str());
 }
 
 Status Journal::add_line(std::string_view handover, std::string_view text, Instant now) {
@@ -150,25 +158,26 @@ Status Journal::add_line(std::string_view handover, std::string_view text, Insta
 }
 
 Status Journal::write(const handover::Terms& terms, const handover::Record& record,
-                      std::string_view peer, std::string_view image, Instant now) {
+                      const Parties& parties, std::string_view image, Instant now) {
   Transaction transaction = CK_TRY(Transaction::begin(*database_));
   {
     Statement insert = CK_TRY(database_->prepare(R"(
       INSERT INTO handovers (id, role, phase, over, counter, forced, was_ready, job,
         token_counter, token_host, token_supervisor, token_start, lease, peer, image,
-        begun_ms, changed_ms)
-      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16)
+        begun_ms, changed_ms, user)
+      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16, ?17)
       ON CONFLICT (id) DO UPDATE SET phase = ?3, over = ?4, counter = ?5, forced = ?6,
-        was_ready = ?7, image = iif(?15 = '', image, ?15), changed_ms = ?16
+        was_ready = ?7, image = iif(?15 = '', image, ?15), changed_ms = ?16, user = ?17
       WHERE role = ?2 AND job = ?8 AND token_counter = ?9 AND token_host = ?10
-        AND token_supervisor = ?11 AND token_start = ?12 AND lease = ?13 AND peer = ?14)"));
+        AND token_supervisor = ?11 AND token_start = ?12 AND lease = ?13 AND peer = ?14
+        AND user IN ('', ?17))"));
     insert.bind(terms.id).bind(role_of(record.phase)).bind(name(record.phase));
     insert.bind(is_over(record.phase)).bind(static_cast<std::int64_t>(record.counter));
     insert.bind(record.forced).bind(record.was_ready).bind(terms.job);
     insert.bind(static_cast<std::int64_t>(terms.token.counter)).bind(terms.token.host);
     insert.bind(terms.token.supervisor);
     insert.bind(static_cast<std::int64_t>(terms.token.supervisor_start)).bind(terms.lease);
-    insert.bind(peer).bind(image).bind(milliseconds(now));
+    insert.bind(parties.peer).bind(image).bind(milliseconds(now)).bind(parties.user);
     CK_TRY(insert.step());
   }
   if (database_->changes() != 1) {
@@ -176,7 +185,18 @@ Status Journal::write(const handover::Terms& terms, const handover::Record& reco
                                            " is in the journal " + database_->path() +
                                            " with other terms");
   }
-  CK_TRY(add_line(terms.id, line_of(record, peer), now));
+  CK_TRY(add_line(terms.id, line_of(record, parties.peer), now));
+  return transaction.commit();
+}
+
+Status Journal::set_image(std::string_view handover, std::string_view image, Instant now) {
+  Transaction transaction = CK_TRY(Transaction::begin(*database_));
+  Statement update =
+      CK_TRY(database_->prepare("UPDATE handovers SET image = ?2, changed_ms = ?3 WHERE id = ?1"));
+  CK_TRY(update.bind(handover).bind(image).bind(milliseconds(now)).step());
+  if (database_->changes() != 1)
+    return make_error(ErrorKind::kBug, "hand-over " + std::string(handover) +
+                                           " is not in the journal " + database_->path());
   return transaction.commit();
 }
 
@@ -208,9 +228,10 @@ Result<std::vector<Entry>> Journal::entries(Statement& statement) const {
     entry.terms.token.supervisor_start = static_cast<std::uint64_t>(statement.number(10));
     entry.terms.lease = statement.number(11) != 0;
     entry.peer = statement.text(12);
-    entry.image = statement.text(13);
-    entry.begun = instant(statement.number(14));
-    entry.changed = instant(statement.number(15));
+    entry.user = statement.text(13);
+    entry.image = statement.text(14);
+    entry.begun = instant(statement.number(15));
+    entry.changed = instant(statement.number(16));
     entries.push_back(std::move(entry));
   }
   return entries;

@@ -38,6 +38,7 @@ struct Entry {
   handover::Terms terms;
   handover::Record record;
   std::string peer;   // the other host's name
+  std::string user;   // the job's owner; empty: written by a ckd that did not note it (version 1)
   std::string image;  // path on this host; empty: none yet
   Instant begun;
   Instant changed;
@@ -54,10 +55,17 @@ class Journal {
   // Creates the file where there is none, and checks all of it where there is one.
   static Result<std::unique_ptr<Journal>> open(const std::string& path);
 
+  // What does not change during a hand-over, besides its terms.
+  struct Parties {
+    std::string_view peer;
+    std::string_view user;
+  };
   // The hand-over's newest record, and a line of the log. An empty `image` keeps the one known.
-  // An id that is known with other terms or for the other side is refused (kBug).
-  Status write(const handover::Terms& terms, const handover::Record& record, std::string_view peer,
+  // An id that is known with other terms, other parties or for the other side is refused (kBug).
+  Status write(const handover::Terms& terms, const handover::Record& record, const Parties& parties,
                std::string_view image, Instant now);
+  // Of a hand-over whose record is written.
+  Status set_image(std::string_view handover, std::string_view image, Instant now);
   // A line of the log that changes nothing.
   Status note(std::string_view handover, std::string_view text, Instant now);
 
@@ -75,6 +83,7 @@ class Journal {
  private:
   explicit Journal(std::unique_ptr<Database> database) : database_(std::move(database)) {}
   Status prepare_file();
+  Status upgrade(std::int64_t from);
   Status add_line(std::string_view handover, std::string_view text, Instant now);
   Result<std::vector<Entry>> entries(Statement& statement) const;
 

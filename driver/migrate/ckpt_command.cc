@@ -1,6 +1,7 @@
 #include "driver/migrate/ckpt_command.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <csignal>
 
 #include "runtime/base/unique_fd.h"
 
@@ -18,9 +20,11 @@ constexpr std::size_t kMostOutput = 64u << 10;
 constexpr off_t kLogTail = 4096;
 constexpr int kReadyFd = 3;
 
-// In a forked child: nothing but these three streams, and `ready` if there is one, goes along.
-[[noreturn]] void execute(const std::string& path, const std::vector<std::string>& arguments,
-                          int input, int output, int error, int ready) {
+// In a forked child: nothing but these three streams, and `ready` if there is one, goes along. It
+// dies with the step, `parent`, that it works for: what comes next may undo what that was about.
+[[noreturn]] void execute(pid_t parent, const std::string& path,
+                          const std::vector<std::string>& arguments, int input, int output,
+                          int error, int ready) {
   std::vector<char*> argv{const_cast<char*>("ckpt")};
   for (const std::string& word : arguments) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -32,6 +36,8 @@ constexpr int kReadyFd = 3;
   ::dup2(error, STDERR_FILENO);
   if (ready >= 0) ::dup2(ready, kReadyFd);
   ::close_range(ready >= 0 ? kReadyFd + 1 : kReadyFd, ~0u, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::getppid() != parent) ::_exit(1);
   ::execv(path.c_str(), argv.data());
   ::_exit(127);
 }
@@ -105,9 +111,11 @@ Result<std::string> run_ckpt(const std::vector<std::string>& arguments) {
   Pipe output = CK_TRY(make_pipe());
   Pipe error = CK_TRY(make_pipe());
   UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const pid_t own = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("start ckpt");
-  if (pid == 0) execute(path, arguments, null.get(), output.writing.get(), error.writing.get(), -1);
+  if (pid == 0)
+    execute(own, path, arguments, null.get(), output.writing.get(), error.writing.get(), -1);
   output.writing.reset();
   error.writing.reset();
   // It writes a few lines: neither pipe is ever full.
@@ -128,11 +136,12 @@ Status start_ckpt(const std::string& subcommand, const std::vector<std::string>&
   const off_t begin = ::lseek(file.get(), 0, SEEK_END);
   Pipe ready = CK_TRY(make_pipe());
   UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const pid_t own = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("start ckpt " + subcommand);
   if (pid == 0) {
     ::setsid();
-    execute(path, words, null.get(), file.get(), file.get(), ready.writing.get());
+    execute(own, path, words, null.get(), file.get(), file.get(), ready.writing.get());
   }
   ready.writing.reset();
   // Once it is ready it is nobody's child: this process ends soon.

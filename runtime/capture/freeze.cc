@@ -210,7 +210,7 @@ Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
   const Result<std::string> exe = proc::read_proc_link(process, "exe");
   if (!exe.ok() || exe->find("/ld-linux") != std::string::npos) return Answer();
   return Answer({"runs without the agent: its program is statically linked",
-                 "jobs with such programs cannot be checkpointed by this mode"});
+                 "--allow-uncontrolled leaves it out of the image"});
 }
 
 std::optional<std::string> other_user(const proc::ProcessStatus& status,

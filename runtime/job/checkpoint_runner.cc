@@ -15,6 +15,9 @@ Error in_progress() {
   return make_error(ErrorKind::kTryAgain, "a checkpoint of this job is in progress",
                     "try again when it is done");
 }
+Error is_held() {
+  return make_error(ErrorKind::kTryAgain, "the job is held", "ckpt unhold lets it go on");
+}
 }  // namespace
 
 // Written by the engine's threads, read by the main thread.
@@ -63,6 +66,7 @@ CheckpointRunner::~CheckpointRunner() {
 void CheckpointRunner::submit(CheckpointOrder order) {
   if (!running_) return start(std::move(order));
   const bool served = order.any_will_do && !waiting_.empty();
+  if (held_) return order.on_done(is_held());
   if (running_->stop || served || waiting_.size() == kMostWaiting)
     return order.on_done(in_progress());
   const std::uint64_t number = ++last_number_;

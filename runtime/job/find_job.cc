@@ -33,7 +33,8 @@ Error no_supervisor(RealPid pid) {
   if (has_agent(pid)) {
     return make_error(ErrorKind::kNotFound,
                       "the supervisor of process " + to_string(pid) + " has ended",
-                      "if the job's folder is not the usual one, name it with --dir");
+                      "ckpt save or ckpt resume starts a new one; if the job's folder is not the "
+                      "usual one, name it with --dir");
   }
   return make_error(ErrorKind::kNotFound, "process " + to_string(pid) + " does not belong to a job",
                     "only programs that were started with ckrun can be checkpointed");

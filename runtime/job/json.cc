@@ -14,7 +14,10 @@ Result<json::object> parse_json_object(const std::string& text, const std::strin
   json::error_code error;
   json::value value = json::parse(text, error, {}, options);
   if (error || !value.is_object()) {
-    return damaged(what, "it is not the JSON it should be");
+    return damaged(what, "it is no JSON")
+        .with_hint(
+            "move its images elsewhere, where each can be restarted by its path, and delete the "
+            "folder");
   }
   return std::move(value.as_object());
 }

@@ -12,6 +12,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/job/interrupt_guard.h"
+#include "runtime/job/ready.h"
 #include "runtime/job/run_parts.h"
 #include "runtime/job/signals.h"
 #include "runtime/job/suspension.h"
@@ -212,7 +213,7 @@ Result<restore::NextImage> RestartRun::next_image() {
   } else {
     newer_.emplace(job_);
     CK_TRY(newer_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0))));
-    tell_ready();
+    tell_ready(ready_);
   }
   const NewerImages::Image next = CK_TRY(newer_->wait());
   if (next.last) newer_->close();
@@ -237,7 +238,7 @@ bool RestartRun::hold(RealPid root) {
       [this, root](std::optional<std::uint64_t> counter) { return own_held(root, counter); }});
   held_status_ = held_->serve(UniqueFd(fcntl(control_socket_.get(), F_DUPFD_CLOEXEC, 0)));
   if (!held_status_.ok()) return false;
-  tell_ready();
+  tell_ready(ready_);
   if (newer_) newer_->answer(done());
   newer_.reset();
   return held_->wait();
@@ -277,19 +278,13 @@ Status RestartRun::settle() {
   if (!recorded.ok()) spdlog::warn("{}", recorded.error().text());
   if (suspended) CK_TRY(suspend_from_the_start(job_, ownership_->incarnation()));
   mark_.reset();
-  tell_ready();
+  tell_ready(ready_);
   if (!held_) return {};
   wire::Reply reply = done();
   reply.mutable_done()->set_incarnation(ownership_->counter());
   held_->answer(reply);
   held_.reset();
   return {};
-}
-
-// Whoever waits hears of a failure by the end of file alone.
-void RestartRun::tell_ready() {
-  if (ready_) (void)!write(ready_.get(), "r", 1);
-  ready_.reset();
 }
 
 }  // namespace ck::job

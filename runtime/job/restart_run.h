@@ -52,7 +52,6 @@ class RestartRun {
   Result<restore::NextImage> next_image();
   wire::Reply done() const;
   bool hold(RealPid root);
-  void tell_ready();
   Status connect_terminal();
   Status settle();
   Error give_up(Error error);

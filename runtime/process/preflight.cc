@@ -18,10 +18,11 @@ namespace {
 constexpr int kMostInterpreters = 5;      // as the kernel's exec
 constexpr std::size_t kScriptLine = 256;  // BINPRM_BUF_SIZE
 constexpr std::string_view kLoader = "ld-linux-x86-64.so.2";
-constexpr char kKernelModeHint[] = "only dynamically linked x86-64 programs can run under ckrun";
+constexpr char kWhatRuns[] =
+    "ckrun runs dynamically linked x86-64 programs without privileges of their own";
 
 Error refused(const std::string& path, const std::string& reason) {
-  return make_error(ErrorKind::kRefused, path + " " + reason, kKernelModeHint);
+  return make_error(ErrorKind::kRefused, path + " " + reason, kWhatRuns);
 }
 
 // --- looking up

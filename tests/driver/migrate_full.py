@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -117,12 +118,82 @@ class Faulty(Moving):
         host.start()
         self.settles(moving)
 
+    def goes_down(self, host, trigger):
+        moving = self.begin(host, trigger)
+        host.go_down()
+        host.start()
+        self.settles(moving)
+
     def cut(self, trigger_host, trigger):
         moving = self.begin(trigger_host, trigger)
         self.b.link("down")
         time.sleep(2)  # longer than all that waits for an answer
         self.b.link("up")
         self.settles(moving)
+
+
+class CalledOff(Faulty):
+    def test_daemon_is_stopped_while_the_job_stands_still(self):
+        self.begin(self.a, "begins .*step=freeze")
+        self.b.link("down")
+        self.a.log.wait_for("begins .*step=send")
+        self.assertEqual(self.a.stop(), 0)
+        self.ends_right(self.a)
+
+    def test_before_the_job_is_held(self):
+        """What the step had started must not hold it later."""
+        folder = self.bench.make_folder("slow")
+        for path in (folder, os.path.join(folder, "bin")):
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, 0o755)
+        shutil.copy(self.bench.tool("ckd"), os.path.join(folder, "bin", "ckd"))
+        slow = os.path.join(folder, "bin", "ckpt")
+        with open(slow, "w", encoding="ascii") as file:
+            file.write('#!/bin/sh\ncase "$*" in *--hold*) sleep 1;; esac\n'
+                       f'exec {self.bench.tool("ckpt")} "$@"\n')
+        os.chmod(slow, 0o755)
+        usual = self.a.ckd_command
+        self.a.ckd_command = lambda *words: [os.path.join(folder, "bin", "ckd"), *usual(*words)[1:]]
+        self.a.stop()
+        self.a.start()
+        moving = self.begin(self.a, "begins .*step=freeze")
+        moving.send_signal(signal.SIGINT)
+        self.a.log.wait_for("phase=kept-done")
+        time.sleep(1.5)  # longer than that would have been late
+        self.assertIsNone(self.pid_in(self.a, "held"))
+        self.ends_right(self.a)
+
+
+class OfAllUsers(Moving):
+    """Daemons of root."""
+    names = "ab"
+    user = 0
+
+    def test_links_of_users_lead_nowhere(self):
+        """Whose job it is only the journal tells."""
+        roots = os.path.join(self.a.folder, "roots")
+        image = os.path.join(roots, "trip", "gen-000001.ckpt")
+        os.makedirs(os.path.dirname(image))
+        os.chmod(roots, 0o700)
+        with open(image, "w", encoding="ascii"):
+            pass
+        jobs = self.jobs_file(self.a)
+        os.makedirs(os.path.dirname(jobs.rstrip("/")), exist_ok=True)
+        os.symlink(roots, jobs.rstrip("/"))
+        self.a.stop()
+        row = {"id": "0" * 32, "role": "source", "phase": "delivered", "over": 0, "counter": 2,
+               "forced": 0, "was_ready": 0, "job": "aaaaaaaa", "token_counter": 1,
+               "token_host": "a", "token_supervisor": 1, "token_start": 1, "lease": 0, "peer": "b",
+               "user": "ann", "image": os.path.join(jobs, "trip", "gen-000001.ckpt"),
+               "begun_ms": 1, "changed_ms": 1}
+        journal = sqlite3.connect(os.path.join(self.a.folder, "journal", "handovers.sqlite"))
+        with journal:
+            journal.execute(f"INSERT INTO handovers ({', '.join(row)}) "
+                            f"VALUES ({', '.join(':' + name for name in row)})", row)
+        journal.close()
+        self.a.start()
+        self.a.log.wait_for("step=drop-image .*Permission denied")
+        self.assertTrue(os.path.exists(image))
 
 
 class Faults(Faulty):
@@ -330,6 +401,8 @@ TARGET_TRIGGERS = {
 SHIPPED = ("copying", "sending", "sealed", "given", "telling", "accepted", "restoring", "ready", "taken",
            "releasing", "told")
 SENT = ("copying", "sending", "restoring")
+# Before, and once the other host was told that it runs there, a job dies with its host, as all jobs do.
+SOURCE_HAS_IMAGE = ("sending", "sealed", "given", "ending", "telling", "delivered")
 
 
 def add_faults():
@@ -343,6 +416,11 @@ def add_faults():
                 self.cut(getattr(self, side), line)
             setattr(Faults, f"test_{where}_is_killed_{name}", killed)
             setattr(Faults, f"test_link_is_cut_{where}_{name}", cut)
+
+            def down(self, side=side, line=line):
+                self.goes_down(getattr(self, side), line)
+            if name in SOURCE_HAS_IMAGE or (side == "b" and name != "told"):
+                setattr(Faults, f"test_{where}_goes_down_{name}", down)
             if name in SHIPPED:
                 setattr(Shipped, f"test_{where}_is_killed_{name}", killed)
                 setattr(Large, f"test_{where}_is_killed_{name}", killed)

@@ -212,6 +212,31 @@ class Follow(Typed):
             self.b.start()
         self.typed_through(self.move(self.a, self.b), self.pause(0.5), kill, self.pause(1))
 
+    def test_daemon_is_stopped(self):
+        def stop():
+            self.assertEqual(self.b.stop(), 0)
+            self.b.start()
+        self.typed_through(self.move(self.a, self.b), self.pause(0.5), stop, self.pause(1))
+
+    def test_another_host_is_revoked(self):
+        def revoke():
+            self.good(self.a.ckd("revoke", "c"))
+            self.b.log.wait_for("info reloaded")
+        self.typed_through(self.move(self.a, self.b), self.pause(0.5), revoke, self.pause(1))
+        self.assertIsNone(self.b.daemon.poll())
+
+    def test_its_host_is_revoked(self):
+        popen = self.start_keys()
+        self.migrate(self.a, "trip", self.b)
+        self.screen.type("a")
+        self.shows("<a1>")
+        self.good(self.a.ckd("revoke", "b"))
+        self.a.log.wait_for("info reloaded")
+        self.screen.type("b")
+        self.shows(TOLD)
+        self.assertNotIn(b"<b2>", self.screen.raw)
+        popen.kill()
+
     def test_window_and_interrupt(self):
         popen = self.start_keys()
         self.migrate(self.a, "trip", self.b)

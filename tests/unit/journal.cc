@@ -102,8 +102,8 @@ int fill_up(const std::string& path) {
     for (std::uint64_t i = 1;; ++i) {
       if (i > 100'000) return 2;
       const Status status = (*journal)->write(terms("id-" + std::to_string(i)),
-                                              {.phase = Phase::kGiven, .counter = i}, "peer",
-                                              std::string(1000, 'x'), kNow);
+                                              {.phase = Phase::kGiven, .counter = i},
+                                              {"peer", "ann"}, std::string(1000, 'x'), kNow);
       if (!status.ok()) {
         if (status.error().kind != ErrorKind::kCannotWrite) return 3;
         break;
@@ -130,13 +130,15 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_found_again) {
     const auto journal = open();
     BOOST_TEST(!journal->find("a")->has_value());
     BOOST_REQUIRE(
-        journal->write(terms("a"), {Phase::kPausing, 8, false, false}, "b", "", kNow).ok());
+        journal->write(terms("a"), {Phase::kPausing, 8, false, false}, {"b", "ann"}, "", kNow)
+            .ok());
     BOOST_REQUIRE(journal
-                      ->write(terms("a"), {Phase::kGiven, 8, true, true}, "b",
+                      ->write(terms("a"), {Phase::kGiven, 8, true, true}, {"b", "ann"},
                               "/img/gen-000001.ckpt", later(1))
                       .ok());
     BOOST_REQUIRE(
-        journal->write(terms("a"), {Phase::kGiven, 8, true, true}, "b", "", later(2)).ok());
+        journal->write(terms("a"), {Phase::kGiven, 8, true, true}, {"b", "ann"}, "", later(2))
+            .ok());
   }
   const auto journal = open();
   const auto entry = journal->find("a");
@@ -145,6 +147,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_found_again) {
   BOOST_TEST(((*entry)->terms == terms("a")));
   BOOST_TEST(((*entry)->record == Record{Phase::kGiven, 8, true, true}));
   BOOST_TEST((*entry)->peer == "b");
+  BOOST_TEST((*entry)->user == "ann");
   BOOST_TEST((*entry)->image == "/img/gen-000001.ckpt");
   BOOST_TEST(((*entry)->begun == kNow));
   BOOST_TEST(((*entry)->changed == later(2)));
@@ -155,7 +158,8 @@ BOOST_AUTO_TEST_CASE(every_phase) {
   for (int i = 0; i <= static_cast<int>(Phase::kGivenUpDone); ++i) {
     const auto phase = static_cast<Phase>(i);
     const std::string id = "id-" + std::to_string(i);
-    BOOST_REQUIRE(journal->write(terms(id), {.phase = phase, .counter = 8}, "b", "", kNow).ok());
+    BOOST_REQUIRE(
+        journal->write(terms(id), {.phase = phase, .counter = 8}, {"b", "ann"}, "", kNow).ok());
     BOOST_TEST(((*journal->find(id))->record.phase == phase));
   }
   BOOST_TEST(journal->unfinished()->size() == 8u);
@@ -166,9 +170,11 @@ BOOST_AUTO_TEST_CASE(every_phase) {
 BOOST_AUTO_TEST_CASE(unfinished_ones_come_oldest_first) {
   const auto journal = open();
   for (const char* id : {"c", "a", "b"})
-    BOOST_REQUIRE(journal->write(terms(id), {.phase = Phase::kReady}, "p", "", kNow).ok());
-  BOOST_REQUIRE(journal->write(terms("z"), {.phase = Phase::kReady}, "p", "", later(-1)).ok());
-  BOOST_REQUIRE(journal->write(terms("a"), {.phase = Phase::kTakenDone}, "p", "", later(9)).ok());
+    BOOST_REQUIRE(journal->write(terms(id), {.phase = Phase::kReady}, {"p", "ann"}, "", kNow).ok());
+  BOOST_REQUIRE(
+      journal->write(terms("z"), {.phase = Phase::kReady}, {"p", "ann"}, "", later(-1)).ok());
+  BOOST_REQUIRE(
+      journal->write(terms("a"), {.phase = Phase::kTakenDone}, {"p", "ann"}, "", later(9)).ok());
   const auto entries = journal->unfinished();
   BOOST_REQUIRE(entries->size() == 3u);
   BOOST_TEST((*entries)[0].terms.id == "z");
@@ -178,15 +184,17 @@ BOOST_AUTO_TEST_CASE(unfinished_ones_come_oldest_first) {
 
 BOOST_AUTO_TEST_CASE(an_id_keeps_its_terms) {
   const auto journal = open();
-  BOOST_REQUIRE(journal->write(terms("a"), {.phase = Phase::kPausing}, "b", "", kNow).ok());
+  BOOST_REQUIRE(
+      journal->write(terms("a"), {.phase = Phase::kPausing}, {"b", "ann"}, "", kNow).ok());
   const auto refused = [&](const Terms& other, Phase phase, const char* peer) {
-    const Status status = journal->write(other, {.phase = phase}, peer, "", kNow);
+    const Status status = journal->write(other, {.phase = phase}, {peer, "ann"}, "", kNow);
     BOOST_REQUIRE(!status.ok());
     BOOST_TEST((status.error().kind == ErrorKind::kBug));
   };
   refused(terms("a", "job-2"), Phase::kGiven, "b");
   refused(terms("a"), Phase::kReady, "b");  // of the other side
   refused(terms("a"), Phase::kGiven, "c");
+  BOOST_TEST(!journal->write(terms("a"), {.phase = Phase::kGiven}, {"b", "bob"}, "", kNow).ok());
   Terms other = terms("a");
   other.token.counter = 8;
   refused(other, Phase::kGiven, "b");
@@ -196,7 +204,8 @@ BOOST_AUTO_TEST_CASE(an_id_keeps_its_terms) {
 
 BOOST_AUTO_TEST_CASE(the_log) {
   const auto journal = open();
-  BOOST_REQUIRE(journal->write(terms("a"), {Phase::kReady, 8, true, true}, "b", "", kNow).ok());
+  BOOST_REQUIRE(
+      journal->write(terms("a"), {Phase::kReady, 8, true, true}, {"b", "ann"}, "", kNow).ok());
   BOOST_REQUIRE(journal->note("a", "asked b: no answer", later(1)).ok());
   BOOST_REQUIRE(journal->note("", "ckd started", later(2)).ok());
   const auto lines = journal->log("a", 10);
@@ -211,10 +220,12 @@ BOOST_AUTO_TEST_CASE(the_log) {
 
 BOOST_AUTO_TEST_CASE(only_what_is_over_is_forgotten) {
   const auto journal = open();
-  BOOST_REQUIRE(journal->write(terms("old"), {.phase = Phase::kKeptDone}, "b", "", kNow).ok());
-  BOOST_REQUIRE(journal->write(terms("open"), {.phase = Phase::kReady}, "b", "", kNow).ok());
   BOOST_REQUIRE(
-      journal->write(terms("new"), {.phase = Phase::kKeptDone}, "b", "", later(100)).ok());
+      journal->write(terms("old"), {.phase = Phase::kKeptDone}, {"b", "ann"}, "", kNow).ok());
+  BOOST_REQUIRE(
+      journal->write(terms("open"), {.phase = Phase::kReady}, {"b", "ann"}, "", kNow).ok());
+  BOOST_REQUIRE(
+      journal->write(terms("new"), {.phase = Phase::kKeptDone}, {"b", "ann"}, "", later(100)).ok());
   BOOST_REQUIRE(journal->forget(later(50)).ok());
   BOOST_TEST(!journal->find("old")->has_value());
   BOOST_TEST(journal->find("open")->has_value());
@@ -254,9 +265,28 @@ BOOST_AUTO_TEST_CASE(one_that_is_open_elsewhere) {
 
 BOOST_AUTO_TEST_CASE(one_of_a_newer_version) {
   open();
-  sql("PRAGMA user_version = 2");
+  sql("PRAGMA user_version = 3");
   expect_refused(ErrorKind::kBadImage,
-                 "was written by a newer version of ckd (2, this one reads 1)");
+                 "was written by a newer version of ckd (3, this one reads 2)");
+}
+
+BOOST_AUTO_TEST_CASE(one_of_version_1_did_not_note_users) {
+  BOOST_REQUIRE(open()->write(terms("a"), {.phase = Phase::kPausing}, {"b", "ann"}, "", kNow).ok());
+  sql("ALTER TABLE handovers DROP COLUMN user; PRAGMA user_version = 1");
+  BOOST_TEST((*open()->find("a"))->user.empty());
+  BOOST_TEST(open()->write(terms("a"), {.phase = Phase::kKept}, {"b", "ann"}, "", kNow).ok());
+  BOOST_TEST((*open()->find("a"))->user == "ann");
+}
+
+BOOST_AUTO_TEST_CASE(an_image_is_noted) {
+  BOOST_TEST(!open()->set_image("a", "/img", kNow).ok());
+  BOOST_REQUIRE(
+      open()->write(terms("a"), {.phase = Phase::kPausing}, {"b", "ann"}, "/job/", kNow).ok());
+  BOOST_REQUIRE(open()->set_image("a", "/job/gen-000001.ckpt", later(1)).ok());
+  const auto entry = open()->find("a");
+  BOOST_TEST((*entry)->image == "/job/gen-000001.ckpt");
+  BOOST_TEST(((*entry)->record.phase == Phase::kPausing));
+  BOOST_TEST(((*entry)->changed == later(1)));
 }
 
 BOOST_AUTO_TEST_CASE(one_of_another_program) {
@@ -285,7 +315,7 @@ BOOST_AUTO_TEST_CASE(a_folder_a_fifo_and_a_link_are_no_journals) {
 }
 
 BOOST_AUTO_TEST_CASE(a_phase_that_there_is_not) {
-  BOOST_REQUIRE(open()->write(terms("a"), {.phase = Phase::kReady}, "b", "", kNow).ok());
+  BOOST_REQUIRE(open()->write(terms("a"), {.phase = Phase::kReady}, {"b", "ann"}, "", kNow).ok());
   sql("UPDATE handovers SET phase = 'given' WHERE id = 'a'");  // a target never is
   const auto journal = open();
   BOOST_REQUIRE(!journal->unfinished().ok());
@@ -299,8 +329,8 @@ BOOST_AUTO_TEST_CASE(damage) {
     for (int i = 0; i < 40; ++i) {
       BOOST_REQUIRE(journal
                         ->write(terms("id-" + std::to_string(i)),
-                                {.phase = Phase::kReady, .counter = 8}, "b", std::string(300, 'i'),
-                                kNow)
+                                {.phase = Phase::kReady, .counter = 8}, {"b", "ann"},
+                                std::string(300, 'i'), kNow)
                         .ok());
     }
   }
@@ -336,7 +366,8 @@ BOOST_AUTO_TEST_CASE(damage) {
     }
     const auto entries = (*journal)->unfinished();
     static_cast<void>((*journal)->log("", 100));
-    static_cast<void>((*journal)->write(terms("new"), {.phase = Phase::kReady}, "b", "", kNow));
+    static_cast<void>(
+        (*journal)->write(terms("new"), {.phase = Phase::kReady}, {"b", "ann"}, "", kNow));
     if (!entries.ok()) ++refused;
   }
   BOOST_TEST(refused > 100);
@@ -356,7 +387,7 @@ BOOST_AUTO_TEST_CASE(writers_that_are_killed) {
       for (std::uint64_t counter = before + 1;; ++counter) {
         const Phase phase = counter % 2 == 0 ? Phase::kKept : Phase::kGiven;
         if (!(*journal)
-                 ->write(terms("a"), {.phase = phase, .counter = counter}, "b",
+                 ->write(terms("a"), {.phase = phase, .counter = counter}, {"b", "ann"},
                          std::to_string(counter), kNow)
                  .ok())
           ::_exit(2);

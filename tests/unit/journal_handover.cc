@@ -109,8 +109,8 @@ class Hosts {
       if (const Send* send = std::get_if<Send>(&action)) {
         events_.emplace_back(!at_source, Received{send->message});
       } else if (const Write* write = std::get_if<Write>(&action)) {
-        const Status status = journal.write(kTerms, write->record, at_source ? "b" : "a", "",
-                                            Instant(std::chrono::milliseconds(done_)));
+        const Status status = journal.write(kTerms, write->record, {at_source ? "b" : "a", "ann"},
+                                            "", Instant(std::chrono::milliseconds(done_)));
         events_.emplace_back(at_source,
                              status.ok() ? Event(RecordDurable{}) : Event(RecordFailed{}));
       } else if (const Do* what = std::get_if<Do>(&action)) {
