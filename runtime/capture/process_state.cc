@@ -252,7 +252,7 @@ void ProcessCapture::read_attributes(image::ProcessRecord& record,
                                                  : static_cast<int>(box.result(dumpable_)));
   record.set_child_subreaper(box.value_at<int>(subreaper_) != 0);
   record.set_parent_death_signal(box.value_at<int>(death_));
-  record.set_thp_disabled(box.result(thp_) != 0);
+  record.set_thp_disabled(static_cast<std::uint32_t>(box.result(thp_)));
   record.mutable_credentials()->set_securebits(questions_[0].securebits(box));
   record.set_membarrier(answer_or_0(box, membarrier_));
   record.set_mdwe(answer_or_0(box, mdwe_));
