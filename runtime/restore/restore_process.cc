@@ -265,10 +265,11 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
     if (process.membarrier() >> bit & 1) box.add(SYS_membarrier, 1u << bit, 0, 0);
   if (process.memory_merge()) box.add(SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
   if (process.mdwe() != 0) box.add(SYS_prctl, PR_SET_MDWE, process.mdwe(), 0, 0, 0);
+  if (process.lock_future() != 0) box.add(SYS_mlockall, process.lock_future());
   CK_TRY(box.run());
   CK_TRY(box.expect_all("set process attributes"));
-  if (!process.has_coredump_filter()) return {};
   CK_TRY(set_huge_pages(box, process.thp_disabled()));
+  if (!process.has_coredump_filter()) return {};
   return proc::write_proc(box.pid(), "coredump_filter", std::to_string(process.coredump_filter()));
 }
 
