@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -196,6 +197,18 @@ std::uint32_t FreshPage::locked(const Mailbox& box) const {
   if (box.result(mapped_) == -EAGAIN) return MCL_FUTURE;
   if (box.result(mapped_) < 0 || box.result(discarded_) != -EINVAL) return 0;
   return box.value_at<std::uint8_t>(resident_) & 1 ? MCL_FUTURE : MCL_FUTURE | MCL_ONFAULT;
+}
+
+std::optional<std::string> removed_folder(RealPid pid) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  struct stat folder {};
+  Result<std::string> name = proc::read_proc_link(pid, "cwd");
+  if (!name.ok() || ::stat(proc::proc_path(pid, "cwd").c_str(), &folder) != 0 ||
+      folder.st_nlink != 0)
+    return std::nullopt;
+  if (name->ends_with(kDeleted)) name->resize(name->size() - kDeleted.size());
+  if (::stat(name->c_str(), &folder) == 0 && S_ISDIR(folder.st_mode)) return std::nullopt;
+  return std::move(*name);
 }
 
 ProcessCapture::ProcessCapture(FrozenProcess& process)

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <deque>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -51,6 +53,10 @@ class ProcessCapture {
   unsigned personality_ = 0, dumpable_ = 0, thp_ = 0, brk_ = 0, parent_ = 0, membarrier_ = 0,
            mdwe_ = 0, merge_ = 0, ldt_ = 0;
 };
+
+// The working directory of a process, by name, if it was removed and nobody has made it again: a
+// restart needs it.
+std::optional<std::string> removed_folder(RealPid pid);
 
 image::HostRecord describe_host();
 
