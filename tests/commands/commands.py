@@ -513,6 +513,11 @@ class Save(case.Case):
     def test_aio_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_aio", "asynchronous I/O context")
 
+    def test_pressure_triggers_are_refused(self):
+        if not os.access("/proc/pressure/memory", os.R_OK):
+            self.skipTest("this kernel does not tell of pressure")
+        self.refused_and_goes_on("refused_pressure", "trigger of pressure")
+
     def io_uring_is_refused(self, what, word):
         """Only a checkpoint finds out all of it."""
         job = self.start("refused_io_uring_" + what)
