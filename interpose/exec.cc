@@ -51,41 +51,43 @@ char* append(char* to, const char* text) {
   return to;
 }
 
-struct Sizes {
-  size_t entries = 0;  // pointers needed, the null included
-  size_t preload = 0;  // bytes of the new LD_PRELOAD entry
+// What the new environment needs.
+struct Needs {
+  size_t entries = 0;       // pointers, the null included
+  size_t preload = 0;       // bytes of the new LD_PRELOAD entry
+  const char* others = "";  // what the program preloads; of several entries ld.so obeys the last
 };
 
-Sizes measure(char* const* environment) {
-  Sizes sizes;
-  size_t old_preload = 0;
-  for (; environment != nullptr && environment[sizes.entries] != nullptr; ++sizes.entries)
-    if (begins_with(environment[sizes.entries], kPreload))
-      old_preload = length_of(environment[sizes.entries]);
-  sizes.entries += 3;
-  sizes.preload = sizeof kPreload + length_of(area->agent) + 1 + old_preload + 1;
-  return sizes;
+Needs measure(char* const* environment) {
+  Needs needs;
+  for (; environment != nullptr && environment[needs.entries] != nullptr; ++needs.entries)
+    if (begins_with(environment[needs.entries], kPreload))
+      needs.others = environment[needs.entries] + sizeof kPreload - 1;
+  needs.entries += 3;
+  needs.preload = sizeof kPreload + length_of(area->agent) + 1 + length_of(needs.others);
+  return needs;
 }
 
-// `to` has room for measure()'s sizes: pointers first, then the string.
-char** fill(char* const* environment, const Sizes& sizes, char** to) {
-  char* preload = reinterpret_cast<char*>(to + sizes.entries);
-  char* end = append(append(preload, kPreload), area->agent);
+void write_preload(const char* others, char* to) {
+  to = append(to, kPreload);
+  if (contains(others, area->agent)) {
+    append(to, others);  // in the order that the program wants
+    return;
+  }
+  to = append(to, area->agent);
+  if (*others != '\0') append(append(to, ":"), others);
+}
+
+// `to` has room for what measure() found: pointers first, then the string.
+char** fill(char* const* environment, const Needs& needs, char** to) {
+  char* preload = reinterpret_cast<char*>(to + needs.entries);
+  write_preload(needs.others, preload);
   size_t count = 0;
   for (; environment != nullptr && *environment != nullptr; ++environment) {
     if (begins_with(*environment, abi::kAreaVariable) &&
         (*environment)[sizeof abi::kAreaVariable - 1] == '=')
       continue;
-    if (!begins_with(*environment, kPreload)) {
-      to[count++] = *environment;
-      continue;
-    }
-    const char* others = *environment + sizeof kPreload - 1;
-    if (contains(others, area->agent)) {
-      append(preload, *environment);  // in the order that the program wants
-    } else if (*others != '\0') {
-      append(append(end, ":"), others);
-    }
+    if (!begins_with(*environment, kPreload)) to[count++] = *environment;
   }
   to[count++] = preload;
   to[count++] = area->variable;
@@ -102,10 +104,10 @@ char** fill(char* const* environment, const Sizes& sizes, char** to) {
     char* const* ck_from = (environment);                                                    \
     char** ck_result = const_cast<char**>(ck_from);                                          \
     if (ck::agent::area != nullptr) {                                                        \
-      const ck::agent::Sizes ck_sizes = ck::agent::measure(ck_from);                         \
+      const ck::agent::Needs ck_needs = ck::agent::measure(ck_from);                         \
       ck_result = ck::agent::fill(                                                           \
-          ck_from, ck_sizes,                                                                 \
-          static_cast<char**>(alloca(ck_sizes.entries * sizeof(char*) + ck_sizes.preload))); \
+          ck_from, ck_needs,                                                                 \
+          static_cast<char**>(alloca(ck_needs.entries * sizeof(char*) + ck_needs.preload))); \
     }                                                                                        \
     ck_result;                                                                               \
   })

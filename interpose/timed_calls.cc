@@ -126,6 +126,20 @@ int sleep_relative(clockid_t clock, const timespec* request, timespec* remaining
   return CK_REAL(clock_nanosleep)(clock, 0, note.time(), remaining);
 }
 
+bool is_cpu_clock(clockid_t clock) {
+  return clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
+}
+
+// CPU time has no deadline on CLOCK_MONOTONIC. But the kernel writes what remains whenever anything
+// interrupts the call (do_cpu_nanosleep), and reads it again when the call is made again.
+int sleep_cpu_time(clockid_t clock, const timespec* request, timespec* remaining) {
+  timespec left = *request;
+  Note note(SYS_clock_nanosleep);
+  const int error = CK_REAL(clock_nanosleep)(clock, 0, &left, &left);
+  if (error == EINTR && remaining != nullptr) *remaining = left;
+  return error;
+}
+
 bool valid(const timespec& time) {
   return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < kSecond;
 }
@@ -138,7 +152,8 @@ using ck::agent::Note;
 CK_EXPORT int clock_nanosleep(clockid_t clock, int flags, const timespec* request,
                               timespec* remaining) {
   if (flags == 0 && request != nullptr && ck::agent::valid(*request))
-    return ck::agent::sleep_relative(clock, request, remaining);
+    return ck::agent::is_cpu_clock(clock) ? ck::agent::sleep_cpu_time(clock, request, remaining)
+                                          : ck::agent::sleep_relative(clock, request, remaining);
   Note note(SYS_clock_nanosleep);
   return CK_REAL(clock_nanosleep)(clock, flags, request, remaining);
 }

@@ -207,6 +207,17 @@ class Checkpoint {
     for (const auto& process : job_->processes) captures.emplace_back(*process).ask();
     for (ProcessCapture& capture : captures)
       CK_TRY(capture.capture(*manifest_.add_processes(), *manifest_.mutable_clocks()));
+    return options_.stop ? refuse_removed_folders() : Status();
+  }
+
+  // The image of a job that goes on may be of use once the folder is there again.
+  Status refuse_removed_folders() const {
+    for (const auto& process : job_->processes)
+      if (const auto folder = removed_folder(process->witness))
+        return make_error(ErrorKind::kRefused,
+                          "process " + to_string(process->pid) + " (" + process->status.name +
+                              "): its working directory " + *folder + " was removed",
+                          "a restart needs it: make it again");
     return {};
   }
 

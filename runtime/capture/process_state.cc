@@ -1,7 +1,9 @@
 #include "runtime/capture/process_state.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,6 +36,7 @@ namespace {
 constexpr std::uint64_t kSaRestart = 0x10000000;
 constexpr int kMembarrierGetRegistrations = 1 << 9;  // Linux 6.3
 constexpr std::size_t kLdtEntryBytes = 8;
+constexpr std::size_t kPage = 4096;
 
 // What it says of a kernel that does not know the question: nothing is there to be kept.
 std::uint32_t answer_or_0(const Mailbox& box, unsigned call) {
@@ -178,6 +181,36 @@ bool in_agent(const FrozenProcess& process, std::uint64_t address) {
          code->dev == there->dev;
 }
 
+// Pages that are locked cannot be discarded (madvise(2)); MCL_ONFAULT brings none in.
+void FreshPage::add_to(Mailbox& box) {
+  resident_ = box.reserve(1);
+  const auto page =
+      box.add(SYS_mmap, 0, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  mapped_ = page.may_fail();
+  box.add(SYS_mincore, page, kPage, resident_).may_fail();
+  discarded_ = box.add(SYS_madvise, page, kPage, MADV_DONTNEED).may_fail();
+  box.add(SYS_munmap, page, kPage).may_fail();
+}
+
+// EAGAIN: a page more would be more than the process may lock (mmap(2)).
+std::uint32_t FreshPage::locked(const Mailbox& box) const {
+  if (box.result(mapped_) == -EAGAIN) return MCL_FUTURE;
+  if (box.result(mapped_) < 0 || box.result(discarded_) != -EINVAL) return 0;
+  return box.value_at<std::uint8_t>(resident_) & 1 ? MCL_FUTURE : MCL_FUTURE | MCL_ONFAULT;
+}
+
+std::optional<std::string> removed_folder(RealPid pid) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  struct stat folder {};
+  Result<std::string> name = proc::read_proc_link(pid, "cwd");
+  if (!name.ok() || ::stat(proc::proc_path(pid, "cwd").c_str(), &folder) != 0 ||
+      folder.st_nlink != 0)
+    return std::nullopt;
+  if (name->ends_with(kDeleted)) name->resize(name->size() - kDeleted.size());
+  if (::stat(name->c_str(), &folder) == 0 && S_ISDIR(folder.st_mode)) return std::nullopt;
+  return std::move(*name);
+}
+
 ProcessCapture::ProcessCapture(FrozenProcess& process)
     : process_(process), questions_(process.threads.size()) {
   for (std::size_t i = 0; i < process.threads.size(); ++i) boxes_.push_back(process.mailbox(i));
@@ -215,6 +248,7 @@ void ProcessCapture::ask_process(Mailbox& box) {
   mdwe_ = box.add(SYS_prctl, PR_GET_MDWE, 0, 0, 0, 0).may_fail();
   merge_ = box.add(SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0).may_fail();
   ldt_ = box.add(SYS_modify_ldt, 0, box.reserve(kLdtEntryBytes), kLdtEntryBytes).may_fail();
+  fresh_page_.add_to(box);
   box.add(SYS_clock_gettime, CLOCK_MONOTONIC, times_);
   box.add(SYS_clock_gettime, CLOCK_BOOTTIME, times_ + sizeof(timespec));
   box.add(SYS_clock_gettime, CLOCK_REALTIME, times_ + 2 * sizeof(timespec));
@@ -252,11 +286,12 @@ void ProcessCapture::read_attributes(image::ProcessRecord& record,
                                                  : static_cast<int>(box.result(dumpable_)));
   record.set_child_subreaper(box.value_at<int>(subreaper_) != 0);
   record.set_parent_death_signal(box.value_at<int>(death_));
-  record.set_thp_disabled(box.result(thp_) != 0);
+  record.set_thp_disabled(static_cast<std::uint32_t>(box.result(thp_)));
   record.mutable_credentials()->set_securebits(questions_[0].securebits(box));
   record.set_membarrier(answer_or_0(box, membarrier_));
   record.set_mdwe(answer_or_0(box, mdwe_));
   record.set_memory_merge(answer_or_0(box, merge_) != 0);
+  record.set_lock_future(fresh_page_.locked(box));
   record.mutable_layout()->set_brk(static_cast<std::uint64_t>(box.result(brk_)));
   auto nanoseconds = [&](std::uint64_t index) {
     return to_nanoseconds(box.value_at<timespec>(times_ + index * sizeof(timespec)));

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <deque>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -11,6 +13,18 @@
 #include "runtime/image/image.pb.h"
 
 namespace ck::capture {
+
+// What the process has asked for mappings to come (mlockall(2) with MCL_FUTURE), which shows only
+// in one that is made.
+class FreshPage {
+ public:
+  void add_to(proc::Mailbox& box);
+  std::uint32_t locked(const proc::Mailbox& box) const;  // MCL_ flags; 0: not at all
+
+ private:
+  proc::Mailbox::Address resident_ = 0;
+  unsigned mapped_ = 0, discarded_ = 0;  // numbers of calls
+};
 
 class ProcessCapture {
  public:
@@ -34,10 +48,15 @@ class ProcessCapture {
   std::deque<proc::Mailbox> boxes_;         // of its threads
   std::vector<ThreadQuestions> questions_;  // the same
   proc::Mailbox::Address actions_ = 0, timers_ = 0, subreaper_ = 0, death_ = 0, times_ = 0;
+  FreshPage fresh_page_;
   // Numbers of calls.
   unsigned personality_ = 0, dumpable_ = 0, thp_ = 0, brk_ = 0, parent_ = 0, membarrier_ = 0,
            mdwe_ = 0, merge_ = 0, ldt_ = 0;
 };
+
+// The working directory of a process, by name, if it was removed and nobody has made it again: a
+// restart needs it.
+std::optional<std::string> removed_folder(RealPid pid);
 
 image::HostRecord describe_host();
 

@@ -1,6 +1,5 @@
 // `ckpt check`: what would be refused, or be different after a restart, told from outside.
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "runtime/capture/checkpoint.h"
 #include "runtime/capture/freeze.h"
 #include "runtime/capture/frozen_job.h"
+#include "runtime/capture/process_state.h"
 #include "runtime/capture/seccomp.h"
 #include "runtime/memory/mappings.h"
 #include "runtime/proc/control_area.h"
@@ -67,13 +67,9 @@ bool is_undumpable(RealPid pid, std::vector<Finding>& findings) {
 }
 
 void survey_folder(RealPid pid, std::vector<Finding>& findings) {
-  struct stat folder {};
-  const Result<std::string> cwd = proc::read_proc_link(pid, "cwd");
-  if (!cwd.ok() || ::stat(proc::proc_path(pid, "cwd").c_str(), &folder) != 0 ||
-      folder.st_nlink != 0)
-    return;
-  findings.push_back(
-      {pid, "working directory " + *cwd, "was removed", "a restart needs it: make it again", true});
+  if (const auto folder = removed_folder(pid))
+    findings.push_back({pid, "working directory " + *folder, "was removed",
+                        "a restart needs it: make it again", true});
 }
 
 // The control area that a process has mapped, if any.

@@ -42,7 +42,17 @@ Status check_openable(const OpenFile& file, const ObjectRecord& object) {
   return error;
 }
 
+// Of the system or, with cgroup2, of a cgroup. Whether a trigger was written there nobody can tell
+// (Documentation/accounting/psi.rst).
+bool may_have_pressure_trigger(const OpenFile& file) {
+  const std::string& path = file.entry.target;
+  const bool of_cgroup = path.starts_with("/sys/fs/cgroup/") && path.ends_with(".pressure");
+  return file.writes() && (path.starts_with("/proc/pressure/") || of_cgroup);
+}
+
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
+  if (may_have_pressure_trigger(file))
+    return make_error(ErrorKind::kRefused, "it may have a trigger of pressure, which is not kept");
   if (is_kernel_file(file)) {
     record.set_state(CK_TRY(kernel_file_name(session, file)));
     return {};

@@ -219,6 +219,19 @@ Status set_securebits(Mailbox& box, std::uint32_t securebits) {
   return set.error();
 }
 
+// `disabled`: 1, and flags of Linux 6.18. Before that none are known; nothing depends on where huge
+// pages are.
+Status set_huge_pages(Mailbox& box, std::uint32_t disabled) {
+  if (disabled == 0) return {};
+  box.clear();
+  const auto set = box.add(SYS_prctl, PR_SET_THP_DISABLE, 1, disabled & ~1u, 0, 0);
+  CK_TRY(box.run());
+  if (box.result(set) >= 0) return {};
+  box.clear();
+  CK_TRY(box.call("disable huge pages", SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0));
+  return {};
+}
+
 Status queue_signals(Mailbox& box, const image::ProcessRecord& process) {
   for (const image::SignalRecord& signal : process.pending()) {
     box.clear();
@@ -257,7 +270,6 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
   box.add(SYS_umask, process.umask());
   box.add(SYS_personality, process.personality());
   if (process.child_subreaper()) box.add(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  if (process.thp_disabled()) box.add(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
   if (process.parent_death_signal() != 0)
     box.add(SYS_prctl, PR_SET_PDEATHSIG, process.parent_death_signal());
   if (process.no_new_privs()) box.add(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -265,8 +277,10 @@ Status set_attributes(Mailbox& box, const image::ProcessRecord& process,
     if (process.membarrier() >> bit & 1) box.add(SYS_membarrier, 1u << bit, 0, 0);
   if (process.memory_merge()) box.add(SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
   if (process.mdwe() != 0) box.add(SYS_prctl, PR_SET_MDWE, process.mdwe(), 0, 0, 0);
+  if (process.lock_future() != 0) box.add(SYS_mlockall, process.lock_future());
   CK_TRY(box.run());
   CK_TRY(box.expect_all("set process attributes"));
+  CK_TRY(set_huge_pages(box, process.thp_disabled()));
   if (!process.has_coredump_filter()) return {};
   return proc::write_proc(box.pid(), "coredump_filter", std::to_string(process.coredump_filter()));
 }

@@ -89,8 +89,10 @@ void set_scheduling(RealPid tid, const image::SchedulingRecord& saved,
                                              saved.affinity().size(), saved.affinity().data()) != 0)
     warnings.push_back("the CPUs that a thread was bound to are not here");
   constexpr int kIoprioProcess = 1;
-  if (saved.io_priority() != 0)
-    (void)::syscall(SYS_ioprio_set, kIoprioProcess, tid.value, saved.io_priority());
+  if (saved.io_priority() != 0 &&
+      ::syscall(SYS_ioprio_set, kIoprioProcess, tid.value, saved.io_priority()) != 0)
+    warnings.push_back("the I/O priority of a thread cannot be set here: " +
+                       std::string(std::strerror(errno)));
 }
 
 // It is never blocked there; the agent remembers what the program believes.

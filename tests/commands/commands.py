@@ -220,6 +220,28 @@ class Save(case.Case):
         job.wait_restarted()
         self.finish_well(job)
 
+    def test_job_without_working_directory_is_not_stopped(self):
+        gone = os.path.join(self.bench.work, "gone")
+        program = (f"import os, time\nos.mkdir({gone!r})\nos.chdir({gone!r})\nos.rmdir({gone!r})\n"
+                   "print('ready', flush=True)\n"
+                   "while not os.path.exists(os.environ['GUEST_GO']): time.sleep(0.01)\n"
+                   "print('ok', flush=True)\n")
+        job = Job(self.bench, ["/usr/bin/python3", "-c", program], name="astray",
+                  env={"GUEST_GO": self.go})
+        job.start()
+        job.wait_started()
+        for wanted in ("--stop", "--hold"):
+            self.assert_fails(self.bench.ckpt(wanted, job.name), 69, beside=job,
+                              about=["working directory", gone])
+        job.checkpoint()
+        os.mkdir(gone)
+        self.bench.give(gone)
+        job.checkpoint("--stop")
+        self.assertEqual(job.finish(), 85, job.report())
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
+
     def start_connected(self):
         """A job with a TCP connection to us, which says what becomes of it once we ask."""
         listener = socket.create_server(("127.0.0.1", 0))
@@ -490,6 +512,11 @@ class Save(case.Case):
 
     def test_aio_is_refused_and_the_job_goes_on(self):
         self.refused_and_goes_on("refused_aio", "asynchronous I/O context")
+
+    def test_pressure_triggers_are_refused(self):
+        if not os.access("/proc/pressure/memory", os.R_OK):
+            self.skipTest("this kernel does not tell of pressure")
+        self.refused_and_goes_on("refused_pressure", "trigger of pressure")
 
     def io_uring_is_refused(self, what, word):
         """Only a checkpoint finds out all of it."""
