@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -160,13 +162,13 @@ class Builder {
 
   // When everything that may be on its way is there.
   Status finish() {
+    std::map<std::uint64_t, SocketOptions> sizes;
     for (auto& [id, socket] : sockets_) {
-      std::string missing;
-      const UniqueFd fd = CK_TRY(fetch(socket));
-      CK_TRY(set_options(fd.get(), socket.state.options(), missing));
-      if (!missing.empty()) session_.warn("a UNIX socket has lost options " + missing);
+      sizes[id] = take_buffer_sizes(*socket.state.mutable_options());
+      CK_TRY(set_there(socket, socket.state.options()));
     }
     for (auto& [id, socket] : sockets_) CK_TRY(refill_socket(socket));
+    for (auto& [id, socket] : sockets_) CK_TRY(set_there(socket, sizes[id]));
     for (auto& [id, socket] : sockets_)
       if (!is_stream(socket.state)) CK_TRY(connect_datagrams(socket));
     for (auto& [id, socket] : sockets_) CK_TRY(shut_down(socket));
@@ -405,6 +407,15 @@ class Builder {
     return {};
   }
 
+  Status set_there(const Socket& socket, const SocketOptions& options) {
+    if (options.empty()) return {};
+    std::string missing;
+    const UniqueFd fd = CK_TRY(fetch(socket));
+    CK_TRY(set_options(fd.get(), options, missing));
+    if (!missing.empty()) session_.warn("a UNIX socket has lost options " + missing);
+    return {};
+  }
+
   // A descriptor of ours of the other end of a connection.
   Result<UniqueFd> other_end(const Socket& socket) {
     if (Socket* peer = peer_of(socket); peer != nullptr) return fetch(*peer);
@@ -418,7 +429,9 @@ class Builder {
     if (socket.state.pieces_size() == 0) return {};
     if (is_stream(socket.state) || is_paired(socket)) {
       const UniqueFd sender = CK_TRY(other_end(socket));
-      return refill({session_, socket.state, [&](const std::string&) { return sender.get(); }});
+      const RoomForNow room(sender.get(), SO_SNDBUF, kMostRoom);
+      return refill(
+          {session_, socket.state, [&](const std::string&, bool) { return sender.get(); }});
     }
     return refill_datagrams(socket);
   }
@@ -432,14 +445,24 @@ class Builder {
       return {};
     }
     const Reach reach = CK_TRY(Reach::find(socket.state));
-    std::map<std::string, UniqueFd> senders;
-    auto sender = [&](const std::string& name) -> Result<int> {
-      auto [place, is_new] = senders.try_emplace(name);
-      if (is_new) place->second = CK_TRY(datagram_sender(socket, name));
-      return place->second.get();
+    std::map<std::string, DatagramSender> senders;
+    // Messages without a sender's name may be from many: one helper need not have room for all.
+    auto sender = [&](const std::string& name, bool again) -> Result<int> {
+      DatagramSender& one = senders[name];
+      if (!one.fd || (again && name.empty())) {
+        one.room.reset();
+        one.fd = CK_TRY(datagram_sender(socket, name));
+        one.room.emplace(one.fd.get(), SO_SNDBUF, kMostRoom);
+      }
+      return one.fd.get();
     };
     return refill({session_, socket.state, sender, reach.address().get(), reach.address().length});
   }
+
+  struct DatagramSender {
+    UniqueFd fd;
+    std::optional<RoomForNow> room;
+  };
 
   // The one that has the name, or a helper that has it for the moment.
   Result<UniqueFd> datagram_sender(const Socket& reader, const std::string& name) {
