@@ -1,6 +1,9 @@
 #include "runtime/resources/socket_options.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -147,6 +150,20 @@ Status set_options(int fd, const SocketOptions& options, std::string& missing) {
     missing += (missing.empty() ? "" : ", ") + name;
   }
   return {};
+}
+
+Result<bool> has_message(int fd) {
+  pollfd poll{fd, POLLIN | POLLRDHUP, 0};
+  ::poll(&poll, 1, 0);
+  const bool readable = (poll.revents & POLLIN) != 0;
+  if ((poll.revents & POLLERR) == 0) return readable;
+  int unread = 0;
+  ::ioctl(fd, SIOCINQ, &unread);
+  // One that is shut down is readable in any case.
+  if (unread == 0 && (!readable || (poll.revents & POLLRDHUP) != 0)) return false;
+  return make_error(ErrorKind::kTryAgain, "an error and a message are pending in a socket",
+                    "try again when the program has read them")
+      .that_passes();
 }
 
 RoomForNow::RoomForNow(int fd, int name, std::size_t bytes)

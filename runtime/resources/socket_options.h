@@ -52,6 +52,10 @@ class OptionForNow {
   int fd_, level_, name_, before_;
 };
 
+// Whether a datagram is there to be looked at. A receive reports a pending error first, and the
+// program would not see it any more: an Error that_passes() if there is one and a datagram.
+Result<bool> has_message(int fd);
+
 inline constexpr std::size_t kMostRoom = 1 << 30;
 
 // Makes a buffer (SO_SNDBUF, SO_RCVBUF) larger for the moment, as far as this host allows; smaller

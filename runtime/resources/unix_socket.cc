@@ -2,6 +2,7 @@
 // The sockets of a job hang together, so all are made when the first one is asked for.
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,6 +94,13 @@ pid_t find_peer_process(const CaptureSession& session, int fd) {
   return creator ? session.processes[*creator].record->pid() : 0;
 }
 
+// Whether it has yet to report that the other end was closed with something unread (ECONNRESET).
+bool is_reset(int fd, const proc::UnixSocket& socket) {
+  pollfd poll{fd, 0, 0};
+  ::poll(&poll, 1, 0);
+  return socket.has_peer && socket.peer == 0 && (poll.revents & POLLERR) != 0;
+}
+
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   auto found = CK_TRY(proc::find_unix_socket(file.status.st_ino));
   if (!found) return refused(file, "");
@@ -116,6 +124,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   state.set_backlog(found->state == kListening ? found->backlog : 0);
   for (ino_t inode : found->waiting) state.add_waiting(inode);
   capture_common_options(fd, *state.mutable_options());
+  state.set_reset(is_reset(fd, *found));
   CK_TRY(add_unread(session, file.status.st_ino, state));
   record.set_state(state.SerializeAsString());
   return {};
@@ -172,6 +181,7 @@ class Builder {
     for (auto& [id, socket] : sockets_)
       if (!is_stream(socket.state)) CK_TRY(connect_datagrams(socket));
     for (auto& [id, socket] : sockets_) CK_TRY(shut_down(socket));
+    for (auto& [id, socket] : sockets_) CK_TRY(leave_unread(socket));
     for (auto [process, fd] : lent_) {
       RestoreSession::Visit visit(session_, process);
       CK_TRY(session_.box().call("close a socket", SYS_close, fd));
@@ -493,6 +503,15 @@ class Builder {
     Status status = connect_there(session_, socket.fd, peer != nullptr ? peer->state : outside);
     if (status.ok() || peer != nullptr) return status;
     session_.warn("a socket is not connected to " + readable_name(outside.name()) + " any more");
+    return {};
+  }
+
+  // In the other end, which is closed next: that resets the connection, as it did before.
+  Status leave_unread(const Socket& socket) {
+    if (!socket.state.reset() || !other_ends_.contains(socket.state.id())) return {};
+    const UniqueFd fd = CK_TRY(fetch(socket));
+    const RoomForNow room(fd.get(), SO_SNDBUF, kMostRoom);
+    ::send(fd.get(), "r", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     return {};
   }
 

@@ -108,27 +108,32 @@ Status add_piece(CaptureSession& session, Piece piece, Unread& unread) {
   return {};
 }
 
-Status read_stream(CaptureSession& session, int fd, Unread& unread) {
+// Looks no further than at `length` bytes: there, a pending error would be reported to us, and not
+// to the program.
+Status read_stream(CaptureSession& session, int fd, std::size_t length, Unread& unread) {
   const OptionForNow offset(fd, SOL_SOCKET, SO_PEEK_OFF, 0);
-  std::vector<char> buffer(kMaxMessage);
-  for (std::size_t start = 0;;) {
-    std::optional<Piece> piece = CK_TRY(peek(fd, buffer));
+  std::vector<char> buffer(std::min(kMaxMessage, length));
+  for (std::size_t start = 0; start < length;) {
+    const std::span<char> room(buffer.data(), std::min(buffer.size(), length - start));
+    std::optional<Piece> piece = CK_TRY(peek(fd, room));
     if (!piece || piece->bytes.empty()) return {};
-    const std::size_t length = piece->bytes.size();
+    const std::size_t got = piece->bytes.size();
     if (!piece->passed.empty()) {
-      std::size_t before = CK_TRY(bytes_before_passed(fd, start, length, buffer));
+      std::size_t before = CK_TRY(bytes_before_passed(fd, start, got, buffer));
       if (before > 0) unread.pieces.push_back(piece->bytes.substr(0, before));
       piece->bytes.erase(0, before);
     }
-    start += length;
+    start += got;
     CK_TRY(add_piece(session, *std::move(piece), unread));
   }
+  return {};
 }
 
 // Peeking by offset passes over an empty message that was looked at before: where the first one is
 // empty, it is counted by a look without an offset. Credentials come with every message, and not
 // with the end of a connection.
 Status read_messages(CaptureSession& session, int fd, Unread& unread) {
+  if (!CK_TRY(has_message(fd))) return {};
   const OptionForNow credentials(fd, SOL_SOCKET, SO_PASSCRED, 1);
   const OptionForNow offset(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
   std::vector<char> buffer(kMaxMessage);
@@ -305,7 +310,7 @@ Status collect_unread(CaptureSession& session) {
         continue;
       const int fd = file.duplicate.get();
       Unread& unread = session.unread[inode];
-      unread.status = found->type == SOCK_STREAM ? read_stream(session, fd, unread)
+      unread.status = found->type == SOCK_STREAM ? read_stream(session, fd, found->unread, unread)
                                                  : read_messages(session, fd, unread);
     }
   }
