@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <mqueue.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -11,6 +12,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
+#include <thread>
 
 #include "runtime/proc/status.h"
 #include "runtime/resources/capture.h"
@@ -53,12 +56,49 @@ Result<std::vector<QueueState::Message>> take_all(int queue, std::size_t longest
   }
 }
 
-template <typename Messages>
-Status put_all(int queue, const Messages& messages) {
+using Messages = std::vector<QueueState::Message>;
+
+// 0, or errno.
+int put(int queue, const QueueState::Message& message) {
+  const int result = ::mq_timedsend(queue, message.text().data(), message.text().size(),
+                                    message.priority(), &kAtOnce);
+  return result == 0 ? 0 : errno;
+}
+
+bool is_full(int error) {
+  return error == EAGAIN || error == ETIMEDOUT;
+}
+
+void put_one_by_one(int queue, const Messages& messages) {
   for (const QueueState::Message& message : messages) {
-    if (::mq_timedsend(queue, message.text().data(), message.text().size(), message.priority(),
-                       &kAtOnce) != 0)
-      return sys_error("put a message into a queue");
+    while (is_full(put(queue, message))) {
+      pollfd room{queue, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    }
+  }
+}
+
+// Somebody outside of the job has sent while the queue was empty, and it is full. The program that
+// makes room stands still now: what is left goes in when it runs again. The thread is nobody's: it
+// may wait until this process ends.
+Status put_later(int queue, Messages messages) {
+  UniqueFd own(::fcntl(queue, F_DUPFD_CLOEXEC, 0));
+  if (!own) return sys_error("keep messages for a queue");
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread([own = std::move(own), messages = std::move(messages)] {
+    put_one_by_one(own.get(), messages);
+  }).detach();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return {};
+}
+
+Status put_all(int queue, const Messages& messages) {
+  for (auto message = messages.begin(); message != messages.end(); ++message) {
+    const int error = put(queue, *message);
+    if (is_full(error)) return put_later(queue, Messages(message, messages.end()));
+    if (error != 0) return sys_error("put a message into a queue", error);
   }
   return {};
 }
@@ -171,6 +211,39 @@ Status check_registration(const CaptureSession& session, Registration registrati
                     "a process outside of the job is to be told of its messages (mq_notify)");
 }
 
+bool has_open(const std::filesystem::path& process, const struct stat& queue) {
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(process / "fd", none)) {
+    struct stat status {};
+    if (::stat(entry.path().c_str(), &status) == 0 && status.st_dev == queue.st_dev &&
+        status.st_ino == queue.st_ino)
+      return true;
+  }
+  return false;
+}
+
+// As far as we may see.
+bool is_open_outside(const CaptureSession& session, const struct stat& queue) {
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", none)) {
+    const std::string name = entry.path().filename();
+    const pid_t pid = number_after(name, "");
+    if (pid == 0 || pid == ::getpid() || session.find_process(RealPid(pid))) continue;
+    if (has_open(entry.path(), queue)) return true;
+  }
+  return false;
+}
+
+// Whoever waits for room in it sends at once when a message is taken out, and the queue has no room
+// for that message again.
+Status check_room(const CaptureSession& session, const OpenFile& file, const mq_attr& now) {
+  if (now.mq_curmsgs < now.mq_maxmsg || !is_open_outside(session, file.status)) return {};
+  return make_error(ErrorKind::kTryAgain,
+                    "it is full, and a process outside of the job has it open too",
+                    "try again when messages have been read from it")
+      .that_passes();
+}
+
 Status capture_content(const CaptureSession& session, const OpenFile& file, QueueState& state) {
   const UniqueFd queue = CK_TRY(reopen(file.duplicate.get(), state.name()));
   const Registration registration = CK_TRY(read_registration(queue.get()));
@@ -178,6 +251,7 @@ Status capture_content(const CaptureSession& session, const OpenFile& file, Queu
   if (::mq_getattr(queue.get(), &now) != 0) return sys_error("examine a message queue");
   CK_TRY(check_registration(session, registration, now.mq_curmsgs == 0));
   if (now.mq_curmsgs == 0 && registration.pid == 0) return {};
+  CK_TRY(check_room(session, file, now));
   const auto messages = CK_TRY(take_all(queue.get(), static_cast<std::size_t>(state.longest())));
   for (const QueueState::Message& message : messages) *state.add_messages() = message;
   return capture_told(session, file, queue.get(), registration, messages, state);
@@ -239,7 +313,7 @@ Status put_back(int queue, const QueueState& state) {
                       "message queue /" + state.name() + " is another one here",
                       "remove it (/dev/mqueue) if it is none of the job's");
   CK_TRY(take_all(queue, static_cast<std::size_t>(state.longest())));
-  CK_TRY(put_all(queue, state.messages()));
+  CK_TRY(put_all(queue, {state.messages().begin(), state.messages().end()}));
   if (::fchmod(queue, state.mode()) != 0) return sys_error("set the mode of a message queue");
   return {};
 }

@@ -27,6 +27,10 @@ bool has_filter(int fd);
 // Those of a table that are not what a new socket like it has.
 void capture_options(int fd, std::span<const OptionRow> table, SocketOptions& options);
 
+// Takes the sizes of buffers out: they are set when what was unread is back, which may be more than
+// has room in them (the program made them smaller, or the kernel counts it otherwise).
+SocketOptions take_buffer_sizes(SocketOptions& options);
+
 // The names of those that this host or a lack of privilege forbids come back in `missing`.
 Status set_options(int fd, const SocketOptions& options, std::string& missing);
 
@@ -46,6 +50,26 @@ class OptionForNow {
 
  private:
   int fd_, level_, name_, before_;
+};
+
+// Whether a datagram is there to be looked at. A receive reports a pending error first, and the
+// program would not see it any more: an Error that_passes() if there is one and a datagram.
+Result<bool> has_message(int fd);
+
+inline constexpr std::size_t kMostRoom = 1 << 30;
+
+// Makes a buffer (SO_SNDBUF, SO_RCVBUF) larger for the moment, as far as this host allows; smaller
+// never. The kernel then does not count it as set by the program, which would end its autotuning.
+class RoomForNow {
+ public:
+  RoomForNow(int fd, int name, std::size_t bytes);
+  ~RoomForNow();
+  RoomForNow(const RoomForNow&) = delete;
+  RoomForNow& operator=(const RoomForNow&) = delete;
+
+ private:
+  int fd_, name_, before_, locks_;
+  bool grown_ = false;
 };
 
 }  // namespace ck::resources

@@ -30,10 +30,11 @@ tcp_info info_of(int fd);
 Result<std::string> peek_unread(int fd);
 
 // What the reader has not read of what the sender has sent, as bytes are on both sides; it is there
-// afterwards as before. Only if the receiver's window is full is it taken out and sent again.
+// afterwards as before. Only if the receiver's window is full is it taken out and sent again, bit
+// by bit.
 Result<std::string> read_connection(int sender, int reader);
 
-// Sends all of it at once; buffers grow for the moment.
+// Fills an empty connection of ours; buffers grow as they must.
 Status send_all(int sender, int reader, const std::string& bytes);
 
 }  // namespace ck::resources

@@ -143,6 +143,7 @@ Result<std::optional<Datagram>> peek(int fd, std::span<char> buffer) {
 
 // As with UNIX datagrams, an empty one is seen once.
 Status capture_datagrams(int fd, InetState& state) {
+  if (!CK_TRY(has_message(fd))) return {};
   const OptionForNow offset(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
   std::vector<char> buffer(kMaxDatagram);
   auto add = [&state](const Datagram& one) {

@@ -2,12 +2,15 @@
 // The sockets of a job hang together, so all are made when the first one is asked for.
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -91,6 +94,13 @@ pid_t find_peer_process(const CaptureSession& session, int fd) {
   return creator ? session.processes[*creator].record->pid() : 0;
 }
 
+// Whether it has yet to report that the other end was closed with something unread (ECONNRESET).
+bool is_reset(int fd, const proc::UnixSocket& socket) {
+  pollfd poll{fd, 0, 0};
+  ::poll(&poll, 1, 0);
+  return socket.has_peer && socket.peer == 0 && (poll.revents & POLLERR) != 0;
+}
+
 Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& record) {
   auto found = CK_TRY(proc::find_unix_socket(file.status.st_ino));
   if (!found) return refused(file, "");
@@ -114,6 +124,7 @@ Status capture(CaptureSession& session, OpenFile& file, image::OpenFileRecord& r
   state.set_backlog(found->state == kListening ? found->backlog : 0);
   for (ino_t inode : found->waiting) state.add_waiting(inode);
   capture_common_options(fd, *state.mutable_options());
+  state.set_reset(is_reset(fd, *found));
   CK_TRY(add_unread(session, file.status.st_ino, state));
   record.set_state(state.SerializeAsString());
   return {};
@@ -160,16 +171,17 @@ class Builder {
 
   // When everything that may be on its way is there.
   Status finish() {
+    std::map<std::uint64_t, SocketOptions> sizes;
     for (auto& [id, socket] : sockets_) {
-      std::string missing;
-      const UniqueFd fd = CK_TRY(fetch(socket));
-      CK_TRY(set_options(fd.get(), socket.state.options(), missing));
-      if (!missing.empty()) session_.warn("a UNIX socket has lost options " + missing);
+      sizes[id] = take_buffer_sizes(*socket.state.mutable_options());
+      CK_TRY(set_there(socket, socket.state.options()));
     }
     for (auto& [id, socket] : sockets_) CK_TRY(refill_socket(socket));
+    for (auto& [id, socket] : sockets_) CK_TRY(set_there(socket, sizes[id]));
     for (auto& [id, socket] : sockets_)
       if (!is_stream(socket.state)) CK_TRY(connect_datagrams(socket));
     for (auto& [id, socket] : sockets_) CK_TRY(shut_down(socket));
+    for (auto& [id, socket] : sockets_) CK_TRY(leave_unread(socket));
     for (auto [process, fd] : lent_) {
       RestoreSession::Visit visit(session_, process);
       CK_TRY(session_.box().call("close a socket", SYS_close, fd));
@@ -405,6 +417,15 @@ class Builder {
     return {};
   }
 
+  Status set_there(const Socket& socket, const SocketOptions& options) {
+    if (options.empty()) return {};
+    std::string missing;
+    const UniqueFd fd = CK_TRY(fetch(socket));
+    CK_TRY(set_options(fd.get(), options, missing));
+    if (!missing.empty()) session_.warn("a UNIX socket has lost options " + missing);
+    return {};
+  }
+
   // A descriptor of ours of the other end of a connection.
   Result<UniqueFd> other_end(const Socket& socket) {
     if (Socket* peer = peer_of(socket); peer != nullptr) return fetch(*peer);
@@ -418,7 +439,9 @@ class Builder {
     if (socket.state.pieces_size() == 0) return {};
     if (is_stream(socket.state) || is_paired(socket)) {
       const UniqueFd sender = CK_TRY(other_end(socket));
-      return refill({session_, socket.state, [&](const std::string&) { return sender.get(); }});
+      const RoomForNow room(sender.get(), SO_SNDBUF, kMostRoom);
+      return refill(
+          {session_, socket.state, [&](const std::string&, bool) { return sender.get(); }});
     }
     return refill_datagrams(socket);
   }
@@ -432,14 +455,24 @@ class Builder {
       return {};
     }
     const Reach reach = CK_TRY(Reach::find(socket.state));
-    std::map<std::string, UniqueFd> senders;
-    auto sender = [&](const std::string& name) -> Result<int> {
-      auto [place, is_new] = senders.try_emplace(name);
-      if (is_new) place->second = CK_TRY(datagram_sender(socket, name));
-      return place->second.get();
+    std::map<std::string, DatagramSender> senders;
+    // Messages without a sender's name may be from many: one helper need not have room for all.
+    auto sender = [&](const std::string& name, bool again) -> Result<int> {
+      DatagramSender& one = senders[name];
+      if (!one.fd || (again && name.empty())) {
+        one.room.reset();
+        one.fd = CK_TRY(datagram_sender(socket, name));
+        one.room.emplace(one.fd.get(), SO_SNDBUF, kMostRoom);
+      }
+      return one.fd.get();
     };
     return refill({session_, socket.state, sender, reach.address().get(), reach.address().length});
   }
+
+  struct DatagramSender {
+    UniqueFd fd;
+    std::optional<RoomForNow> room;
+  };
 
   // The one that has the name, or a helper that has it for the moment.
   Result<UniqueFd> datagram_sender(const Socket& reader, const std::string& name) {
@@ -470,6 +503,15 @@ class Builder {
     Status status = connect_there(session_, socket.fd, peer != nullptr ? peer->state : outside);
     if (status.ok() || peer != nullptr) return status;
     session_.warn("a socket is not connected to " + readable_name(outside.name()) + " any more");
+    return {};
+  }
+
+  // In the other end, which is closed next: that resets the connection, as it did before.
+  Status leave_unread(const Socket& socket) {
+    if (!socket.state.reset() || !other_ends_.contains(socket.state.id())) return {};
+    const UniqueFd fd = CK_TRY(fetch(socket));
+    const RoomForNow room(fd.get(), SO_SNDBUF, kMostRoom);
+    ::send(fd.get(), "r", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     return {};
   }
 

@@ -108,27 +108,32 @@ Status add_piece(CaptureSession& session, Piece piece, Unread& unread) {
   return {};
 }
 
-Status read_stream(CaptureSession& session, int fd, Unread& unread) {
+// Looks no further than at `length` bytes: there, a pending error would be reported to us, and not
+// to the program.
+Status read_stream(CaptureSession& session, int fd, std::size_t length, Unread& unread) {
   const OptionForNow offset(fd, SOL_SOCKET, SO_PEEK_OFF, 0);
-  std::vector<char> buffer(kMaxMessage);
-  for (std::size_t start = 0;;) {
-    std::optional<Piece> piece = CK_TRY(peek(fd, buffer));
+  std::vector<char> buffer(std::min(kMaxMessage, length));
+  for (std::size_t start = 0; start < length;) {
+    const std::span<char> room(buffer.data(), std::min(buffer.size(), length - start));
+    std::optional<Piece> piece = CK_TRY(peek(fd, room));
     if (!piece || piece->bytes.empty()) return {};
-    const std::size_t length = piece->bytes.size();
+    const std::size_t got = piece->bytes.size();
     if (!piece->passed.empty()) {
-      std::size_t before = CK_TRY(bytes_before_passed(fd, start, length, buffer));
+      std::size_t before = CK_TRY(bytes_before_passed(fd, start, got, buffer));
       if (before > 0) unread.pieces.push_back(piece->bytes.substr(0, before));
       piece->bytes.erase(0, before);
     }
-    start += length;
+    start += got;
     CK_TRY(add_piece(session, *std::move(piece), unread));
   }
+  return {};
 }
 
 // Peeking by offset passes over an empty message that was looked at before: where the first one is
 // empty, it is counted by a look without an offset. Credentials come with every message, and not
 // with the end of a connection.
 Status read_messages(CaptureSession& session, int fd, Unread& unread) {
+  if (!CK_TRY(has_message(fd))) return {};
   const OptionForNow credentials(fd, SOL_SOCKET, SO_PASSCRED, 1);
   const OptionForNow offset(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
   std::vector<char> buffer(kMaxMessage);
@@ -170,31 +175,76 @@ SocketState::Sender sender_of(const SocketState& reader, std::size_t piece) {
   return {};
 }
 
-ssize_t send_as_engine(const Refill& how, int fd, const std::string& piece,
-                       std::span<const int> fds) {
-  return proc::send_with_descriptors(fd, piece, fds, how.address, how.length);
+// A piece, or what is left of one.
+struct Outgoing {
+  std::string_view bytes;
+  std::vector<int> fds;
+  pid_t pid = 0;  // of the sender, if it is told and the job has it
+};
+
+// Both return what was sent, or -errno.
+std::int64_t send_as_engine(const Refill& how, int fd, const Outgoing& out) {
+  const ssize_t put = proc::send_with_descriptors(fd, out.bytes, out.fds, how.address, how.length);
+  return put < 0 ? -errno : put;
 }
 
 // The kernel takes the credentials of a message from the process that sends it.
-Result<ssize_t> send_as(const Refill& how, std::size_t process, int fd, const std::string& piece) {
-  RestoreSession::Visit visit(how.session, process);
+Result<std::int64_t> send_as(const Refill& how, int fd, const Outgoing& out) {
+  RestoreSession::Visit visit(how.session, how.session.find_process(out.pid));
   const int number = CK_TRY(how.session.give(UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0))));
   proc::Mailbox& box = how.session.box();
   box.clear();
-  const auto bytes = box.put(std::as_bytes(std::span(piece)));
+  const auto bytes = box.put(std::as_bytes(std::span(out.bytes)));
   proc::Mailbox::Address address = 0;
   if (how.address != nullptr)
     address =
         box.put(std::as_bytes(std::span(reinterpret_cast<const char*>(how.address), how.length)));
-  auto sent = box.add(SYS_sendto, number, bytes, piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL, address,
-                      how.length);
+  auto sent = box.add(SYS_sendto, number, bytes, out.bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                      address, how.length);
   box.add(SYS_close, number);
   CK_TRY(box.run());
   const std::int64_t result = box.result(sent);
   box.clear();
-  if (result < 0)
-    return sys_error("put back what was unread in a socket", static_cast<int>(-result));
-  return static_cast<ssize_t>(result);
+  return result;
+}
+
+Result<std::int64_t> send(const Refill& how, int fd, const Outgoing& out) {
+  const bool small = out.bytes.size() + 1024 < how.session.box().space_left();
+  if (out.pid != 0 && out.fds.empty() && small) return send_as(how, fd, out);
+  return send_as_engine(how, fd, out);
+}
+
+Error cannot_put_back(std::int64_t result) {
+  if (result >= 0 || result == -EAGAIN)
+    return make_error(ErrorKind::kRefused,
+                      "more is unread in a UNIX socket than this host lets one hold",
+                      "raise net.core.wmem_max or net.unix.max_dgram_qlen (sysctl)");
+  return sys_error("put back what was unread in a socket", static_cast<int>(-result));
+}
+
+// The most that one of the kernel's buffers takes (SKB_MAX_HEAD(0) + UNIX_SKB_FRAGS_SZ). There must
+// be some room for one, not for all of it: what has filled a connection has room again if the last
+// buffer is a large one.
+constexpr std::size_t kBuffer = 36544;
+
+Status put_stream(const Refill& how, int fd, Outgoing out) {
+  while (!out.bytes.empty()) {
+    Outgoing now = out;
+    if (out.bytes.size() > kBuffer) now.bytes.remove_suffix(kBuffer);
+    const std::int64_t put = CK_TRY(send(how, fd, now));
+    if (put <= 0) return cannot_put_back(put);
+    out.bytes.remove_prefix(static_cast<std::size_t>(put));
+    out.fds.clear();  // they go with the first byte
+  }
+  return {};
+}
+
+Status put_message(const Refill& how, const std::string& sender, const Outgoing& out) {
+  std::int64_t put = -EAGAIN;
+  for (const bool again : {false, true})
+    if (put == -EAGAIN) put = CK_TRY(send(how, CK_TRY(how.sender(sender, again)), out));
+  if (put != static_cast<std::int64_t>(out.bytes.size())) return cannot_put_back(put);
+  return {};
 }
 
 bool has_process(const RestoreSession& session, pid_t pid) {
@@ -231,22 +281,16 @@ Status add_unread(CaptureSession& session, ino_t socket, SocketState& state) {
 
 Status refill(const Refill& how) {
   for (int i = 0; i < how.reader.pieces_size(); ++i) {
-    const std::string& piece = how.reader.pieces(i);
-    const SocketState::Sender sender = sender_of(how.reader, static_cast<std::size_t>(i));
-    const int fd = CK_TRY(how.sender(sender.name()));
-    std::vector<UniqueFd> passed =
-        CK_TRY(fetch_passed(how.session, how.reader, static_cast<std::size_t>(i)));
-    std::vector<int> fds;
-    for (const UniqueFd& one : passed) fds.push_back(one.get());
-    const bool small = piece.size() + 1024 < how.session.box().space_left();
-    ssize_t put = -1;
-    if (sender.pid() != 0 && fds.empty() && small && has_process(how.session, sender.pid())) {
-      put = CK_TRY(send_as(how, how.session.find_process(sender.pid()), fd, piece));
-    } else {
-      put = send_as_engine(how, fd, piece, fds);
-    }
-    if (put != static_cast<ssize_t>(piece.size()))
-      return sys_error("put back what was unread in a socket", put < 0 ? errno : EAGAIN);
+    const auto number = static_cast<std::size_t>(i);
+    const SocketState::Sender sender = sender_of(how.reader, number);
+    const std::vector<UniqueFd> passed = CK_TRY(fetch_passed(how.session, how.reader, number));
+    Outgoing out{how.reader.pieces(i), {}, 0};
+    for (const UniqueFd& one : passed) out.fds.push_back(one.get());
+    if (has_process(how.session, sender.pid())) out.pid = sender.pid();
+    if (how.reader.type() == SOCK_STREAM)
+      CK_TRY(put_stream(how, CK_TRY(how.sender(sender.name(), false)), std::move(out)));
+    else
+      CK_TRY(put_message(how, sender.name(), out));
   }
   return {};
 }
@@ -266,7 +310,7 @@ Status collect_unread(CaptureSession& session) {
         continue;
       const int fd = file.duplicate.get();
       Unread& unread = session.unread[inode];
-      unread.status = found->type == SOCK_STREAM ? read_stream(session, fd, unread)
+      unread.status = found->type == SOCK_STREAM ? read_stream(session, fd, found->unread, unread)
                                                  : read_messages(session, fd, unread);
     }
   }

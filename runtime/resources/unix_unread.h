@@ -22,8 +22,9 @@ Status add_unread(CaptureSession& session, ino_t socket, SocketState& state);
 struct Refill {
   RestoreSession& session;
   const SocketState& reader;
-  std::function<Result<int>(const std::string&)> sender;  // a descriptor of ours that has the name
-  const sockaddr* address = nullptr;                      // null: the sender is connected
+  // A descriptor of ours that has the name; the second time for one piece, the first had no room.
+  std::function<Result<int>(const std::string& name, bool again)> sender;
+  const sockaddr* address = nullptr;  // null: the sender is connected
   socklen_t length = 0;
 };
 Status refill(const Refill& how);
