@@ -99,6 +99,7 @@ Status MemoryCapture::describe(image::ProcessRecord& record,
       return make_error(ErrorKind::kRefused,
                         where(process_.pid, mapping) + ": " + classified.reason);
     Area area{mapping, classified.kind};
+    if (area.kind == Class::kDeletedPrivate) find_memfd(area);
     if (memory::needs_object(area.kind)) CK_TRY(add_object(area));
     if (area.kind == Class::kVdso) CK_TRY(capture_vdso(area, record));
     image::MappingRecord& saved = *record.add_mappings();
@@ -136,8 +137,18 @@ Status MemoryCapture::check_twin(RealPid twin) const {
   return {};
 }
 
+// The pages that are not the process's own yet go on to follow the memfd, which the program may
+// write while the twin is read: only its content of the pause belongs with the rest.
+void MemoryCapture::find_memfd(Area& area) const {
+  const std::uint32_t object = objects_.find(area.mapping.dev, area.mapping.inode);
+  if (object == 0 || objects_.record(object).kind() != image::ObjectRecord::MEMFD) return;
+  area.kind = Class::kPrivateFile;
+  area.object = object;
+}
+
 Status MemoryCapture::add_object(Area& area) {
   const proc::Mapping& mapping = area.mapping;
+  if (area.object != 0) return {};
   if (area.kind == Class::kPrivateFile || area.kind == Class::kSharedFile) {
     Result<std::uint32_t> added = objects_.add_path(mapping.dev, mapping.inode, mapping.path);
     if (!added.ok()) return std::move(added).error().within(where(process_.pid, mapping));

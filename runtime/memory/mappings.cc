@@ -21,7 +21,8 @@ Classified classify_file(const proc::Mapping& mapping) {
   }
   if (is_zero_device(mapping))
     return {mapping.shared ? Class::kSharedMemory : Class::kAnonymous, ""};
-  if (mapping.path.starts_with("/memfd:")) return {Class::kSharedMemory, ""};
+  if (mapping.path.starts_with("/memfd:"))
+    return {mapping.shared ? Class::kSharedMemory : Class::kDeletedPrivate, ""};
   if (mapping.path.starts_with("/SYSV") && mapping.deleted) return {Class::kSystemV, ""};
   if (mapping.path == "/[aio]")
     return {Class::kUnsupported, "an asynchronous I/O context (io_setup) is not supported"};
