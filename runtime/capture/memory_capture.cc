@@ -222,12 +222,14 @@ Status MemoryCapture::write_private(image::Writer& writer, RealPid from) {
   return note_guards(scan);
 }
 
-// A copy of the process has them too.
+// A copy of the process has them too, those of shared mappings included: guards count as page
+// tables that a fork must copy.
 Status MemoryCapture::note_guards(const proc::PageScan& scan) {
   if (!scan.tells_guards()) return {};
   for (std::size_t i = 0; i < areas_.size(); ++i) {
     const Area& area = areas_[i];
-    if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile) continue;
+    if (area.kind == Class::kIoUring || area.kind == Class::kVdso || area.kind == Class::kVvar)
+      continue;
     image::MappingRecord& saved = *manifest_.mutable_processes(static_cast<int>(index_))
                                        ->mutable_mappings(static_cast<int>(i));
     CK_TRY(scan.scan(area.mapping.begin, area.mapping.end, proc::PageScan::Kind::kGuard,
