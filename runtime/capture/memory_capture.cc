@@ -50,6 +50,12 @@ bool names_hold(const std::vector<proc::Mapping>& mappings) {
   return true;
 }
 
+// Its pages may become zero at any time, and this is one. The program expects no more, and what
+// libc draws random numbers from (vDSO getrandom) must not come twice to life.
+bool is_droppable(const proc::Mapping& mapping) {
+  return (mapping.vm_flags & proc::kVmDroppable) != 0;
+}
+
 // Goes through an area's pages, in order, and tells those that have changed from the others.
 class Changes {
  public:
@@ -124,6 +130,7 @@ Status MemoryCapture::check_twin(RealPid twin) const {
     if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile &&
         area.kind != Class::kDeletedPrivate)
       continue;
+    if (is_droppable(area.mapping)) continue;
     for (std::uint64_t at = area.mapping.begin; at < area.mapping.end;) {
       while (part != there.end() && part->end <= at) ++part;
       if (part == there.end() || part->begin > at || (part->vm_flags & proc::kVmWipeOnFork))
@@ -245,6 +252,7 @@ Status MemoryCapture::note_guards(const proc::PageScan& scan) {
 Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
                                    memory::ChunkFeeder& feeder,
                                    std::vector<image::Run>& kept) const {
+  if (is_droppable(area.mapping)) return {};
   Changes changes(area.changed);
   auto feed = [&](proc::PageRun run) {
     return changes.split(

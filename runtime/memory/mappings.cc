@@ -128,6 +128,7 @@ image::MappingRecord to_record(const proc::Mapping& mapping, Class kind) {
   record.set_writable_file(mapping.vm_flags & proc::kVmMayWrite);
   record.set_advice(advice_of(mapping.vm_flags));
   record.set_sealed(mapping.vm_flags & proc::kVmSealed);
+  record.set_droppable(mapping.vm_flags & proc::kVmDroppable);
   return record;
 }
 
