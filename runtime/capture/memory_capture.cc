@@ -50,6 +50,12 @@ bool names_hold(const std::vector<proc::Mapping>& mappings) {
   return true;
 }
 
+// Its pages may become zero at any time, and this is one. The program expects no more, and what
+// libc draws random numbers from (vDSO getrandom) must not come twice to life.
+bool is_droppable(const proc::Mapping& mapping) {
+  return (mapping.vm_flags & proc::kVmDroppable) != 0;
+}
+
 // Goes through an area's pages, in order, and tells those that have changed from the others.
 class Changes {
  public:
@@ -99,6 +105,7 @@ Status MemoryCapture::describe(image::ProcessRecord& record,
       return make_error(ErrorKind::kRefused,
                         where(process_.pid, mapping) + ": " + classified.reason);
     Area area{mapping, classified.kind};
+    if (area.kind == Class::kDeletedPrivate) find_memfd(area);
     if (memory::needs_object(area.kind)) CK_TRY(add_object(area));
     if (area.kind == Class::kVdso) CK_TRY(capture_vdso(area, record));
     image::MappingRecord& saved = *record.add_mappings();
@@ -123,6 +130,7 @@ Status MemoryCapture::check_twin(RealPid twin) const {
     if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile &&
         area.kind != Class::kDeletedPrivate)
       continue;
+    if (is_droppable(area.mapping)) continue;
     for (std::uint64_t at = area.mapping.begin; at < area.mapping.end;) {
       while (part != there.end() && part->end <= at) ++part;
       if (part == there.end() || part->begin > at || (part->vm_flags & proc::kVmWipeOnFork))
@@ -136,8 +144,18 @@ Status MemoryCapture::check_twin(RealPid twin) const {
   return {};
 }
 
+// The pages that are not the process's own yet go on to follow the memfd, which the program may
+// write while the twin is read: only its content of the pause belongs with the rest.
+void MemoryCapture::find_memfd(Area& area) const {
+  const std::uint32_t object = objects_.find(area.mapping.dev, area.mapping.inode);
+  if (object == 0 || objects_.record(object).kind() != image::ObjectRecord::MEMFD) return;
+  area.kind = Class::kPrivateFile;
+  area.object = object;
+}
+
 Status MemoryCapture::add_object(Area& area) {
   const proc::Mapping& mapping = area.mapping;
+  if (area.object != 0) return {};
   if (area.kind == Class::kPrivateFile || area.kind == Class::kSharedFile) {
     Result<std::uint32_t> added = objects_.add_path(mapping.dev, mapping.inode, mapping.path);
     if (!added.ok()) return std::move(added).error().within(where(process_.pid, mapping));
@@ -211,12 +229,14 @@ Status MemoryCapture::write_private(image::Writer& writer, RealPid from) {
   return note_guards(scan);
 }
 
-// A copy of the process has them too.
+// A copy of the process has them too, those of shared mappings included: guards count as page
+// tables that a fork must copy.
 Status MemoryCapture::note_guards(const proc::PageScan& scan) {
   if (!scan.tells_guards()) return {};
   for (std::size_t i = 0; i < areas_.size(); ++i) {
     const Area& area = areas_[i];
-    if (area.kind != Class::kAnonymous && area.kind != Class::kPrivateFile) continue;
+    if (area.kind == Class::kIoUring || area.kind == Class::kVdso || area.kind == Class::kVvar)
+      continue;
     image::MappingRecord& saved = *manifest_.mutable_processes(static_cast<int>(index_))
                                        ->mutable_mappings(static_cast<int>(i));
     CK_TRY(scan.scan(area.mapping.begin, area.mapping.end, proc::PageScan::Kind::kGuard,
@@ -232,6 +252,7 @@ Status MemoryCapture::note_guards(const proc::PageScan& scan) {
 Status MemoryCapture::feed_private(const Area& area, const proc::PageScan& scan,
                                    memory::ChunkFeeder& feeder,
                                    std::vector<image::Run>& kept) const {
+  if (is_droppable(area.mapping)) return {};
   Changes changes(area.changed);
   auto feed = [&](proc::PageRun run) {
     return changes.split(

@@ -52,6 +52,7 @@ class MemoryCapture {
     proc::PageRun range() const { return {mapping.begin, mapping.end}; }
   };
   bool can_track(const Area& area) const;
+  void find_memfd(Area& area) const;
   Status add_object(Area& area);
   Status capture_vdso(const Area& area, image::ProcessRecord& record);
   Status note_guards(const proc::PageScan& scan);

@@ -28,6 +28,7 @@ class SharedMemory {
     FrozenProcess* process;
     proc::Mapping mapping;
   };
+  class Window;
   Status freeze_object(std::uint32_t object, const std::vector<Part>& parts);
   Result<memory::MemorySource*> source_of(const FrozenProcess& process);
 

@@ -32,6 +32,8 @@ struct Advice {
 std::vector<Advice> advice_for_fork(const std::vector<proc::Mapping>& mappings) {
   std::vector<Advice> result;
   for (const proc::Mapping& mapping : mappings) {
+    // The kernel lets nobody keep it over a fork, and nothing of it is read.
+    if (mapping.vm_flags & proc::kVmDroppable) continue;
     if (mapping.vm_flags & proc::kVmDontFork)
       result.push_back({&mapping, MADV_DOFORK, MADV_DONTFORK});
     if (mapping.vm_flags & proc::kVmWipeOnFork)

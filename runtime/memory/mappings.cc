@@ -21,7 +21,8 @@ Classified classify_file(const proc::Mapping& mapping) {
   }
   if (is_zero_device(mapping))
     return {mapping.shared ? Class::kSharedMemory : Class::kAnonymous, ""};
-  if (mapping.path.starts_with("/memfd:")) return {Class::kSharedMemory, ""};
+  if (mapping.path.starts_with("/memfd:"))
+    return {mapping.shared ? Class::kSharedMemory : Class::kDeletedPrivate, ""};
   if (mapping.path.starts_with("/SYSV") && mapping.deleted) return {Class::kSystemV, ""};
   if (mapping.path == "/[aio]")
     return {Class::kUnsupported, "an asynchronous I/O context (io_setup) is not supported"};
@@ -127,6 +128,7 @@ image::MappingRecord to_record(const proc::Mapping& mapping, Class kind) {
   record.set_writable_file(mapping.vm_flags & proc::kVmMayWrite);
   record.set_advice(advice_of(mapping.vm_flags));
   record.set_sealed(mapping.vm_flags & proc::kVmSealed);
+  record.set_droppable(mapping.vm_flags & proc::kVmDroppable);
   return record;
 }
 

@@ -14,11 +14,13 @@ namespace ck::memory {
 enum class Class {
   kSkip,            // the kernel's own, or the control area
   kAnonymous,       // private pages, read from the twin
-  kPrivateFile,     // a file by path; pages that were written are read from the twin
+  kPrivateFile,     // a file by path, or a memfd whose content the image has by a descriptor; pages
+                    // that were written are read from the twin
   kSharedFile,      // a file by path; nothing to read
-  kSharedMemory,    // MAP_SHARED | MAP_ANONYMOUS, memfd: content belongs to an object
+  kSharedMemory,    // MAP_SHARED | MAP_ANONYMOUS, a memfd's: content belongs to an object
   kSystemV,         // an attached segment of System V shared memory: content belongs to an object
-  kDeletedPrivate,  // a private mapping of an unlinked file: all of it is read, as anonymous memory
+  kDeletedPrivate,  // a private mapping of an unlinked file or memfd: all of it is read, as
+                    // anonymous memory
   kDeletedShared,   // a shared mapping of an unlinked file: content belongs to an object
   kIoUring,         // of an io_uring: content belongs to the open file
   kVdso,

@@ -49,6 +49,11 @@ Result<UniqueFd> create_file(const ObjectRecord& object) {
   return fd;
 }
 
+UniqueFd reopened_read_only(int fd) {
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  return UniqueFd(::open(link.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
 bool is_by_path(const ObjectRecord& object) {
   return object.kind() == ObjectRecord::PATH || object.kind() == ObjectRecord::DIRECTORY;
 }
@@ -110,11 +115,19 @@ Result<int> RestoredObjects::copy_of_program(const image::Reader& reader, std::u
   if (!file || ::ftruncate(file.get(), static_cast<off_t>(object.size())) != 0)
     return sys_error("create a copy of " + object.path());
   CK_TRY(fill_one(reader, index - 1));
-  const std::string link = "/proc/self/fd/" + std::to_string(file.get());
-  UniqueFd read_only(::open(link.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd read_only = reopened_read_only(file.get());
   if (!read_only) return sys_error("open a copy of " + object.path());
   file = std::move(read_only);
   return file.get();
+}
+
+Result<UniqueFd> RestoredObjects::read_only(std::uint32_t index) const {
+  UniqueFd reader = reopened_read_only(fd(index));
+  if (!reader) reader.reset(::fcntl(fd(index), F_DUPFD_CLOEXEC, 0));  // its mode does not allow it
+  if (!reader)
+    return sys_error("open unlinked file " +
+                     manifest_->objects(static_cast<int>(index) - 1).path());
+  return reader;
 }
 
 Status RestoredObjects::finish() const {

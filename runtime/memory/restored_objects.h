@@ -23,6 +23,10 @@ class RestoredObjects {
   // have an open file of its own.
   int fd(std::uint32_t index) const { return files_[index - 1].get(); }
 
+  // For a mapping that may never be written through. Made with the other descriptor it might be by
+  // mprotect(2), and then the kernel refuses to seal the file against writing (fcntl(2)).
+  Result<UniqueFd> read_only(std::uint32_t index) const;
+
   // A program or library of which the image keeps a copy, where the one on disk will not do: a
   // read-only descriptor of that copy, made when it is first asked for.
   Result<int> copy_of_program(const image::Reader& reader, std::uint32_t index);

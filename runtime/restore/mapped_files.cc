@@ -41,7 +41,7 @@ Result<int> MappedFiles::descriptor(Mailbox& box, std::uint32_t index,
   const bool writable = mapping.shared() && mapping.writable_file();
   const auto key = std::make_pair(index, writable);
   if (const auto found = open_.find(key); found != open_.end()) return found->second;
-  const int fd = CK_TRY(same ? open_path(box, index, writable) : from_image(box, index));
+  const int fd = CK_TRY(same ? open_path(box, index, writable) : from_image(box, index, writable));
   open_[key] = fd;
   return fd;
 }
@@ -66,11 +66,15 @@ Result<int> MappedFiles::open_path(Mailbox& box, std::uint32_t index, bool writa
                       (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)));
 }
 
-Result<int> MappedFiles::from_image(Mailbox& box, std::uint32_t index) {
-  const bool program =
-      reader_.manifest().objects(static_cast<int>(index) - 1).kind() == image::ObjectRecord::PATH;
-  const int ours = program ? CK_TRY(objects_.copy_of_program(reader_, index)) : objects_.fd(index);
-  return proc::pass_descriptor(box, channel_, channel_fd_, ours);
+Result<int> MappedFiles::from_image(Mailbox& box, std::uint32_t index, bool writable) {
+  const auto pass = [&](int ours) {
+    return proc::pass_descriptor(box, channel_, channel_fd_, ours);
+  };
+  if (reader_.manifest().objects(static_cast<int>(index) - 1).kind() == image::ObjectRecord::PATH)
+    return pass(CK_TRY(objects_.copy_of_program(reader_, index)));
+  if (writable) return pass(objects_.fd(index));
+  const UniqueFd reader = CK_TRY(objects_.read_only(index));
+  return pass(reader.get());
 }
 
 Status MappedFiles::check_same(std::uint32_t index, const image::MappingRecord& mapping,

@@ -41,7 +41,7 @@ class MappedFiles {
 
  private:
   Result<int> open_path(proc::Mailbox& box, std::uint32_t index, bool writable);
-  Result<int> from_image(proc::Mailbox& box, std::uint32_t index);
+  Result<int> from_image(proc::Mailbox& box, std::uint32_t index, bool writable);
   Status check_same(std::uint32_t index, const image::MappingRecord& mapping, bool& same);
   Result<bool> has_same_content(std::uint32_t index) const;
 

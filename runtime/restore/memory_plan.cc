@@ -10,8 +10,13 @@ namespace ck::restore {
 
 namespace {
 
+int map_type(const image::MappingRecord& mapping) {
+  if (mapping.droppable()) return kMapDroppable;
+  return mapping.shared() ? MAP_SHARED : MAP_PRIVATE;
+}
+
 int map_flags(const image::MappingRecord& mapping) {
-  int flags = MAP_FIXED_NOREPLACE | (mapping.shared() ? MAP_SHARED : MAP_PRIVATE);
+  int flags = MAP_FIXED_NOREPLACE | map_type(mapping);
   if (mapping.backing() == image::BACKING_ANONYMOUS) flags |= MAP_ANONYMOUS;
   if (mapping.grows_down()) flags |= MAP_GROWSDOWN | MAP_STACK;
   if (mapping.no_reserve()) flags |= MAP_NORESERVE;

@@ -8,6 +8,10 @@
 
 namespace ck::restore {
 
+// MAP_DROPPABLE of Linux 6.11, which is newer than the headers we build with: a type, like
+// MAP_PRIVATE.
+inline constexpr int kMapDroppable = 0x08;
+
 struct MapStep {
   const image::MappingRecord* mapping = nullptr;
   int first_protection = 0;  // while it is filled

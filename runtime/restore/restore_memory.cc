@@ -209,6 +209,16 @@ Status advise_page_size(Batch& batch, const std::vector<MapStep>& steps) {
   return batch.flush();
 }
 
+// Before Linux 6.11 there is only memory that is never dropped, which does as well.
+int flags_here(const MapStep& step) {
+  if ((step.flags & MAP_TYPE) != kMapDroppable) return step.flags;
+  static const bool known = [] {
+    void* page = ::mmap(nullptr, kPage, PROT_READ, kMapDroppable | MAP_ANONYMOUS, -1, 0);
+    return page != MAP_FAILED && ::munmap(page, kPage) == 0;
+  }();
+  return known ? step.flags : (step.flags & ~MAP_TYPE) | MAP_PRIVATE;
+}
+
 // A segment of System V shared memory is attached as a whole, for the first of its mappings.
 Status attach(Batch& batch, const MapStep& step, int segment, bool first) {
   const image::MappingRecord& mapping = *step.mapping;
@@ -273,7 +283,7 @@ Status map_all(Mailbox& box, const std::vector<MapStep>& steps, MappedFiles& fil
       box.clear();
     }
     CK_TRY(batch.add(SYS_mmap, mapping.begin(), mapping.end() - mapping.begin(),
-                     step.first_protection, step.flags, fd, mapping.offset()));
+                     step.first_protection, flags_here(step), fd, mapping.offset()));
   }
   CK_TRY(batch.flush());
   return advise_page_size(batch, steps);

@@ -228,6 +228,21 @@ class Files(case.Case):
         job.wait_restarted()
         self.finish_well(job)
 
+    def test_executable_was_replaced_before_two_checkpoints(self):
+        """The second life runs from the image's own copy, and is checkpointed itself."""
+        job, path = self.relocated()
+        os.unlink(path)
+        shutil.copy("/bin/true", path)
+        self.bench.give(path)
+        for _ in range(2):
+            job.restart()
+            job.wait_restarted()
+            job.checkpoint()
+            job.kill()
+        job.restart()
+        job.wait_restarted()
+        self.finish_well(job)
+
     def test_executable_was_relinked_in_place(self):
         job, path = self.relocated()
         with open(path, "r+b") as file:

@@ -84,8 +84,11 @@ def mappings(folder):
         if OWN_MAPPINGS.search(os.path.basename(name)) and AGENT not in name:
             continue
         # What has no name any more comes back as a memfd or, where private, as plain memory.
-        if name.endswith(" (deleted)") and (not name.startswith("/memfd:") or name in UNNAMED):
-            name, offset = ("(deleted)", offset) if permissions[3] == "s" else ("", 0)
+        if name.endswith(" (deleted)"):
+            if permissions[3] != "s":
+                name, offset = "", 0
+            elif not name.startswith("/memfd:") or name in UNNAMED:
+                name = "(deleted)"
         if name == "[stack]":
             begin = 0
         last = merged[-1] if merged else None

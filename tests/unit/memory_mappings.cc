@@ -48,6 +48,13 @@ BOOST_AUTO_TEST_CASE(kernel_objects_are_told_by_their_names) {
   BOOST_TEST((classify(file, 0).kind == Class::kSharedFile));
 }
 
+BOOST_AUTO_TEST_CASE(a_memfd_is_shared_only_where_its_mapping_is) {
+  proc::Mapping mapping = mapping_of("/memfd:program");
+  BOOST_TEST((classify(mapping, 0).kind == Class::kSharedMemory));
+  mapping.shared = false;
+  BOOST_TEST((classify(mapping, 0).kind == Class::kDeletedPrivate));
+}
+
 BOOST_AUTO_TEST_CASE(a_segment_in_pieces_and_twice_is_complete) {
   const image::Manifest manifest = manifest_with_segment(0x3000);
   image::ProcessRecord process;
