@@ -20,11 +20,16 @@ constexpr std::size_t kMostOutput = 64u << 10;
 constexpr off_t kLogTail = 4096;
 constexpr int kReadyFd = 3;
 
-// In a forked child: nothing but these three streams, and `ready` if there is one, goes along. It
-// dies with the step, `parent`, that it works for: what comes next may undo what that was about.
-[[noreturn]] void execute(pid_t parent, const std::string& path,
-                          const std::vector<std::string>& arguments, int input, int output,
-                          int error, int ready) {
+// In a forked child of a step, `parent`: what comes after that step may undo what this is about. By
+// the thread that waits for it: the kernel takes the end of that for the parent's (prctl(2)).
+void die_with(pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::getppid() != parent) ::_exit(1);
+}
+
+// In a forked child: nothing but these three streams, and `ready` if there is one, goes along.
+[[noreturn]] void execute(const std::string& path, const std::vector<std::string>& arguments,
+                          int input, int output, int error, int ready) {
   std::vector<char*> argv{const_cast<char*>("ckpt")};
   for (const std::string& word : arguments) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -36,8 +41,6 @@ constexpr int kReadyFd = 3;
   ::dup2(error, STDERR_FILENO);
   if (ready >= 0) ::dup2(ready, kReadyFd);
   ::close_range(ready >= 0 ? kReadyFd + 1 : kReadyFd, ~0u, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (::getppid() != parent) ::_exit(1);
   ::execv(path.c_str(), argv.data());
   ::_exit(127);
 }
@@ -114,8 +117,10 @@ Result<std::string> run_ckpt(const std::vector<std::string>& arguments) {
   const pid_t own = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("start ckpt");
-  if (pid == 0)
-    execute(own, path, arguments, null.get(), output.writing.get(), error.writing.get(), -1);
+  if (pid == 0) {
+    die_with(own);
+    execute(path, arguments, null.get(), output.writing.get(), error.writing.get(), -1);
+  }
   output.writing.reset();
   error.writing.reset();
   // It writes a few lines: neither pipe is ever full.
@@ -136,12 +141,11 @@ Status start_ckpt(const std::string& subcommand, const std::vector<std::string>&
   const off_t begin = ::lseek(file.get(), 0, SEEK_END);
   Pipe ready = CK_TRY(make_pipe());
   UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const pid_t own = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error("start ckpt " + subcommand);
   if (pid == 0) {
     ::setsid();
-    execute(own, path, words, null.get(), file.get(), file.get(), ready.writing.get());
+    execute(path, words, null.get(), file.get(), file.get(), ready.writing.get());
   }
   ready.writing.reset();
   // Once it is ready it is nobody's child: this process ends soon.

@@ -6,8 +6,7 @@
 
 namespace ck::job {
 
-// Says so, once; from then on it outlives whoever has started it (PR_SET_PDEATHSIG). Of a failure
-// they hear by the end of file alone.
+// Says so, once. Of a failure they hear by the end of file alone.
 void tell_ready(UniqueFd& ready);
 
 }  // namespace ck::job
