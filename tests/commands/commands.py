@@ -129,16 +129,10 @@ class Trees(case.Case):
 
     def uncontrolled(self):
         """A job with a child that has no agent: its environment is another, by a raw call."""
-        code = ("import ctypes, os, time\n"
-                "if os.fork() == 0:\n"
-                "    name = ctypes.c_char_p(b'/bin/sleep')\n"
-                "    words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)\n"
-                "    ctypes.CDLL(None).syscall(59, name, words, (ctypes.c_char_p * 1)(None))\n"
-                "time.sleep(0.3)\nprint('ready', flush=True)\ntime.sleep(20)\n")
-        job = Job(self.bench, ["/usr/bin/python3", "-c", code], name="mixed")
-        job.start()
-        job.wait_started()
-        return job
+        return self.start_with_child([
+            "name = ctypes.c_char_p(b'/bin/sleep')",
+            "words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)",
+            "ctypes.CDLL(None).syscall(59, name, words, (ctypes.c_char_p * 1)(None))"])
 
     def test_uncontrolled_child_is_refused_by_name(self):
         job = self.uncontrolled()
@@ -156,6 +150,72 @@ class Trees(case.Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("(sleep)", done.stderr)
         job.kill()
+
+    def start_with_child(self, child, bench=None):
+        """A job with a child that runs these statements."""
+        code = ("import ctypes, os, time\nif os.fork() == 0:\n    " + "\n    ".join(child) +
+                "\ntime.sleep(0.5)\nprint('ready', flush=True)\ntime.sleep(20)\n")
+        job = Job(bench or self.bench, ["/usr/bin/python3", "-c", code], name="mixed")
+        job.start()
+        job.wait_started()
+        return job
+
+    def assert_refused_and_left_out(self, job, *about):
+        """At once, by check and checkpoint for the same reason; and left out on demand."""
+        begin = time.monotonic()
+        done = job.bench.ckpt("mixed")
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertLess(time.monotonic() - begin, 15)
+        check = job.bench.ckpt("check", "mixed")
+        self.assertEqual(check.returncode, 69, check.stdout + check.stderr)
+        for word in about:
+            self.assertIn(word, done.stderr)
+            self.assertIn(word, check.stdout)
+        done = job.bench.ckpt("--allow-uncontrolled", "mixed")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(about[0], done.stderr)
+        job.kill()
+
+    def test_child_that_lost_only_the_preload(self):
+        job = self.start_with_child([
+            "kept = [k + b'=' + v for k, v in os.environb.items() if k != b'LD_PRELOAD']",
+            "name = ctypes.c_char_p(b'/bin/sleep')",
+            "words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)",
+            "entries = (ctypes.c_char_p * (len(kept) + 1))(*kept, None)",
+            "ctypes.CDLL(None).syscall(59, name, words, entries)"])
+        self.assert_refused_and_left_out(job, "(sleep)", "an environment that lacks it")
+
+    def setgid_program(self):
+        if not self.bench.am_root:
+            self.skipTest("only root can make a setgid program of another group")
+        path = os.path.join(self.bench.folder, "drops-group")
+        shutil.copyfile(self.guest("refused_drops_group"), path)
+        os.chown(path, 0, 54321)
+        os.chmod(path, 0o2755)
+        return path
+
+    def test_setgid_child(self):
+        path = self.setgid_program()
+        job = self.start_with_child([f"os.execv({path!r}, ['x'])"])
+        self.assert_refused_and_left_out(job, "(drops-group)", "undumpable (setgid")
+
+    def as_root(self):
+        bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(bench.close)
+        return bench
+
+    def test_setgid_child_of_root(self):
+        path = self.setgid_program()
+        job = self.start_with_child([f"os.execv({path!r}, ['x'])"], self.as_root())
+        self.assert_refused_and_left_out(job, "(drops-group)", "is setuid, setgid")
+
+    def test_child_of_another_user(self):
+        """Its agent cannot open the control area."""
+        if not self.bench.am_root:
+            self.skipTest("only root can become another user")
+        job = self.start_with_child(["os.setgid(64321); os.setuid(64321)",
+                                     "os.execv('/bin/sleep', ['sleep', '20'])"], self.as_root())
+        self.assert_refused_and_left_out(job, "(sleep)", "runs as user 64321")
 
     def test_pipes_to_a_child_that_is_left_out(self):
         """After a restart they are as if it had ended."""
