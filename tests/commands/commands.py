@@ -261,6 +261,21 @@ class Save(case.Case):
         self.assertIn("gen-000004.ckpt", done.stdout)
         self.finish_well(job)
 
+    def test_job_of_another_user(self):
+        if not self.bench.am_root:
+            self.skipTest("needs two users")
+        bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(bench.close)
+        job = Job(bench, [self.guest("counter")], env={"GUEST_GO": self.go})
+        job.start()
+        job.wait_started()
+        for arguments in ((), ("check",), ("--stop",), ("suspend",), ("unhold",)):
+            for pid in (job.popen.pid, job.pid()):
+                done = self.bench.ckpt(*arguments, pid)
+                self.assert_fails(done, 77, beside=job,
+                                  about=[f"supervisor {job.popen.pid} belongs to another user"])
+        self.finish_well(job)
+
     def test_image_and_folder_are_private(self):
         job = self.start()
         image = job.checkpoint()
