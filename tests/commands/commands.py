@@ -959,6 +959,26 @@ class Print(case.Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("shown", self.bench.ckpt("ls").stdout)
 
+    def test_json_of_bytes_that_are_no_text(self):
+        folder = os.fsencode(self.bench.work) + b"/caf\xe9"
+        os.mkdir(folder)
+        self.bench.give(folder)
+        program = "import os, time; f = open(os.fsencode(os.getcwd()) + b'/caf\\xe9/f', 'w');" \
+                  "print('ready', flush=True); time.sleep(20)"
+        job = Job(self.bench, ["/usr/bin/python3", "-c", program, b"a\xffb"], name="bytes")
+        job.start()
+        job.wait_started()
+        image = job.checkpoint()
+        for arguments in (("ls", "--json"), ("ls", "--json", "bytes"),
+                          ("inspect", "--json", image)):
+            done = subprocess.run([self.bench.tool("ckpt"), *arguments], capture_output=True,
+                                  env=self.bench.environment, check=True, **self.bench.identity())
+            self.assertIn("a\ufffdb", str(json.loads(done.stdout.decode("utf-8"))), arguments)
+        self.assertIn("caf\ufffd/f", done.stdout.decode("utf-8"))
+        with open(os.path.join(self.bench.state, "bytes", "job.json"), "rb") as file:
+            self.assertIn(b"a\xffb", file.read())
+        job.kill()
+
     def test_rm_refuses_a_running_job(self):
         job = self.start(name="running")
         job.checkpoint()
