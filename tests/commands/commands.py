@@ -82,6 +82,14 @@ class Run(case.Case):
         self.assertEqual(self.ckrun("--no-such-option", "true").returncode, 64)
         self.assertEqual(self.ckrun().returncode, 64)
 
+    def test_name_that_is_empty_is_usage(self):
+        self.assert_fails(self.ckrun("--name", "", "true"), 64, about=["empty"])
+        self.assert_fails(self.bench.ckpt("restart", "--as", "", "job"), 64, about=["empty"])
+
+    def test_folder_of_a_file_system_that_takes_none(self):
+        for folder in ("/proc", "/proc/jobs"):
+            self.assert_fails(self.ckrun("--dir", folder, "true"), 74, about=["/proc"])
+
     def test_help_shows_examples(self):
         done = self.ckrun("--help")
         self.assertEqual(done.returncode, 0)
