@@ -63,7 +63,9 @@ void declare_restart(CLI::App& app, Action& action) {
   sub->add_option("IMAGE|JOB", request.target,
                   "Path of an image; or a job's name, id or folder: its newest whole image")
       ->required();
-  sub->add_option("--as", request.as, "Start a new job of this name, a clone")->type_name("NAME");
+  sub->add_option("--as", request.as, "Start a new job of this name, a clone")
+      ->type_name("NAME")
+      ->check(mistake(job::check_name));
   add_parsed(*sub, "--pids", request.pids, parse_pids, "HOW",
              "How pids stay what they were: auto, real, namespace or virtual");
   sub->add_flag("--rollback-files", request.rollback_files,

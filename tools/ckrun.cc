@@ -46,7 +46,8 @@ void declare(CLI::App& app, Options& options) {
   job::Settings& settings = options.request.settings;
   app.set_version_flag("--version", "ckrun " CKRUN_VERSION);
   app.add_option("--name", options.request.name, "Name of the job (default: from PROG)")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(mistake(job::check_name));
   add_dir(app, options.dir);
   app.add_option("--on", options.on, "Run it on that host, with the terminal here (needs ckd)")
       ->type_name("HOST");
@@ -115,7 +116,7 @@ Status check(const Options& options) {
   if (!options.on.empty() && !options.by_ckd && !options.dir.empty())
     return make_error(ErrorKind::kUsage, "--dir is a folder of this host, and --on means another",
                       "the job's folder is where ckd there has its jobs");
-  return options.request.name.empty() ? Status() : job::check_name(options.request.name);
+  return {};
 }
 
 // `fail` says why the program does not run, and returns the exit status for that.

@@ -52,6 +52,15 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& names, Target& target,
 // A number from `lowest` to `highest`.
 std::function<Result<unsigned>(std::string_view)> number_between(unsigned lowest, unsigned highest);
 
+// For CLI::Option::check(), with a question that returns a Status: its answer, or "".
+template <typename Question>
+auto mistake(Question question) {
+  return [question](const std::string& text) {
+    const Status answer = question(text);
+    return answer.ok() ? std::string() : answer.error().text();
+  };
+}
+
 void add_dir(CLI::App& app, std::string& target);
 
 // OLD=NEW, each time one more.

@@ -15,6 +15,42 @@ std::string with_unit(double value, const char* unit) {
   return text.data();
 }
 
+struct Range {
+  unsigned char low, high;
+  bool holds(char c) const {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= low && byte <= high;
+  }
+};
+
+// The Unicode Standard, table 3-7: neither longer forms than needed, nor surrogates, nor what is
+// beyond U+10FFFF.
+struct Form {
+  Range first, second;
+  std::size_t length;
+};
+constexpr Form kForms[] = {
+    {{0x00, 0x7f}, {0x00, 0xff}, 1}, {{0xc2, 0xdf}, {0x80, 0xbf}, 2},
+    {{0xe0, 0xe0}, {0xa0, 0xbf}, 3}, {{0xe1, 0xec}, {0x80, 0xbf}, 3},
+    {{0xed, 0xed}, {0x80, 0x9f}, 3}, {{0xee, 0xef}, {0x80, 0xbf}, 3},
+    {{0xf0, 0xf0}, {0x90, 0xbf}, 4}, {{0xf1, 0xf3}, {0x80, 0xbf}, 4},
+    {{0xf4, 0xf4}, {0x80, 0x8f}, 4},
+};
+constexpr Range kContinuation{0x80, 0xbf};
+
+// Bytes of the character at the beginning; 0, if there is none.
+std::size_t character_length(std::string_view text) {
+  for (const Form& form : kForms) {
+    if (!form.first.holds(text[0])) continue;
+    if (text.size() < form.length) return 0;
+    if (form.length > 1 && !form.second.holds(text[1])) return 0;
+    for (std::size_t i = 2; i < form.length; ++i)
+      if (!kContinuation.holds(text[i])) return 0;
+    return form.length;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string format_bytes(std::uint64_t bytes) {
@@ -60,6 +96,16 @@ std::string printable(std::string text) {
   return text;
 }
 
+std::string valid_utf8(std::string_view text) {
+  std::string valid;
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    valid += length == 0 ? "\xef\xbf\xbd" : text.substr(0, length);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return valid;
+}
+
 std::vector<std::string> table_lines(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
@@ -83,7 +129,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 void print_json_line(const boost::json::value& value) {
-  std::puts(boost::json::serialize(value).c_str());
+  std::puts(valid_utf8(boost::json::serialize(value)).c_str());
 }
 
 }  // namespace ck::tools

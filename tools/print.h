@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ck::tools {
@@ -19,6 +20,11 @@ std::string printable(std::string text);
 // Columns as wide as needed; the first row is the heading.
 std::vector<std::string> table_lines(const std::vector<std::vector<std::string>>& rows);
 void print_table(const std::vector<std::vector<std::string>>& rows);
+
+// Each byte that is no part of a character becomes U+FFFD: paths and arguments are bytes, JSON is
+// UTF-8 (RFC 8259, 8.1).
+std::string valid_utf8(std::string_view text);
+// Valid JSON, whatever bytes the strings have.
 void print_json_line(const boost::json::value& value);
 
 }  // namespace ck::tools

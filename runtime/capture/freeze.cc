@@ -1,5 +1,6 @@
 #include "runtime/capture/freeze.h"
 
+#include <elf.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -41,6 +42,7 @@ constexpr std::chrono::microseconds kBetweenAttempts{300};
 constexpr std::chrono::microseconds kInVdso{30};
 // Of a process that does not answer, in milliseconds: a look costs more than most answers.
 constexpr int kLooksBetween = 10;
+constexpr std::string_view kAgent = "/libckrun.so";
 
 template <typename T>
 bool peek(RealPid pid, std::uint64_t address, T& value) {
@@ -169,6 +171,36 @@ void leave_rseq_section(RealPid pid, const RseqState& rseq, std::uint64_t addres
   (void)poke(pid, rseq.address + Glance::kSectionPointer, std::uint64_t{0});
 }
 
+// ld-linux-x86-64.so.2 is a link to ld-2.xx.so before glibc 2.34.
+bool is_loader(const std::string& path) {
+  return path.find("/ld-linux-x86-64.so") != std::string::npos ||
+         path.find("/ld-2.") != std::string::npos;
+}
+
+// ld.so(8), "secure-execution mode".
+Result<bool> is_secure(RealPid process) {
+  const std::string vector = CK_TRY(proc::read_proc(process, "auxv"));
+  Elf64_auxv_t entry{};
+  for (std::size_t at = 0; at + sizeof entry <= vector.size(); at += sizeof entry) {
+    std::memcpy(&entry, vector.data() + at, sizeof entry);
+    if (entry.a_type == AT_SECURE) return entry.a_un.a_val != 0;
+  }
+  return false;
+}
+
+// Whether a program that is started with this environment (proc(5)) loads the agent for `area`.
+bool passes_agent(const std::string& environment, const std::string& area) {
+  bool has_area = false;
+  bool has_agent = false;
+  for (std::size_t begin = 0; begin < environment.size();) {
+    const std::string entry(environment.c_str() + begin);
+    has_area |= entry == abi::kAreaVariable + ("=" + area);
+    has_agent |= entry.starts_with("LD_PRELOAD=") && entry.find(kAgent) != std::string::npos;
+    begin += entry.size() + 1;
+  }
+  return has_area && has_agent;
+}
+
 }  // namespace
 
 std::int64_t monotonic_of(RealPid pid) {
@@ -196,21 +228,29 @@ Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
                                                      const std::vector<proc::Mapping>& mappings,
                                                      const std::string& area) {
   using Answer = std::optional<Uncontrolled>;
-  const std::string nul(1, '\0');
-  const std::string environment = nul + CK_TRY(proc::read_proc(process, "environ"));
-  if (environment.find(nul + abi::kAreaVariable + "=" + area + nul) == std::string::npos)
+  const bool has_loader = std::any_of(mappings.begin(), mappings.end(),
+                                      [](const auto& mapping) { return is_loader(mapping.path); });
+  // The loader is mapped by execve itself.
+  const Result<std::string> exe = proc::read_proc_link(process, "exe");
+  if (!has_loader && exe.ok() && !is_loader(*exe))
+    return Answer(
+        {"runs without the agent: its program is statically linked, or not for x86-64 "
+         "and glibc",
+         "--allow-uncontrolled leaves it out of the image"});
+  // The loader then takes no library from LD_PRELOAD, and removes that for what is started later.
+  if (CK_TRY(is_secure(process)))
+    return Answer({"runs without the agent: its program is setuid, setgid or has file capabilities",
+                   "--allow-uncontrolled leaves it out of the image"});
+  if (!passes_agent(CK_TRY(proc::read_proc(process, "environ")), area))
     return Answer(
         {"runs without the agent: it was started with an environment that lacks it",
          "programs start others through execve(2), posix_spawn(3) and their kin of libc"});
-  const bool has_loader = std::any_of(mappings.begin(), mappings.end(), [](const auto& mapping) {
-    return mapping.path.find("/ld-linux") != std::string::npos;
-  });
-  if (has_loader) return Answer();
-  // The loader is mapped by execve itself.
-  const Result<std::string> exe = proc::read_proc_link(process, "exe");
-  if (!exe.ok() || exe->find("/ld-linux") != std::string::npos) return Answer();
-  return Answer({"runs without the agent: its program is statically linked",
-                 "--allow-uncontrolled leaves it out of the image"});
+  return Answer();
+}
+
+bool listens_to(const proc::ProcessStatus& status, int signal) {
+  const std::uint64_t bit = signal == 0 ? 0 : std::uint64_t{1} << (signal - 1);
+  return (status.caught & ~status.blocked & bit) != 0;
 }
 
 std::optional<std::string> other_user(const proc::ProcessStatus& status,
@@ -288,20 +328,14 @@ Status FrozenProcess::become_traceable() {
     return {};
   const Result<proc::ProcessStatus> now = proc::read_status(thread);
   if (!now.ok() || now->vm_size == 0) return {};  // it is just ending
-  uncontrolled = std::count(now->uids.begin(), now->uids.end(), ::geteuid()) != 4;
-  if (uncontrolled)
-    return make_error(ErrorKind::kRefused,
-                      "process " + to_string(pid) + " (" + now->name + ") runs as user " +
-                          std::to_string(now->uids[1]) + " (setuid)",
-                      "root can checkpoint the job");
+  uncontrolled = true;
+  const std::string who = "process " + to_string(pid) + " (" + now->name + ") ";
+  if (const auto reason = other_user(*now, CK_TRY(proc::read_status(RealPid(::getpid())))))
+    return make_error(ErrorKind::kRefused, who + *reason);
   const int request = area_.header()->request_signal;
-  const std::uint64_t bit = std::uint64_t{1} << (request - 1);
-  const Error refusal = make_error(ErrorKind::kRefused,
-                                   "process " + to_string(pid) +
-                                       " has made itself undumpable and does not "
-                                       "listen to the request signal, so it cannot be captured",
-                                   "root can checkpoint it");
-  if (request == 0 || !(now->caught & bit) || (now->blocked & bit)) return refusal;
+  const Error refusal = make_error(ErrorKind::kRefused, who + kOutOfReach);
+  if (!listens_to(*now, request)) return refusal;
+  uncontrolled = false;
   abi::AreaHeader& header = *area_.header();
   header.dumpable_was = 0;
   __atomic_store_n(&header.dumpable_wanted, area_.virtual_id(now->ns_tgid.back()),
@@ -464,12 +498,14 @@ Result<bool> FrozenProcess::leave_id_handlers(std::string& obstacle) {
 // Without the agent, and not because it is just being started.
 Status FrozenProcess::refuse_uncontrolled() {
   uncontrolled = true;
+  const std::string who = "process " + to_string(pid) + " (" + status.name + ") ";
   const auto why = CK_TRY(why_uncontrolled(witness, mappings, area_.header()->path));
-  uncontrolled = why.has_value();
-  if (!why) return {};
-  return make_error(ErrorKind::kRefused,
-                    "process " + to_string(pid) + " (" + status.name + ") " + why->reason,
-                    why->advice);
+  if (why) return make_error(ErrorKind::kRefused, who + why->reason, why->advice);
+  // To the agent of another user the control area is closed.
+  if (const auto reason = other_user(status, CK_TRY(proc::read_status(RealPid(::getpid())))))
+    return make_error(ErrorKind::kRefused, who + *reason);
+  uncontrolled = false;
+  return {};
 }
 
 bool FrozenProcess::in_serve_loop(const user_regs_struct& registers) const {

@@ -136,6 +136,13 @@ Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
                                                      const std::vector<proc::Mapping>& mappings,
                                                      const std::string& area);
 
+// Whether it handles the signal and does not block it: an undumpable process can then be asked to
+// be dumpable while it is captured. Pure.
+bool listens_to(const proc::ProcessStatus& status, int signal);
+inline constexpr char kOutOfReach[] =
+    "is undumpable (setgid, not readable, or by its own wish) and does not listen to the request "
+    "signal, so it cannot be captured";
+
 // Why: it has other ids than the supervisor, which a restart would not give it; or nothing. Pure.
 std::optional<std::string> other_user(const proc::ProcessStatus& status,
                                       const proc::ProcessStatus& supervisor);

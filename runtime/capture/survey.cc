@@ -57,15 +57,6 @@ void survey_status(RealPid pid, const proc::ProcessStatus& status, const proc::P
     findings.push_back({pid, who, "is in a pid namespace that the job has made", "", true});
 }
 
-// The kernel shows such a process to root alone; a checkpoint asks it to be dumpable for a moment.
-bool is_undumpable(RealPid pid, std::vector<Finding>& findings) {
-  if (::access(proc::proc_path(pid, "fd").c_str(), R_OK) == 0 || errno != EACCES) return false;
-  findings.push_back({pid, "process " + to_string(pid),
-                      "has made itself undumpable, so only a checkpoint can look at it", "",
-                      false});
-  return true;
-}
-
 void survey_folder(RealPid pid, std::vector<Finding>& findings) {
   if (const auto folder = removed_folder(pid))
     findings.push_back({pid, "working directory " + *folder, "was removed",
@@ -85,6 +76,7 @@ std::optional<proc::Mapping> area_of(RealPid pid) {
 struct AreaFacts {
   std::string path;  // empty: there is none
   unsigned slots = 0;
+  std::int32_t request_signal = 0;
   std::uint32_t virtual_ids = 0;
   Namespaces namespaces{};
 };
@@ -96,9 +88,23 @@ AreaFacts facts_of(const proc::Mapping& area) {
   if (!file) return facts;
   const auto ids = static_cast<off_t>(offsetof(abi::AreaHeader, ids) + offsetof(abi::IdTable, on));
   (void)!::pread(file.get(), &facts.virtual_ids, sizeof facts.virtual_ids, ids);
+  (void)!::pread(file.get(), &facts.request_signal, sizeof facts.request_signal,
+                 offsetof(abi::AreaHeader, request_signal));
   (void)!::pread(file.get(), facts.namespaces.data(), sizeof facts.namespaces,
                  offsetof(abi::AreaHeader, namespaces));
   return facts;
+}
+
+// The kernel shows such a process to root alone; a checkpoint asks it to be dumpable for a moment.
+bool is_undumpable(RealPid pid, const proc::ProcessStatus& status, const AreaFacts& area,
+                   std::vector<Finding>& findings) {
+  if (::access(proc::proc_path(pid, "fd").c_str(), R_OK) == 0 || errno != EACCES) return false;
+  const bool lost = !area.path.empty() && !listens_to(status, area.request_signal);
+  findings.push_back(
+      {pid, "process " + to_string(pid) + " (" + status.name + ")",
+       lost ? kOutOfReach : "has made itself undumpable, so only a checkpoint can look at it", "",
+       lost});
+  return true;
 }
 
 void survey_control(RealPid pid, const proc::ProcessStatus& status, const AreaFacts& area,
@@ -167,7 +173,7 @@ Result<std::vector<Finding>> look(RealPid root) {
     if (!now.ok() || !witness.ok() || !proc::any_thread_alive(pid)) continue;
     slots += now->threads + kSpareSlots;
     survey_status(pid, *now, status, outer, findings);
-    if (is_undumpable(*witness, findings)) continue;
+    if (is_undumpable(*witness, *now, facts, findings)) continue;
     living.push_back(*witness);
     survey_folder(*witness, findings);
     survey_control(*witness, *now, facts, findings);

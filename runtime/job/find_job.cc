@@ -60,7 +60,8 @@ namespace {
 
 // Below a process that only types and shows for a job with a terminal of its own: its keeper's
 // child.
-std::optional<ControlClient> find_behind_client(std::uint64_t pid_namespace, RealPid client) {
+std::optional<Result<ControlClient>> find_behind_client(std::uint64_t pid_namespace,
+                                                        RealPid client) {
   const auto children = [](RealPid pid) {
     Result<std::vector<RealPid>> found = proc::read_children(pid);
     return found.ok() ? *std::move(found) : std::vector<RealPid>();
@@ -70,7 +71,7 @@ std::optional<ControlClient> find_behind_client(std::uint64_t pid_namespace, Rea
     if (!stat.ok() || stat->name != "ckrun-keeper") continue;
     for (RealPid child : children(keeper)) {
       Result<ControlClient> found = ControlClient::connect(pid_namespace, child);
-      if (found.ok()) return *std::move(found);
+      if (found.ok() || found.error().kind != ErrorKind::kNotFound) return found;
     }
   }
   return std::nullopt;

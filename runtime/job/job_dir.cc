@@ -133,7 +133,7 @@ Result<JobDir> JobDir::create(const std::string& jobs_folder, JobInfo info) {
   std::string path = jobs_folder + "/" + info.name;
   const std::string unnamed = jobs_folder + "/.new-" + info.id + "-" + std::to_string(getpid());
   if (mkdir(unnamed.c_str(), 0700) != 0 && errno != EEXIST)
-    return sys_error("create the job's folder " + unnamed);
+    return cannot_make_folder(unnamed, errno);
   Status made = replace_file(unnamed + "/job.json", to_json(info));
   if (made.ok()) made = give_name(unnamed, jobs_folder, info.name);
   if (!made.ok()) {

@@ -100,6 +100,13 @@ Result<std::string> jobs_folder(const std::string& option) {
   return path;
 }
 
+// ENOENT is then the answer of file systems such as /proc that take no folders.
+Error cannot_make_folder(const std::string& path, int failure) {
+  Error error = sys_error("create folder " + path, failure);
+  if (failure == ENOENT) error.kind = ErrorKind::kCannotWrite;
+  return error;
+}
+
 Status make_folders(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     std::string part = path.substr(0, end);
@@ -107,7 +114,7 @@ Status make_folders(const std::string& path) {
       int failure = errno;
       struct stat info;
       // Where parents are not ours to write (EACCES, EROFS), it is enough that they are there.
-      if (stat(part.c_str(), &info) != 0) return sys_error("create folder " + part, failure);
+      if (stat(part.c_str(), &info) != 0) return cannot_make_folder(part, failure);
     }
     if (end == std::string::npos) break;
   }

@@ -23,6 +23,9 @@ std::string default_name(std::string_view program, std::string_view id);
 // ~/.local/state/ckrun; absolute.
 Result<std::string> jobs_folder(const std::string& option);
 
+// Why a folder could not be made whose parent is there; `failure`: mkdir's errno.
+Error cannot_make_folder(const std::string& path, int failure);
+
 // Creates the folder and missing parents, mode 0700.
 Status make_folders(const std::string& path);
 

@@ -82,6 +82,14 @@ class Run(case.Case):
         self.assertEqual(self.ckrun("--no-such-option", "true").returncode, 64)
         self.assertEqual(self.ckrun().returncode, 64)
 
+    def test_name_that_is_empty_is_usage(self):
+        self.assert_fails(self.ckrun("--name", "", "true"), 64, about=["empty"])
+        self.assert_fails(self.bench.ckpt("restart", "--as", "", "job"), 64, about=["empty"])
+
+    def test_folder_of_a_file_system_that_takes_none(self):
+        for folder in ("/proc", "/proc/jobs"):
+            self.assert_fails(self.ckrun("--dir", folder, "true"), 74, about=["/proc"])
+
     def test_help_shows_examples(self):
         done = self.ckrun("--help")
         self.assertEqual(done.returncode, 0)
@@ -129,16 +137,10 @@ class Trees(case.Case):
 
     def uncontrolled(self):
         """A job with a child that has no agent: its environment is another, by a raw call."""
-        code = ("import ctypes, os, time\n"
-                "if os.fork() == 0:\n"
-                "    name = ctypes.c_char_p(b'/bin/sleep')\n"
-                "    words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)\n"
-                "    ctypes.CDLL(None).syscall(59, name, words, (ctypes.c_char_p * 1)(None))\n"
-                "time.sleep(0.3)\nprint('ready', flush=True)\ntime.sleep(20)\n")
-        job = Job(self.bench, ["/usr/bin/python3", "-c", code], name="mixed")
-        job.start()
-        job.wait_started()
-        return job
+        return self.start_with_child([
+            "name = ctypes.c_char_p(b'/bin/sleep')",
+            "words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)",
+            "ctypes.CDLL(None).syscall(59, name, words, (ctypes.c_char_p * 1)(None))"])
 
     def test_uncontrolled_child_is_refused_by_name(self):
         job = self.uncontrolled()
@@ -156,6 +158,72 @@ class Trees(case.Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("(sleep)", done.stderr)
         job.kill()
+
+    def start_with_child(self, child, bench=None):
+        """A job with a child that runs these statements."""
+        code = ("import ctypes, os, time\nif os.fork() == 0:\n    " + "\n    ".join(child) +
+                "\ntime.sleep(0.5)\nprint('ready', flush=True)\ntime.sleep(20)\n")
+        job = Job(bench or self.bench, ["/usr/bin/python3", "-c", code], name="mixed")
+        job.start()
+        job.wait_started()
+        return job
+
+    def assert_refused_and_left_out(self, job, *about):
+        """At once, by check and checkpoint for the same reason; and left out on demand."""
+        begin = time.monotonic()
+        done = job.bench.ckpt("mixed")
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertLess(time.monotonic() - begin, 15)
+        check = job.bench.ckpt("check", "mixed")
+        self.assertEqual(check.returncode, 69, check.stdout + check.stderr)
+        for word in about:
+            self.assertIn(word, done.stderr)
+            self.assertIn(word, check.stdout)
+        done = job.bench.ckpt("--allow-uncontrolled", "mixed")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(about[0], done.stderr)
+        job.kill()
+
+    def test_child_that_lost_only_the_preload(self):
+        job = self.start_with_child([
+            "kept = [k + b'=' + v for k, v in os.environb.items() if k != b'LD_PRELOAD']",
+            "name = ctypes.c_char_p(b'/bin/sleep')",
+            "words = (ctypes.c_char_p * 3)(b'sleep', b'20', None)",
+            "entries = (ctypes.c_char_p * (len(kept) + 1))(*kept, None)",
+            "ctypes.CDLL(None).syscall(59, name, words, entries)"])
+        self.assert_refused_and_left_out(job, "(sleep)", "an environment that lacks it")
+
+    def setgid_program(self):
+        if not self.bench.am_root:
+            self.skipTest("only root can make a setgid program of another group")
+        path = os.path.join(self.bench.folder, "drops-group")
+        shutil.copyfile(self.guest("refused_drops_group"), path)
+        os.chown(path, 0, 54321)
+        os.chmod(path, 0o2755)
+        return path
+
+    def test_setgid_child(self):
+        path = self.setgid_program()
+        job = self.start_with_child([f"os.execv({path!r}, ['x'])"])
+        self.assert_refused_and_left_out(job, "(drops-group)", "undumpable (setgid")
+
+    def as_root(self):
+        bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(bench.close)
+        return bench
+
+    def test_setgid_child_of_root(self):
+        path = self.setgid_program()
+        job = self.start_with_child([f"os.execv({path!r}, ['x'])"], self.as_root())
+        self.assert_refused_and_left_out(job, "(drops-group)", "is setuid, setgid")
+
+    def test_child_of_another_user(self):
+        """Its agent cannot open the control area."""
+        if not self.bench.am_root:
+            self.skipTest("only root can become another user")
+        job = self.start_with_child(["os.setgid(64321); os.setuid(64321)",
+                                     "os.execv('/bin/sleep', ['sleep', '20'])"], self.as_root())
+        self.assert_refused_and_left_out(job, "(sleep)", "runs as user 64321")
 
     def test_pipes_to_a_child_that_is_left_out(self):
         """After a restart they are as if it had ended."""
@@ -199,6 +267,21 @@ class Save(case.Case):
         done = self.bench.ckpt("save", "by-name")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("gen-000004.ckpt", done.stdout)
+        self.finish_well(job)
+
+    def test_job_of_another_user(self):
+        if not self.bench.am_root:
+            self.skipTest("needs two users")
+        bench = Bench(self.bench.build, as_root=True)
+        self.addCleanup(bench.close)
+        job = Job(bench, [self.guest("counter")], env={"GUEST_GO": self.go})
+        job.start()
+        job.wait_started()
+        for arguments in ((), ("check",), ("--stop",), ("suspend",), ("unhold",)):
+            for pid in (job.popen.pid, job.pid()):
+                done = self.bench.ckpt(*arguments, pid)
+                self.assert_fails(done, 77, beside=job,
+                                  about=[f"supervisor {job.popen.pid} belongs to another user"])
         self.finish_well(job)
 
     def test_image_and_folder_are_private(self):
@@ -999,6 +1082,26 @@ class Print(case.Case):
         done = self.bench.ckpt("rm", "shown")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("shown", self.bench.ckpt("ls").stdout)
+
+    def test_json_of_bytes_that_are_no_text(self):
+        folder = os.fsencode(self.bench.work) + b"/caf\xe9"
+        os.mkdir(folder)
+        self.bench.give(folder)
+        program = "import os, time; f = open(os.fsencode(os.getcwd()) + b'/caf\\xe9/f', 'w');" \
+                  "print('ready', flush=True); time.sleep(20)"
+        job = Job(self.bench, ["/usr/bin/python3", "-c", program, b"a\xffb"], name="bytes")
+        job.start()
+        job.wait_started()
+        image = job.checkpoint()
+        for arguments in (("ls", "--json"), ("ls", "--json", "bytes"),
+                          ("inspect", "--json", image)):
+            done = subprocess.run([self.bench.tool("ckpt"), *arguments], capture_output=True,
+                                  env=self.bench.environment, check=True, **self.bench.identity())
+            self.assertIn("a\ufffdb", str(json.loads(done.stdout.decode("utf-8"))), arguments)
+        self.assertIn("caf\ufffd/f", done.stdout.decode("utf-8"))
+        with open(os.path.join(self.bench.state, "bytes", "job.json"), "rb") as file:
+            self.assertIn(b"a\xffb", file.read())
+        job.kill()
 
     def test_rm_refuses_a_running_job(self):
         job = self.start(name="running")

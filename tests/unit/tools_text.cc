@@ -56,6 +56,20 @@ BOOST_AUTO_TEST_CASE(numbers_for_people) {
   BOOST_TEST(printable("a\x1b[2J\nb") == "a?[2J?b");
 }
 
+BOOST_AUTO_TEST_CASE(bytes_that_are_no_text) {
+  for (const char* whole :
+       {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"})
+    BOOST_TEST(valid_utf8(whole) == whole);
+  const std::string bad = "\xef\xbf\xbd";
+  BOOST_TEST(valid_utf8("a\xff"
+                        "b") == "a" + bad + "b");
+  BOOST_TEST(valid_utf8("caf\xe9") == "caf" + bad);           // Latin-1
+  BOOST_TEST(valid_utf8("\xe2\x82\"") == bad + bad + "\"");   // cut off
+  BOOST_TEST(valid_utf8("\xc0\xaf") == bad + bad);            // longer than needed
+  BOOST_TEST(valid_utf8("\xed\xa0\x80") == bad + bad + bad);  // a surrogate
+  BOOST_TEST(valid_utf8("\xf4\x90\x80\x80") == bad + bad + bad + bad);
+}
+
 BOOST_AUTO_TEST_CASE(progress) {
   std::string line = progress_line("write", 512 << 20, 1024 << 20, milliseconds(2000), 100);
   BOOST_TEST(line.find("50% of 1.00 GiB") != std::string::npos);
