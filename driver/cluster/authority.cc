@@ -157,7 +157,8 @@ Result<std::string> Authority::renew(const std::string& host,
 Status Authority::revoke(const std::string& host) const {
   UniqueFd lock = CK_TRY(lock_folder(folder_));
   if (host == settings_.cluster->host) {
-    return make_error(ErrorKind::kRefused, "host " + host + " has the cluster's CA, and cannot be revoked",
+    return make_error(ErrorKind::kRefused,
+                      "host " + host + " has the cluster's CA, and cannot be revoked",
                       "ckd init in another folder makes a new cluster");
   }
   std::vector<Issued> good = CK_TRY(good_certificates(host));

@@ -238,10 +238,15 @@ Result<std::optional<Uncontrolled>> why_uncontrolled(RealPid process,
          "and glibc",
          "--allow-uncontrolled leaves it out of the image"});
   // The loader then takes no library from LD_PRELOAD, and removes that for what is started later.
-  if (CK_TRY(is_secure(process)))
+  const Result<bool> secure = is_secure(process);
+  const Result<std::string> environment = proc::read_proc(process, "environ");
+  // Without memory there is nothing to read, and nothing that runs.
+  const Result<proc::ProcessStatus> status = proc::read_status(process);
+  if (status.ok() && status->vm_size == 0) return Answer();
+  if (CK_TRY(secure))
     return Answer({"runs without the agent: its program is setuid, setgid or has file capabilities",
                    "--allow-uncontrolled leaves it out of the image"});
-  if (!passes_agent(CK_TRY(proc::read_proc(process, "environ")), area))
+  if (!passes_agent(CK_TRY(environment), area))
     return Answer(
         {"runs without the agent: it was started with an environment that lacks it",
          "programs start others through execve(2), posix_spawn(3) and their kin of libc"});

@@ -73,7 +73,8 @@ Result<RealPid> real_child(const FrozenProcess& process, RealPid parent, pid_t i
   const bool same_ids = process.inner_pid == process.pid.value;
   const RealPid pid = same_ids ? RealPid(innermost) : proc::find_child(parent, innermost);
   if (pid) return pid;
-  return make_error(ErrorKind::kTryAgain, "the copy of process " + to_string(parent) + " died at once",
+  return make_error(ErrorKind::kTryAgain,
+                    "the copy of process " + to_string(parent) + " died at once",
                     "is memory short?");
 }
 

@@ -1,5 +1,5 @@
-// Between a command that goes on for long (--ready-fd) and whoever has started it and waits until it
-// is ready. Any thread.
+// Between a command that goes on for long (--ready-fd) and whoever has started it and waits until
+// it is ready. Any thread.
 #pragma once
 
 #include "runtime/base/unique_fd.h"

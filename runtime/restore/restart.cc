@@ -56,8 +56,9 @@ Status check_process(const image::ProcessRecord& process, const ControlArea& are
     return make_error(ErrorKind::kBug, "the control area must have the size that the image names");
   const uid_t owner = process.credentials().uids(0);
   if (owner != ::getuid())
-    return make_error(ErrorKind::kPermission, "the job ran as user " + std::to_string(owner) +
-                                                  ", you are user " + std::to_string(::getuid()),
+    return make_error(ErrorKind::kPermission,
+                      "the job ran as user " + std::to_string(owner) + ", you are user " +
+                          std::to_string(::getuid()),
                       "restart it as that user");
   return {};
 }
@@ -157,9 +158,10 @@ class Restart {
   };
 
   Status restorer_died() const {
-    return make_error(ErrorKind::kSystem,
-                      "the restorer " + options_.restorer_path + " was ended before it said anything",
-                      "does it run by itself? it must be of this CPU, executable, and not be killed");
+    return make_error(
+        ErrorKind::kSystem,
+        "the restorer " + options_.restorer_path + " was ended before it said anything",
+        "does it run by itself? it must be of this CPU, executable, and not be killed");
   }
 
   resources::SystemVRestore::Ids system_v_ids() const {
